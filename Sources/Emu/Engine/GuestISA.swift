@@ -1,0 +1,67 @@
+/// What an access is for.
+public enum Access: UInt8, Sendable {
+  /// A data read.
+  case load
+  /// A data write, or a read that will be followed by one.
+  case store
+  /// An instruction fetch.
+  case fetch
+}
+
+/// Where a page of virtual addresses leads, and what may be done there in the present mode.
+public struct Translation: Sendable {
+  /// The physical address of the byte asked for.
+  public var pa: UInt64
+  /// Loads are allowed.
+  public var readable: Bool
+  /// Stores are allowed, and nothing remains to be recorded when one happens.
+  public var writable: Bool
+  /// Fetches are allowed.
+  public var executable: Bool
+  /// The answer holds for the whole page.
+  public var wholePage: Bool
+
+  /// A translation with the given parts.
+  public init(
+    pa: UInt64, readable: Bool, writable: Bool, executable: Bool, wholePage: Bool = true
+  ) {
+    self.pa = pa
+    self.readable = readable
+    self.writable = writable
+    self.executable = executable
+    self.wholePage = wholePage
+  }
+}
+
+/// What the engine asks of an instruction set. Everything here is cold: it is called when a block
+/// is translated, a TLB entry is missing or a trap is taken, never per instruction.
+public protocol GuestISA: AnyObject {
+  /// Lifts instructions from `builder.pc` on until the builder is full or the block ends.
+  func translate(_ builder: BlockBuilder, for hart: Hart)
+  /// Walks the guest's page tables for `va` in the present mode.
+  ///
+  /// - Returns: `nil` with the exception pending where the access faults.
+  func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation?
+  /// Makes the exception for an access to a physical address where nothing answers pending.
+  func accessFault(_ va: UInt64, _ access: Access, for hart: Hart)
+  /// Takes the pending exception: enters the guest's own vector.
+  func takeException(_ hart: Hart)
+  /// Takes the most urgent interrupt that can be taken now.
+  ///
+  /// - Returns: whether one was taken.
+  func takeInterrupt(_ hart: Hart) -> Bool
+  /// Whether an interrupt is pending that ends a wait, though it may not be taken.
+  func wakes(_ hart: Hart) -> Bool
+}
+
+/// What serves a hart's calls to its environment: firmware or a kernel model.
+public protocol HartEnvironment: AnyObject {
+  /// Serves the call whose arguments are in the hart's registers.
+  func call(from hart: Hart)
+}
+
+/// Sees every instruction just before it is executed. Never changes what the guest sees.
+public protocol InsnObserver: AnyObject {
+  /// `pc` is about to be executed by `hart`; the hart's slots are exact.
+  func willExecute(_ pc: UInt64, on hart: Hart)
+}

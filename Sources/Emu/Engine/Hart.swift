@@ -1,0 +1,529 @@
+/// How faithfully stale caches are modelled.
+public enum CacheModel: String, Sendable, CaseIterable {
+  /// Stores are seen by instruction fetch, and page-table stores by translation, at once.
+  case coherent
+  /// Instruction bytes and translations stay as first seen until the guest executes the
+  /// architecture's maintenance instruction on that hart.
+  case architectural
+}
+
+/// Why a hart stopped running.
+public enum HartStop: Sendable, Equatable {
+  /// The count was reached.
+  case budget
+  /// It waits for an interrupt and none is pending.
+  case waiting
+  /// It was asked to stop (``Hart/requestStop()``).
+  case requested
+}
+
+/// One hardware thread of a guest: its slots, its TLBs, and the loop that runs it.
+///
+/// Everything that the guest can see of it is in the slots (``Slot``); the rest are caches.
+public final class Hart {
+  /// Its number in the machine.
+  public let index: Int
+  /// The slots.
+  public let x: UnsafeMutablePointer<UInt64>
+  /// RAM and devices.
+  public let bus: Bus
+  /// RAM.
+  public let ram: PhysicalMemory
+  /// The instruction set.
+  public let isa: any GuestISA
+  /// How stale caches may be.
+  public let cacheModel: CacheModel
+  /// Who serves its environment calls; the ISA raises an exception where nobody does.
+  public weak var environment: (any HartEnvironment)?
+  /// TLB entries filled so far.
+  public private(set) var tlbMisses: UInt64 = 0
+  /// Accesses to devices so far.
+  public private(set) var deviceAccesses: UInt64 = 0
+
+  /// Sees every instruction; set with ``observe(_:)``.
+  private(set) var observer: (any InsnObserver)?
+  private(set) var blocks: BlockCache
+
+  private let tlbs: UnsafeMutablePointer<TLBEntry>
+  private let tlbCount: Int
+  private let jumpCache: UnsafeMutablePointer<JumpEntry>
+  private let instructionCache: InstructionCache?
+  private var generation: UInt64 = 1
+  /// Entries filled since the last flush, as far as they are remembered: flushing and searching
+  /// cost what was filled and not the size of the TLB.
+  private let filled: UnsafeMutablePointer<Int32>
+  private var filledCount = 0
+  private static let filledLimit = 512
+  /// Which pages (by TLB index) code was found in since the last flush.
+  private var executed: [UInt64]
+  private lazy var builder = BlockBuilder(hart: self)
+
+  /// A hart at reset.
+  ///
+  /// - Parameters:
+  ///   - index: its number.
+  ///   - tlbCount: how many address translations in force at different times (modes) it keeps.
+  ///   - sharing: a hart whose translated blocks it shares (coherent mode only).
+  public init(
+    index: Int, bus: Bus, isa: any GuestISA, cacheModel: CacheModel, tlbCount: Int,
+    sharing: Hart? = nil
+  ) {
+    self.index = index
+    self.bus = bus
+    self.isa = isa
+    self.cacheModel = cacheModel
+    self.tlbCount = tlbCount
+    ram = bus.ram
+    x = .allocate(capacity: Slot.total)
+    x.initialize(repeating: 0, count: Slot.total)
+    tlbs = .allocate(capacity: TLB.entries * tlbCount)
+    tlbs.initialize(repeating: .empty, count: TLB.entries * tlbCount)
+    filled = .allocate(capacity: Self.filledLimit)
+    executed = Array(repeating: 0, count: TLB.entries / 64)
+    jumpCache = .allocate(capacity: JumpEntry.entries)
+    jumpCache.initialize(
+      repeating: JumpEntry(pc: 1, tag: 0, block: nil), count: JumpEntry.entries)
+    instructionCache = cacheModel == .architectural ? InstructionCache() : nil
+    if cacheModel == .coherent, let sharing {
+      blocks = sharing.blocks
+    } else {
+      blocks = BlockCache(ram: bus.ram)
+    }
+    x[Slot.hart] = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
+    x[Slot.isaObject] = UInt64(
+      UInt(bitPattern: Unmanaged.passUnretained(isa as AnyObject).toOpaque()))
+    x[Slot.jumpCache] = UInt64(UInt(bitPattern: jumpCache))
+    x[Slot.reservation] = .max
+    setMode(mmuIndex: 0, flags: 0)
+    ram.attach(self)
+  }
+
+  deinit {
+    x.deallocate()
+    tlbs.deallocate()
+    filled.deallocate()
+    jumpCache.deallocate()
+  }
+
+  /// The hart behind a helper's first argument.
+  @inlinable @inline(__always)
+  public static func of(_ x: UnsafeMutablePointer<UInt64>) -> Unmanaged<Hart> {
+    guard let raw = UnsafeRawPointer(bitPattern: UInt(x[Slot.hart])) else {
+      preconditionFailure("a hart's slots name their hart from its initialiser on")
+    }
+    return .fromOpaque(raw)
+  }
+
+  // MARK: Counts
+
+  /// Instructions begun since reset, exact inside helpers and device accesses too.
+  public var count: UInt64 {
+    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])),
+      let op = UnsafeMutablePointer<MicroOp>(bitPattern: UInt(x[Slot.op]))
+    else { return x[Slot.count] }
+    let begun = x[Slot.target] &- x[Slot.left] &- UInt64(bitPattern: block.pointee.count)
+    return begun &+ UInt64(op.pointee.gi)
+  }
+
+  /// Exact pc of the instruction being executed, or of the next one while the hart is stopped.
+  public var pc: UInt64 {
+    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])),
+      let op = UnsafeMutablePointer<MicroOp>(bitPattern: UInt(x[Slot.op]))
+    else { return x[Slot.pc] }
+    return block.pointee.pc &+ UInt64(block.pointee.offsets[Int(op.pointee.gi)])
+  }
+
+  /// Blocks translated so far by this hart's cache.
+  public var blocksTranslated: Int { blocks.translated }
+
+  // MARK: Modes and maintenance
+
+  /// Says under which TLB and which translation flags the hart runs from now on.
+  public func setMode(mmuIndex: Int, flags: UInt64) {
+    x[Slot.mmuIndex] = UInt64(mmuIndex)
+    x[Slot.translationFlags] = flags
+    x[Slot.tlb] = UInt64(UInt(bitPattern: tlbs + mmuIndex * TLB.entries))
+    updateTag()
+  }
+
+  private func updateTag() {
+    x[Slot.jumpTag] = generation &<< 24 | x[Slot.mmuIndex] &<< 16 | x[Slot.translationFlags]
+  }
+
+  /// Forgets every translation of virtual addresses.
+  public func flushTLB() {
+    guard filledCount > 0 else { return }
+    forEachFilled { tlbs[$0] = .empty }
+    filledCount = 0
+    forgetJumps()
+  }
+
+  /// Forgets the translation of one page in every mode.
+  public func flushTLB(page va: UInt64) {
+    let index = TLB.index(va)
+    for mode in 0..<tlbCount { tlbs[mode * TLB.entries + index] = .empty }
+    if executed[index >> 6] & 1 << UInt64(index & 63) != 0 { forgetJumps() }
+  }
+
+  /// Makes every jump-cache entry invalid by a new generation.
+  private func forgetJumps() {
+    generation &+= 1
+    for index in executed.indices { executed[index] = 0 }
+    updateTag()
+  }
+
+  private func forEachFilled(_ body: (Int) -> Void) {
+    if filledCount <= Self.filledLimit {
+      for index in 0..<filledCount { body(Int(filled[index])) }
+    } else {
+      for index in 0..<(TLB.entries * tlbCount) { body(index) }
+    }
+  }
+
+  /// Makes instruction fetch see every store made so far.
+  public func synchronizeInstructionFetch() {
+    guard let instructionCache else { return }
+    instructionCache.clear()
+    blocks.clear()
+    flushJumps()
+  }
+
+  private func flushJumps() {
+    jumpCache.update(
+      repeating: JumpEntry(pc: 1, tag: 0, block: nil), count: JumpEntry.entries)
+  }
+
+  func forgetJump(to block: UnsafeMutablePointer<Block>) {
+    let entry = jumpCache + JumpEntry.index(block.pointee.pc)
+    if entry.pointee.block == block { entry.pointee = JumpEntry(pc: 1, tag: 0, block: nil) }
+  }
+
+  func forgetWritable(hostPage: UnsafeMutableRawPointer) {
+    let page = UInt64(UInt(bitPattern: hostPage))
+    forEachFilled {
+      if tlbs[$0].write != TLBEntry.never, tlbs[$0].write &+ tlbs[$0].addend == page {
+        tlbs[$0].write = TLBEntry.never
+      }
+    }
+  }
+
+  /// Attaches or detaches the observer. Blocks are translated anew, so that none costs nothing.
+  public func observe(_ observer: (any InsnObserver)?) {
+    self.observer = observer
+    x[Slot.block] = 0
+    for hart in ram.harts where hart.blocks === blocks { hart.flushJumps() }
+    blocks.clear()
+  }
+
+  // MARK: Requests
+
+  /// Says that an interrupt may have become deliverable. The hart looks before its next instruction.
+  public func requestInterruptCheck() {
+    x[Slot.checkInterrupts] = 1
+    if x[Slot.pending] == Pending.none.rawValue { x[Slot.pending] = Pending.reconsider.rawValue }
+  }
+
+  /// Stops the hart after the instruction being executed.
+  public func requestStop() { x[Slot.pending] = Pending.stop.rawValue }
+
+  /// Makes an exception pending. The instruction being executed has no further effect.
+  @inline(__always)
+  public func raise(_ cause: UInt64, _ tval: UInt64) {
+    x[Slot.pending] = Pending.exception.rawValue
+    x[Slot.cause] = cause
+    x[Slot.tval] = tval
+  }
+
+  // MARK: Reservations
+
+  /// Called by the machine when another hart is about to run: stores to the reserved bytes by
+  /// others are looked at from now on.
+  public func leave() {
+    let pa = x[Slot.reservation]
+    if pa != .max, ram.contains(pa) { ram.watch(pa, .reserved) }
+  }
+
+  func holdsReservation(inPage page: UInt64) -> Bool {
+    x[Slot.reservation] & ~4095 == page && x[Slot.reservation] != .max
+  }
+
+  func reservationWritten(_ pa: UInt64, _ count: UInt64) {
+    let reserved = x[Slot.reservation]
+    guard reserved != .max else { return }
+    let line = reserved & ~63
+    if pa < line &+ 64, line < pa &+ count { x[Slot.reservation] = .max }
+  }
+
+  // MARK: Running
+
+  /// Runs until ``count`` reaches `target` exactly, the hart waits, or a stop is requested.
+  public func run(until target: UInt64) -> HartStop {
+    x[Slot.target] = target
+    if x[Slot.pending] != Pending.stop.rawValue { x[Slot.pending] = 0 }
+    while true {
+      if x[Slot.pending] == Pending.stop.rawValue {
+        x[Slot.pending] = 0
+        return .requested
+      }
+      x[Slot.pending] = 0
+      if x[Slot.checkInterrupts] != 0 {
+        x[Slot.checkInterrupts] = 0
+        _ = isa.takeInterrupt(self)
+      }
+      let count = x[Slot.count]
+      guard count < target else { return .budget }
+      if blocks.isFull { clearBlocks() }
+      let left = Int64(clamping: target &- count)
+      guard var block = find(x[Slot.pc]) else {
+        x[Slot.count] = count &+ 1
+        takeException()
+        continue
+      }
+      if block.pointee.count > left {
+        guard let short = translate(x[Slot.pc], limit: Int(left)) else {
+          x[Slot.count] = count &+ 1
+          takeException()
+          continue
+        }
+        block = short
+      }
+      let rest = interpret(x, block, left)
+      x[Slot.block] = 0
+      x[Slot.count] = target &- UInt64(bitPattern: rest)
+      switch Pending(rawValue: x[Slot.pending]) ?? .none {
+      case .none, .reconsider, .stop: break
+      case .exception: takeException()
+      case .environment:
+        x[Slot.pending] = 0
+        environment?.call(from: self)
+      case .wait:
+        x[Slot.pending] = 0
+        if !isa.wakes(self) { return .waiting }
+      }
+    }
+  }
+
+  private func takeException() {
+    x[Slot.exceptions] &+= 1
+    x[Slot.pending] = 0
+    isa.takeException(self)
+  }
+
+  private func clearBlocks() {
+    for hart in ram.harts where hart.blocks === blocks { hart.flushJumps() }
+    blocks.clear()
+  }
+
+  /// The block at `pc`, translated if need be. `nil` with the exception pending.
+  func find(_ pc: UInt64) -> UnsafeMutablePointer<Block>? {
+    let entry = jumpCache + JumpEntry.index(pc)
+    if entry.pointee.pc == pc, entry.pointee.tag == x[Slot.jumpTag] { return entry.pointee.block }
+    guard let pa = fetchAddress(pc) else { return nil }
+    let flags = x[Slot.translationFlags]
+    var found = blocks.find(pa: pa, pc: pc, flags: flags)
+    if let block = found, block.pointee.secondPA != Block.onePage {
+      guard let second = fetchAddress((pc & ~4095) &+ 4096) else { return nil }
+      if second != block.pointee.secondPA { found = nil }
+    }
+    guard let block = found ?? translate(pc, limit: nil) else { return nil }
+    if block.pointee.flags != .max {
+      entry.pointee = JumpEntry(pc: pc, tag: x[Slot.jumpTag], block: block)
+      executed[TLB.index(pc) >> 6] |= 1 << UInt64(TLB.index(pc) & 63)
+    }
+    return block
+  }
+
+  /// Translates at `pc`. With a limit, the block serves this one run and nobody finds it.
+  private func translate(_ pc: UInt64, limit: Int?) -> UnsafeMutablePointer<Block>? {
+    guard let pa = fetchAddress(pc) else { return nil }
+    let partial = fetchWasPartial
+    builder.begin(
+      pc: pc, pa: pa, limit: partial ? 1 : limit ?? BlockBuilder.maxInsns,
+      observing: observer != nil)
+    builder.partial = partial
+    isa.translate(builder, for: self)
+    guard builder.count > 0 else { return nil }
+    x[Slot.pending] = 0
+    builder.close()
+    let listed = limit == nil && !partial
+    let block = blocks.insert(
+      builder, flags: listed ? x[Slot.translationFlags] : .max, listed: listed)
+    if cacheModel == .coherent {
+      blocks.cover(block)
+      ram.watch(pa, .code)
+      if block.pointee.secondPA != Block.onePage { ram.watch(block.pointee.secondPA, .code) }
+    }
+    return block
+  }
+
+  private var fetchWasPartial = false
+
+  /// The physical address, in RAM, that instructions at `va` are fetched from. `nil` with the
+  /// exception pending.
+  func fetchAddress(_ va: UInt64) -> UInt64? {
+    let entry = currentTLB + TLB.index(va)
+    fetchWasPartial = false
+    if entry.pointee.execute == va & TLB.pageMask {
+      return entry.pointee.addend &+ va &- UInt64(UInt(bitPattern: ram.host)) &+ ram.base
+    }
+    guard let found = isa.walk(va, .fetch, for: self) else { return nil }
+    guard ram.contains(found.pa, 2) else {
+      isa.accessFault(va, .fetch, for: self)
+      return nil
+    }
+    if found.wholePage {
+      fill(va, found)
+    } else {
+      fetchWasPartial = true
+    }
+    return found.pa
+  }
+
+  func fetch16(_ pa: UInt64) -> UInt16 {
+    if let instructionCache { return instructionCache.fetch16(pa, ram) }
+    return ram.contains(pa, 2) ? ram.pointer(pa).loadUnaligned(as: UInt16.self) : 0
+  }
+
+  var currentTLB: UnsafeMutablePointer<TLBEntry> {
+    tlbs + Int(x[Slot.mmuIndex]) * TLB.entries
+  }
+
+  private func fill(_ va: UInt64, _ found: Translation) {
+    tlbMisses &+= 1
+    let page = va & TLB.pageMask
+    let index = Int(x[Slot.mmuIndex]) * TLB.entries + TLB.index(va)
+    if filledCount < Self.filledLimit { filled[filledCount] = Int32(truncatingIfNeeded: index) }
+    filledCount = min(filledCount + 1, Self.filledLimit + 1)
+    let writable = found.writable && !ram.isWatched(found.pa)
+    tlbs[index] = TLBEntry(
+      read: found.readable ? page : TLBEntry.never,
+      write: writable ? page : TLBEntry.never,
+      execute: found.executable ? page : TLBEntry.never,
+      addend: UInt64(UInt(bitPattern: ram.pointer(found.pa & TLB.pageMask))) &- page)
+  }
+
+  // MARK: Data accesses (the slow path, and what helpers use)
+
+  /// Physical address for a data access of `size` bytes that does not cross a page. `nil` with the
+  /// exception pending. Fills the TLB.
+  public func physical(_ va: UInt64, _ size: UInt64, _ access: Access) -> UInt64? {
+    let entry = currentTLB + TLB.index(va)
+    let tag = access == .store ? entry.pointee.write : entry.pointee.read
+    if tag == va & TLB.pageMask {
+      return entry.pointee.addend &+ va &- UInt64(UInt(bitPattern: ram.host)) &+ ram.base
+    }
+    guard let found = isa.walk(va, access, for: self) else { return nil }
+    if !found.wholePage {
+      // Every byte must lie where the access is allowed.
+      guard size <= 1 || isa.walk(va &+ size &- 1, access, for: self) != nil else { return nil }
+    } else if ram.contains(found.pa) {
+      fill(va, found)
+    }
+    return found.pa
+  }
+
+  /// Loads `size` (1, 2, 4, 8) bytes, zero-extended; unaligned and page-crossing allowed.
+  ///
+  /// - Returns: zero with the exception pending where the access faults.
+  public func load(_ va: UInt64, _ size: UInt64) -> UInt64 {
+    let inPage = 4096 &- (va & 4095)
+    if size > inPage {
+      guard let low = physical(va, inPage, .load),
+        let high = physical(va &+ inPage, size &- inPage, .load)
+      else { return 0 }
+      var value: UInt64 = 0
+      for index in 0..<size {
+        let pa = index < inPage ? low &+ index : high &+ (index &- inPage)
+        guard let byte = ram.load(pa, as: UInt8.self) else {
+          isa.accessFault(va &+ index, .load, for: self)
+          return 0
+        }
+        value |= UInt64(byte) &<< (index &* 8)
+      }
+      return value
+    }
+    guard let pa = physical(va, size, .load) else { return 0 }
+    return loadPhysical(pa, size, va)
+  }
+
+  /// Loads from RAM or a device by physical address.
+  public func loadPhysical(_ pa: UInt64, _ size: UInt64, _ va: UInt64) -> UInt64 {
+    if ram.contains(pa, size) {
+      let from = ram.pointer(pa)
+      switch size {
+      case 1: return UInt64(from.load(as: UInt8.self))
+      case 2: return UInt64(from.loadUnaligned(as: UInt16.self))
+      case 4: return UInt64(from.loadUnaligned(as: UInt32.self))
+      default: return from.loadUnaligned(as: UInt64.self)
+      }
+    }
+    guard pa & (size &- 1) == 0, let value = bus.readDevice(pa, size: Int(size)) else {
+      isa.accessFault(va, .load, for: self)
+      return 0
+    }
+    deviceAccesses &+= 1
+    return size == 8 ? value : value & ((1 &<< (size &* 8)) &- 1)
+  }
+
+  /// Stores the low `size` bytes of `value`. Nothing is written where any byte faults.
+  public func store(_ va: UInt64, _ size: UInt64, _ value: UInt64) {
+    let inPage = 4096 &- (va & 4095)
+    if size > inPage {
+      guard let low = physical(va, inPage, .store),
+        let high = physical(va &+ inPage, size &- inPage, .store)
+      else { return }
+      guard ram.contains(low, inPage) else {
+        isa.accessFault(va, .store, for: self)
+        return
+      }
+      guard ram.contains(high, size &- inPage) else {
+        isa.accessFault(va &+ inPage, .store, for: self)
+        return
+      }
+      storeRAM(low, inPage, value)
+      storeRAM(high, size &- inPage, value &>> (inPage &* 8))
+      return
+    }
+    guard let pa = physical(va, size, .store) else { return }
+    storePhysical(pa, size, value, va)
+  }
+
+  /// Stores to RAM or a device by physical address.
+  public func storePhysical(_ pa: UInt64, _ size: UInt64, _ value: UInt64, _ va: UInt64) {
+    if ram.contains(pa, size) {
+      storeRAM(pa, size, value)
+      return
+    }
+    guard pa & (size &- 1) == 0, bus.writeDevice(pa, size: Int(size), value) else {
+      isa.accessFault(va, .store, for: self)
+      return
+    }
+    deviceAccesses &+= 1
+  }
+
+  private func storeRAM(_ pa: UInt64, _ size: UInt64, _ value: UInt64) {
+    let to = ram.pointer(pa)
+    switch size {
+    case 1: to.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
+    case 2: to.storeBytes(of: UInt16(truncatingIfNeeded: value), as: UInt16.self)
+    case 4: to.storeBytes(of: UInt32(truncatingIfNeeded: value), as: UInt32.self)
+    case 8: to.storeBytes(of: value, as: UInt64.self)
+    default:
+      for index in 0..<size {
+        let byte = UInt8(truncatingIfNeeded: value &>> (index &* 8))
+        (to + Int(index)).storeBytes(of: byte, as: UInt8.self)
+      }
+    }
+    if ram.isWatched(pa), ram.flaggedWrite(pa, size, by: self),
+      x[Slot.pending] == Pending.none.rawValue
+    {
+      x[Slot.pending] = Pending.reconsider.rawValue
+    }
+  }
+
+  /// Notes that the page of `pa` was read as a page table, so that a store to it is seen by
+  /// translation at once (coherent mode only).
+  public func notePageTable(_ pa: UInt64) {
+    if cacheModel == .coherent { ram.watch(pa, .pageTable) }
+  }
+}

@@ -1,0 +1,146 @@
+/// Collects the micro-ops of one block while an ISA lifts instructions into it.
+///
+/// One builder serves a hart for ever; its buffers are reused, since translation is hot in code
+/// that runs once.
+public final class BlockBuilder {
+  /// Most instructions in a block.
+  public static let maxInsns = 64
+
+  /// The pc of the instruction being lifted.
+  public private(set) var pc: UInt64 = 0
+  /// Virtual address of the block's first instruction.
+  public private(set) var start: UInt64 = 0
+  /// The instructions that may still be added.
+  public private(set) var room = 0
+  /// Whether a terminator has been emitted.
+  public private(set) var ended = false
+  /// The instructions lifted so far.
+  public private(set) var count = 0
+
+  private(set) var ops: [MicroOp] = []
+  private(set) var offsets: [UInt16] = []
+  var observing = false
+  /// Physical address of the first byte, and of the second page where the block touches one.
+  var pa: UInt64 = 0
+  var secondPA: UInt64?
+  /// The first translation does not hold for the whole page.
+  var partial = false
+
+  private let hart: Unmanaged<Hart>
+
+  init(hart: Hart) {
+    self.hart = .passUnretained(hart)
+    ops.reserveCapacity(Self.maxInsns * 8)
+    offsets.reserveCapacity(Self.maxInsns + 1)
+  }
+
+  func begin(pc: UInt64, pa: UInt64, limit: Int, observing: Bool) {
+    start = pc
+    self.pc = pc
+    self.pa = pa
+    secondPA = nil
+    room = min(limit, Self.maxInsns)
+    count = 0
+    ended = false
+    self.observing = observing
+    ops.removeAll(keepingCapacity: true)
+    offsets.removeAll(keepingCapacity: true)
+  }
+
+  /// Whether the present instruction starts in the block's first page and another may be added.
+  public var canContinue: Bool {
+    !ended && room > 0 && (pc ^ start) & ~4095 == 0
+  }
+
+  /// The 16 bits at the present pc.
+  @inline(__always)
+  public func firstHalf() -> UInt16 {
+    hart._withUnsafeGuaranteedRef { $0.fetch16(pa &+ (pc &- start)) }
+  }
+
+  /// The 16 bits behind the first half of the present instruction.
+  ///
+  /// An instruction that reaches into the next page, or whose halves are translated separately, is
+  /// a block of its own.
+  ///
+  /// - Returns: `nil` where the block must end before this instruction: because others precede it,
+  ///   or with the exception pending because the second half can't be fetched.
+  public func secondHalf() -> UInt16? {
+    let va = pc &+ 2
+    let sameStart = (va ^ start) & ~4095 == 0
+    return hart._withUnsafeGuaranteedRef { hart in
+      if sameStart && !partial { return hart.fetch16(pa &+ (va &- start)) }
+      guard count == 0, let pa = hart.fetchAddress(va) else { return nil }
+      if !sameStart { secondPA = pa }
+      room = 1
+      return hart.fetch16(pa)
+    }
+  }
+
+  /// Starts the instruction of `length` bytes at `pc`. Its micro-ops follow.
+  @inline(__always)
+  public func beginInsn() {
+    offsets.append(UInt16(truncatingIfNeeded: pc &- start))
+    if observing { emit(.observe, imm: Int64(bitPattern: pc)) }
+  }
+
+  /// Completes the instruction: the next one starts `length` bytes further.
+  @inline(__always)
+  public func endInsn(length: UInt64) {
+    pc &+= length
+    count &+= 1
+    room &-= 1
+  }
+
+  /// Adds a micro-op to the instruction being lifted.
+  @inline(__always)
+  public func emit(
+    _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, e: UInt8 = 0, imm: Int64 = 0
+  ) {
+    ops.append(
+      MicroOp(
+        op, d: d, a: a, b: b, gi: UInt16(truncatingIfNeeded: count), c: c, e: e, imm: imm))
+  }
+
+  /// Adds a call of `helper`. It may raise an exception.
+  @inline(__always)
+  public func emit(
+    helper: Helper, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, e: UInt8 = 0
+  ) {
+    emit(.helper, d: d, a: a, b: b, c: c, e: e, imm: Int64(Int(bitPattern: address(helper))))
+  }
+
+  /// Ends the block with a call of `helper`, after which the hart looks around.
+  ///
+  /// `Slot.pc` is the pc behind the instruction when the helper runs, and it may change it.
+  public func end(
+    helper: Helper, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, e: UInt8 = 0
+  ) {
+    emit(.helperExit, d: d, a: a, b: b, c: c, e: e, imm: Int64(Int(bitPattern: address(helper))))
+    ended = true
+  }
+
+  /// Ends the block with the terminator just to be emitted.
+  public func end(
+    _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, imm: Int64 = 0
+  ) {
+    emit(op, d: d, a: a, b: b, imm: imm)
+    ended = true
+  }
+
+  /// Ends a block that was not ended by a terminator: go on at `pc`.
+  func close() {
+    if !ended {
+      ops.append(
+        MicroOp(
+          .goto, gi: UInt16(truncatingIfNeeded: max(count - 1, 0)), imm: Int64(bitPattern: pc)))
+      ended = true
+    }
+    offsets.append(UInt16(truncatingIfNeeded: pc &- start))
+  }
+
+  @inline(__always)
+  private func address(_ helper: Helper) -> UnsafeRawPointer {
+    unsafeBitCast(helper, to: UnsafeRawPointer.self)
+  }
+}

@@ -1,0 +1,103 @@
+/// What a micro-op does. The width is part of the operation.
+///
+/// `x` is the slot array, `d a b c e` the operand bytes, `imm` the immediate. A suffix `w` means: on
+/// the low 32 bits, result sign-extended. The interpreter's `switch` has no default, so a new case
+/// is demanded there by the compiler.
+public enum Op: UInt8, CaseIterable, Sendable {
+  // Moves.
+  case movi, mov
+  // 64-bit arithmetic, register and immediate forms.
+  case add, addi, sub, and, andi, or, ori, xor, xori
+  case sll, slli, srl, srli, sra, srai
+  case slt, slti, sltu, sltiu
+  // 32-bit arithmetic, sign-extended.
+  case addw, addiw, subw, sllw, slliw, srlw, srliw, sraw, sraiw
+  // Multiplication and division, with the results that RISC-V gives for zero and overflow.
+  case mul, mulh, mulhu, mulhsu, mulw
+  case div, divu, rem, remu, divw, divuw, remw, remuw
+  // Address arithmetic: (a << imm) + b, and the same with `a` zero-extended from 32 bits.
+  case shadd, shadduw, slliuw
+  // Bit manipulation.
+  case andn, orn, xnor, clz, clzw, ctz, ctzw, cpop, cpopw
+  case max, maxu, min, minu
+  case sext8, sext16, zext16
+  case rol, ror, rori, rolw, rorw, roriw, orcb, rev8
+  case bclr, bclri, bext, bexti, binv, binvi, bset, bseti
+  // d = b == 0 ? 0 : a, and the opposite.
+  case czeroeqz, czeronez
+  // Loads: d = memory[a + imm]. `ldbox32` fills the upper half with ones (NaN boxing).
+  case ld8s, ld8u, ld16s, ld16u, ld32s, ld32u, ld64, ldbox32
+  // Stores: memory[a + imm] = b.
+  case st8, st16, st32, st64
+  // Calls. `imm` is the address of a ``Helper``. `helperExit` is the last of its block.
+  case helper, helperExit
+  // Reports an instruction to the hart's observer; `imm` is its pc.
+  case observe
+  // Terminators. `imm` is the target's pc; the other way is the block's end.
+  case beq, bne, blt, bge, bltu, bgeu
+  case goto
+  // d = block's end; go to imm.
+  case call
+  // target = (a + imm) & ~1; d = block's end; go to target.
+  case callr
+  // target = a & ~1 (returns and computed jumps without a link).
+  case gotor
+}
+
+/// One micro-op: 16 bytes.
+///
+/// `gi` is the index in its block of the guest instruction that it belongs to: with it pc, fault
+/// address and retired count are exact at every fault.
+public struct MicroOp: Sendable {
+  /// The operation.
+  public var op: Op
+  /// Destination slot.
+  public var d: UInt8
+  /// First source slot.
+  public var a: UInt8
+  /// Second source slot.
+  public var b: UInt8
+  /// Index of the guest instruction within the block.
+  public var gi: UInt16
+  /// Third source slot, or a small immediate.
+  public var c: UInt8
+  /// A small immediate.
+  public var e: UInt8
+  /// Immediate, target pc or address of a ``Helper``.
+  public var imm: Int64
+
+  /// A micro-op of the given parts.
+  public init(
+    _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, gi: UInt16 = 0, c: UInt8 = 0,
+    e: UInt8 = 0, imm: Int64 = 0
+  ) {
+    self.op = op
+    self.d = d
+    self.a = a
+    self.b = b
+    self.gi = gi
+    self.c = c
+    self.e = e
+    self.imm = imm
+  }
+}
+
+/// What a micro-op calls for everything rare: floating point, system registers, traps.
+///
+/// A C function pointer, so that compiled code can call it too. It receives the hart's slots and
+/// the calling micro-op; it reports by setting `Slot.pending`.
+public typealias Helper =
+  @convention(c) (
+    UnsafeMutablePointer<UInt64>, UnsafePointer<MicroOpRaw>
+  ) -> Void
+
+/// The C view of a ``MicroOp``, which a ``Helper`` receives.
+public typealias MicroOpRaw = UInt64
+
+extension UnsafePointer where Pointee == MicroOpRaw {
+  /// The micro-op behind a helper's second argument.
+  @inlinable @inline(__always)
+  public var op: MicroOp {
+    UnsafeRawPointer(self).assumingMemoryBound(to: MicroOp.self).pointee
+  }
+}

@@ -1,0 +1,529 @@
+/// Runs blocks from `entry` on until the budget is short of the next block or something is pending.
+///
+/// One `switch` over the micro-op, no default, everything mutable in locals or in the slots: see
+/// `Docs/decisions/0002-interpreter.md` for what this form is worth.
+///
+/// - Parameters:
+///   - x: the hart's slots. `Slot.pc` is exact on return.
+///   - left: instructions that may be begun; `entry` fits.
+/// - Returns: what is left of the budget, exact.
+@inline(never)
+func interpret(
+  _ x: UnsafeMutablePointer<UInt64>, _ entry: UnsafeMutablePointer<Block>, _ budget: Int64
+) -> Int64 {
+  let tlb = UnsafeMutablePointer<TLBEntry>(bitPattern: UInt(x[Slot.tlb])).unsafelyUnwrapped
+  let jumps = UnsafeMutablePointer<JumpEntry>(bitPattern: UInt(x[Slot.jumpCache]))
+    .unsafelyUnwrapped
+  let jumpTag = x[Slot.jumpTag]
+  var left = budget
+  var block = entry
+  var ip = block.pointee.ops
+
+  nextBlock: while true {
+    left &-= block.pointee.count
+    if _slowPath(left < 0) {
+      left &+= block.pointee.count
+      x[Slot.pc] = block.pointee.pc
+      return left
+    }
+    ip = block.pointee.ops
+    // Set by a terminator whose way is not known yet.
+    var falls = false
+    var indirect = false
+    var target: UInt64 = 0
+
+    run: while true {
+      resolve: do {
+        let op = ip
+        let d = Int(op.pointee.d)
+        let a = Int(op.pointee.a)
+        let b = Int(op.pointee.b)
+        let imm = UInt64(bitPattern: op.pointee.imm)
+        switch op.pointee.op {
+        case .movi: x[d] = imm
+        case .mov: x[d] = x[a]
+
+        case .add: x[d] = x[a] &+ x[b]
+        case .addi: x[d] = x[a] &+ imm
+        case .sub: x[d] = x[a] &- x[b]
+        case .and: x[d] = x[a] & x[b]
+        case .andi: x[d] = x[a] & imm
+        case .or: x[d] = x[a] | x[b]
+        case .ori: x[d] = x[a] | imm
+        case .xor: x[d] = x[a] ^ x[b]
+        case .xori: x[d] = x[a] ^ imm
+        case .sll: x[d] = x[a] &<< x[b]
+        case .slli: x[d] = x[a] &<< imm
+        case .srl: x[d] = x[a] &>> x[b]
+        case .srli: x[d] = x[a] &>> imm
+        case .sra: x[d] = unsigned(signed(x[a]) &>> signed(x[b]))
+        case .srai: x[d] = unsigned(signed(x[a]) &>> signed(imm))
+        case .slt: x[d] = signed(x[a]) < signed(x[b]) ? 1 : 0
+        case .slti: x[d] = signed(x[a]) < signed(imm) ? 1 : 0
+        case .sltu: x[d] = x[a] < x[b] ? 1 : 0
+        case .sltiu: x[d] = x[a] < imm ? 1 : 0
+
+        case .addw: x[d] = extend(x[a] &+ x[b])
+        case .addiw: x[d] = extend(x[a] &+ imm)
+        case .subw: x[d] = extend(x[a] &- x[b])
+        case .sllw: x[d] = extend(word(x[a]) &<< word(x[b]))
+        case .slliw: x[d] = extend(word(x[a]) &<< word(imm))
+        case .srlw: x[d] = extend(word(x[a]) &>> word(x[b]))
+        case .srliw: x[d] = extend(word(x[a]) &>> word(imm))
+        case .sraw: x[d] = extend(Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(x[b])))
+        case .sraiw: x[d] = extend(Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(imm)))
+
+        case .mul: x[d] = x[a] &* x[b]
+        case .mulh: x[d] = unsigned(signed(x[a]).multipliedFullWidth(by: signed(x[b])).high)
+        case .mulhu: x[d] = x[a].multipliedFullWidth(by: x[b]).high
+        case .mulhsu:
+          let high = x[a].multipliedFullWidth(by: x[b]).high
+          x[d] = signed(x[a]) < 0 ? high &- x[b] : high
+        case .mulw: x[d] = extend(x[a] &* x[b])
+        case .div: x[d] = divide(signed(x[a]), signed(x[b]))
+        case .divu: x[d] = x[b] == 0 ? .max : x[a] / x[b]
+        case .rem: x[d] = remainder(signed(x[a]), signed(x[b]))
+        case .remu: x[d] = x[b] == 0 ? x[a] : x[a] % x[b]
+        case .divw:
+          let by = Int32(truncatingIfNeeded: x[b])
+          x[d] = extend(
+            by == 0 ? -1 : Int32(truncatingIfNeeded: x[a]).dividedReportingOverflow(by: by).0)
+        case .divuw: x[d] = extend(word(x[b]) == 0 ? .max : word(x[a]) / word(x[b]))
+        case .remw:
+          let by = Int32(truncatingIfNeeded: x[b])
+          let of = Int32(truncatingIfNeeded: x[a])
+          x[d] = extend(by == 0 ? of : by == -1 ? 0 : of % by)
+        case .remuw: x[d] = extend(word(x[b]) == 0 ? word(x[a]) : word(x[a]) % word(x[b]))
+
+        case .shadd: x[d] = (x[a] &<< imm) &+ x[b]
+        case .shadduw: x[d] = (UInt64(word(x[a])) &<< imm) &+ x[b]
+        case .slliuw: x[d] = UInt64(word(x[a])) &<< imm
+
+        case .andn: x[d] = x[a] & ~x[b]
+        case .orn: x[d] = x[a] | ~x[b]
+        case .xnor: x[d] = ~(x[a] ^ x[b])
+        case .clz: x[d] = UInt64(x[a].leadingZeroBitCount)
+        case .clzw: x[d] = UInt64(word(x[a]).leadingZeroBitCount)
+        case .ctz: x[d] = UInt64(x[a].trailingZeroBitCount)
+        case .ctzw: x[d] = UInt64(word(x[a]).trailingZeroBitCount)
+        case .cpop: x[d] = UInt64(x[a].nonzeroBitCount)
+        case .cpopw: x[d] = UInt64(word(x[a]).nonzeroBitCount)
+        case .max: x[d] = signed(x[a]) < signed(x[b]) ? x[b] : x[a]
+        case .maxu: x[d] = x[a] < x[b] ? x[b] : x[a]
+        case .min: x[d] = signed(x[a]) < signed(x[b]) ? x[a] : x[b]
+        case .minu: x[d] = x[a] < x[b] ? x[a] : x[b]
+        case .sext8: x[d] = unsigned(Int64(Int8(truncatingIfNeeded: x[a])))
+        case .sext16: x[d] = unsigned(Int64(Int16(truncatingIfNeeded: x[a])))
+        case .zext16: x[d] = x[a] & 0xffff
+        case .rol: x[d] = x[a] &<< x[b] | x[a] &>> (0 &- x[b])
+        case .ror: x[d] = x[a] &>> x[b] | x[a] &<< (0 &- x[b])
+        case .rori: x[d] = x[a] &>> imm | x[a] &<< (0 &- imm)
+        case .rolw:
+          x[d] = extend(word(x[a]) &<< word(x[b]) | word(x[a]) &>> (0 &- word(x[b])))
+        case .rorw:
+          x[d] = extend(word(x[a]) &>> word(x[b]) | word(x[a]) &<< (0 &- word(x[b])))
+        case .roriw:
+          x[d] = extend(word(x[a]) &>> word(imm) | word(x[a]) &<< (0 &- word(imm)))
+        case .orcb: x[d] = orCombine(x[a])
+        case .rev8: x[d] = x[a].byteSwapped
+        case .bclr: x[d] = x[a] & ~(1 &<< x[b])
+        case .bclri: x[d] = x[a] & ~(1 &<< imm)
+        case .bext: x[d] = (x[a] &>> x[b]) & 1
+        case .bexti: x[d] = (x[a] &>> imm) & 1
+        case .binv: x[d] = x[a] ^ (1 &<< x[b])
+        case .binvi: x[d] = x[a] ^ (1 &<< imm)
+        case .bset: x[d] = x[a] | (1 &<< x[b])
+        case .bseti: x[d] = x[a] | (1 &<< imm)
+        case .czeroeqz: x[d] = x[b] == 0 ? 0 : x[a]
+        case .czeronez: x[d] = x[b] == 0 ? x[a] : 0
+
+        case .ld8s:
+          let va = x[a] &+ imm
+          if let from = readable(tlb, va, 1) {
+            x[d] = unsigned(Int64(from.load(as: Int8.self)))
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 1, .signed, d) { break run }
+          }
+        case .ld8u:
+          let va = x[a] &+ imm
+          if let from = readable(tlb, va, 1) {
+            x[d] = UInt64(from.load(as: UInt8.self))
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 1, .unsigned, d) { break run }
+          }
+        case .ld16s:
+          let va = x[a] &+ imm
+          if let from = readable(tlb, va, 2) {
+            x[d] = unsigned(Int64(from.loadUnaligned(as: Int16.self)))
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 2, .signed, d) { break run }
+          }
+        case .ld16u:
+          let va = x[a] &+ imm
+          if let from = readable(tlb, va, 2) {
+            x[d] = UInt64(from.loadUnaligned(as: UInt16.self))
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 2, .unsigned, d) { break run }
+          }
+        case .ld32s:
+          let va = x[a] &+ imm
+          if let from = readable(tlb, va, 4) {
+            x[d] = unsigned(Int64(from.loadUnaligned(as: Int32.self)))
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 4, .signed, d) { break run }
+          }
+        case .ld32u:
+          let va = x[a] &+ imm
+          if let from = readable(tlb, va, 4) {
+            x[d] = UInt64(from.loadUnaligned(as: UInt32.self))
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 4, .unsigned, d) { break run }
+          }
+        case .ldbox32:
+          let va = x[a] &+ imm
+          if let from = readable(tlb, va, 4) {
+            x[d] = UInt64(from.loadUnaligned(as: UInt32.self)) | 0xffff_ffff_0000_0000
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 4, .boxed, d) { break run }
+          }
+        case .ld64:
+          let va = x[a] &+ imm
+          if let from = readable(tlb, va, 8) {
+            x[d] = from.loadUnaligned(as: UInt64.self)
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 8, .unsigned, d) { break run }
+          }
+
+        case .st8:
+          let va = x[a] &+ imm
+          if let to = writable(tlb, va, 1) {
+            to.storeBytes(of: UInt8(truncatingIfNeeded: x[b]), as: UInt8.self)
+          } else {
+            spill(x, block, ip, left)
+            if storeSlow(x, va, 1, x[b]) { break run }
+          }
+        case .st16:
+          let va = x[a] &+ imm
+          if let to = writable(tlb, va, 2) {
+            to.storeBytes(of: UInt16(truncatingIfNeeded: x[b]), as: UInt16.self)
+          } else {
+            spill(x, block, ip, left)
+            if storeSlow(x, va, 2, x[b]) { break run }
+          }
+        case .st32:
+          let va = x[a] &+ imm
+          if let to = writable(tlb, va, 4) {
+            to.storeBytes(of: UInt32(truncatingIfNeeded: x[b]), as: UInt32.self)
+          } else {
+            spill(x, block, ip, left)
+            if storeSlow(x, va, 4, x[b]) { break run }
+          }
+        case .st64:
+          let va = x[a] &+ imm
+          if let to = writable(tlb, va, 8) {
+            to.storeBytes(of: x[b], as: UInt64.self)
+          } else {
+            spill(x, block, ip, left)
+            if storeSlow(x, va, 8, x[b]) { break run }
+          }
+
+        case .helper:
+          spill(x, block, ip, left)
+          unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+          if _slowPath(x[Slot.pending] != 0) { break run }
+        case .helperExit:
+          spill(x, block, ip, left)
+          x[Slot.pc] = block.pointee.end
+          unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+          if x[Slot.pending] == Pending.exception.rawValue { break run }
+          return left
+        case .observe:
+          spill(x, block, ip, left)
+          x[Slot.pc] = imm
+          observed(x)
+          if _slowPath(x[Slot.pending] != 0) {
+            // A stop before the instruction: it has not begun.
+            return left &+ block.pointee.count &- Int64(op.pointee.gi)
+          }
+
+        case .beq:
+          if x[a] == x[b] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = imm
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .bne:
+          if x[a] != x[b] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = imm
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .blt:
+          if signed(x[a]) < signed(x[b]) {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = imm
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .bge:
+          if signed(x[a]) >= signed(x[b]) {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = imm
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .bltu:
+          if x[a] < x[b] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = imm
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .bgeu:
+          if x[a] >= x[b] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = imm
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .goto:
+          if let next = block.pointee.taken {
+            block = next
+            continue nextBlock
+          }
+          target = imm
+          break resolve
+        case .call:
+          x[d] = block.pointee.end
+          if let next = block.pointee.taken {
+            block = next
+            continue nextBlock
+          }
+          target = imm
+          break resolve
+        case .callr, .gotor:
+          target = (x[a] &+ imm) & ~1
+          if op.pointee.op == .callr { x[d] = block.pointee.end }
+          let entry = jumps + JumpEntry.index(target)
+          if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+            block = entry.pointee.block.unsafelyUnwrapped
+            continue nextBlock
+          }
+          indirect = true
+          break resolve
+        }
+        ip += 1
+        continue run
+      }
+
+      // A terminator whose way is not known yet.
+      x[Slot.pc] = target
+      guard left > 0 else { return 0 }
+      guard let next = follow(x, indirect ? nil : block, falls, target) else {
+        // Either the fetch faulted, which begins an instruction, or the cache must be cleared.
+        return x[Slot.pending] == 0 ? left : left &- 1
+      }
+      block = next
+      continue nextBlock
+    }
+
+    // Something is pending at `ip`.
+    let gi = Int(ip.pointee.gi)
+    left &+= block.pointee.count &- Int64(gi) &- 1
+    let exception = x[Slot.pending] == Pending.exception.rawValue
+    x[Slot.pc] =
+      block.pointee.pc &+ UInt64(block.pointee.offsets[exception ? gi : gi &+ 1])
+    return left
+  }
+}
+
+@inline(__always)
+private func signed(_ value: UInt64) -> Int64 { Int64(bitPattern: value) }
+
+@inline(__always)
+private func unsigned(_ value: Int64) -> UInt64 { UInt64(bitPattern: value) }
+
+@inline(__always)
+private func word(_ value: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: value) }
+
+@inline(__always)
+private func extend(_ value: UInt64) -> UInt64 { extend(Int32(truncatingIfNeeded: value)) }
+
+@inline(__always)
+private func extend(_ value: UInt32) -> UInt64 { extend(Int32(bitPattern: value)) }
+
+@inline(__always)
+private func extend(_ value: Int32) -> UInt64 { UInt64(bitPattern: Int64(value)) }
+
+@inline(__always)
+private func divide(_ of: Int64, _ by: Int64) -> UInt64 {
+  by == 0 ? .max : unsigned(of.dividedReportingOverflow(by: by).partialValue)
+}
+
+@inline(__always)
+private func remainder(_ of: Int64, _ by: Int64) -> UInt64 {
+  by == 0 ? unsigned(of) : by == -1 ? 0 : unsigned(of % by)
+}
+
+/// Every byte becomes all ones unless it is zero.
+private func orCombine(_ value: UInt64) -> UInt64 {
+  let low: UInt64 = 0x7f7f_7f7f_7f7f_7f7f
+  let set = (((value & low) &+ low) | value) & ~low
+  return (set &>> 7) &* 0xff
+}
+
+/// Where `size` bytes at `va` lie, if they may be read without further ado.
+@inline(__always)
+private func readable(
+  _ tlb: UnsafeMutablePointer<TLBEntry>, _ va: UInt64, _ size: UInt64
+) -> UnsafeRawPointer? {
+  let entry = tlb + TLB.index(va)
+  guard _fastPath(entry.pointee.read == (va &+ (size &- 1)) & TLB.pageMask) else { return nil }
+  return UnsafeRawPointer(bitPattern: UInt(entry.pointee.addend &+ va)).unsafelyUnwrapped
+}
+
+/// Where `size` bytes at `va` lie, if they may be written without further ado.
+@inline(__always)
+private func writable(
+  _ tlb: UnsafeMutablePointer<TLBEntry>, _ va: UInt64, _ size: UInt64
+) -> UnsafeMutableRawPointer? {
+  let entry = tlb + TLB.index(va)
+  guard _fastPath(entry.pointee.write == (va &+ (size &- 1)) & TLB.pageMask) else { return nil }
+  return UnsafeMutableRawPointer(bitPattern: UInt(entry.pointee.addend &+ va)).unsafelyUnwrapped
+}
+
+/// Makes `Hart.count` and `Hart.pc` exact for whoever is called now.
+@inline(__always)
+private func spill(
+  _ x: UnsafeMutablePointer<UInt64>, _ block: UnsafeMutablePointer<Block>,
+  _ ip: UnsafeMutablePointer<MicroOp>, _ left: Int64
+) {
+  x[Slot.left] = UInt64(bitPattern: left)
+  x[Slot.block] = UInt64(UInt(bitPattern: block))
+  x[Slot.op] = UInt64(UInt(bitPattern: ip))
+}
+
+@inline(__always)
+private func raw(_ ip: UnsafeMutablePointer<MicroOp>) -> UnsafePointer<MicroOpRaw> {
+  UnsafeRawPointer(ip).assumingMemoryBound(to: MicroOpRaw.self)
+}
+
+private enum Extension { case signed, unsigned, boxed }
+
+/// - Returns: whether the block must be left.
+@inline(never)
+private func loadSlow(
+  _ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ size: UInt64, _ how: Extension, _ d: Int
+) -> Bool {
+  let value = Hart.of(x)._withUnsafeGuaranteedRef { $0.load(va, size) }
+  if x[Slot.pending] == Pending.exception.rawValue { return true }
+  switch how {
+  case .unsigned: x[d] = value
+  case .signed:
+    let shift = 64 &- size &* 8
+    x[d] = unsigned(signed(value &<< shift) &>> signed(shift))
+  case .boxed: x[d] = value | 0xffff_ffff_0000_0000
+  }
+  return x[Slot.pending] != 0
+}
+
+/// - Returns: whether the block must be left.
+@inline(never)
+private func storeSlow(
+  _ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ size: UInt64, _ value: UInt64
+) -> Bool {
+  Hart.of(x)._withUnsafeGuaranteedRef { $0.store(va, size, value) }
+  return x[Slot.pending] != 0
+}
+
+@inline(never)
+private func observed(_ x: UnsafeMutablePointer<UInt64>) {
+  Hart.of(x)._withUnsafeGuaranteedRef { $0.observer?.willExecute(x[Slot.pc], on: $0) }
+}
+
+/// The block at `target`, where one way of `block` (or a computed jump) leads; linked if both lie
+/// in one page, so that the link can't outlive the page's mapping.
+///
+/// - Returns: `nil` with the exception pending, or with nothing pending where the cache is full.
+@inline(never)
+private func follow(
+  _ x: UnsafeMutablePointer<UInt64>, _ block: UnsafeMutablePointer<Block>?, _ falls: Bool,
+  _ target: UInt64
+) -> UnsafeMutablePointer<Block>? {
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    if hart.blocks.isFull { return nil }
+    x[Slot.block] = 0
+    guard let next = hart.find(target) else { return nil }
+    if let block, (block.pointee.pc ^ target) & TLB.pageMask == 0,
+      block.pointee.secondPA == Block.onePage, next.pointee.secondPA == Block.onePage,
+      block.pointee.flags == next.pointee.flags
+    {
+      hart.blocks.chain(block, fall: falls, to: next)
+    }
+    return next
+  }
+}

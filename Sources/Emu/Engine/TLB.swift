@@ -1,0 +1,43 @@
+/// One entry of a software TLB: three page tags and what to add to a guest virtual address to get
+/// the host address. A tag that is not a page address never matches.
+struct TLBEntry {
+  var read: UInt64
+  var write: UInt64
+  var execute: UInt64
+  var addend: UInt64
+
+  /// Not page-aligned, so that no access matches it.
+  static let never: UInt64 = 1
+  static let empty = TLBEntry(read: never, write: never, execute: never, addend: 0)
+}
+
+/// The size and the index function of the software TLBs.
+///
+/// The index adds the page number's next bits, so that walks at a stride of a power of two spread
+/// out. It is a sum and not an exclusive or on purpose: neighbouring pages then never share an
+/// entry, so comparing the page of an access's *last* byte also catches every page crossing.
+enum TLB {
+  static let bits: UInt64 = 10
+  static let entries = 1 << Int(bits)
+  static let pageMask = ~UInt64(4095)
+
+  @inline(__always)
+  static func index(_ va: UInt64) -> Int {
+    Int(truncatingIfNeeded: ((va &>> 12) &+ (va &>> (12 &+ bits))) & (UInt64(entries) &- 1))
+  }
+}
+
+/// One entry of the jump cache: where a virtual pc was found translated.
+struct JumpEntry {
+  var pc: UInt64
+  var tag: UInt64
+  var block: UnsafeMutablePointer<Block>?
+
+  static let bits = 11
+  static let entries = 1 << bits
+
+  @inline(__always)
+  static func index(_ pc: UInt64) -> Int {
+    Int(truncatingIfNeeded: ((pc &>> 1) ^ (pc &>> 12)) & (UInt64(entries) &- 1))
+  }
+}
