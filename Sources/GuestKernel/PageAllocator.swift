@@ -1,0 +1,105 @@
+import Engine
+
+/// Frames of guest RAM: who holds how many references to which.
+///
+/// A frame is named by its physical address. Contents are zero when it is handed out.
+public final class PageAllocator {
+  /// The RAM behind the frames.
+  public let ram: PhysicalMemory
+  /// Frames that are handed out now.
+  public private(set) var used = 0
+  /// All frames.
+  public let total: Int
+
+  private let first: UInt64
+  private var references: [UInt32]
+  private var next = 0
+  private var free: [UInt32] = []
+  private var freeBlocks: [Int: [UInt32]] = [:]
+
+  /// The frames of `ram` from physical address `first` (page-aligned) to the end.
+  public init(ram: PhysicalMemory, from first: UInt64) {
+    precondition(first >= ram.base && first & 4095 == 0, "frames start on a page of RAM")
+    self.ram = ram
+    self.first = first
+    let end = ram.base &+ ram.size
+    total = first < end ? Int((end &- first) / PhysicalMemory.pageSize) : 0
+    references = []
+  }
+
+  private func index(_ pa: UInt64) -> Int { Int((pa &- first) / PhysicalMemory.pageSize) }
+  private func address(_ index: Int) -> UInt64 {
+    first &+ UInt64(index) &* PhysicalMemory.pageSize
+  }
+
+  /// Hands out a zeroed frame with one reference.
+  ///
+  /// - Throws: `ENOMEM` where none is left.
+  public func allocate() throws(Errno) -> UInt64 {
+    if let index = free.popLast() {
+      references[Int(index)] = 1
+      used += 1
+      let pa = address(Int(index))
+      ram.zero(pa, PhysicalMemory.pageSize)
+      return pa
+    }
+    return try allocate(pages: 1)
+  }
+
+  /// Hands out `pages` adjoining zeroed frames; they are given back together with
+  /// ``free(_:pages:)``.
+  ///
+  /// - Throws: `ENOMEM` where they can't be had.
+  public func allocate(pages: Int) throws(Errno) -> UInt64 {
+    if pages > 1, let index = freeBlocks[pages]?.popLast() {
+      let pa = address(Int(index))
+      ram.zero(pa, UInt64(pages) &* PhysicalMemory.pageSize)
+      for page in 0..<pages { references[Int(index) + page] = 1 }
+      used += pages
+      return pa
+    }
+    guard pages > 0, next + pages <= total else { throw .ENOMEM }
+    let index = next
+    next += pages
+    references.append(contentsOf: repeatElement(1, count: pages))
+    used += pages
+    return address(index)
+  }
+
+  /// Gives back what ``allocate(pages:)`` handed out.
+  public func free(_ pa: UInt64, pages: Int) {
+    let index = index(pa)
+    for page in 0..<pages { references[index + page] = 0 }
+    used -= pages
+    if pages == 1 {
+      free.append(UInt32(index))
+    } else {
+      freeBlocks[pages, default: []].append(UInt32(index))
+    }
+  }
+
+  /// Adds a reference.
+  public func retain(_ pa: UInt64) { references[index(pa)] += 1 }
+
+  /// Drops a reference; the last one frees the frame.
+  public func release(_ pa: UInt64) {
+    let index = index(pa)
+    precondition(references[index] > 0, "a frame is released once too often")
+    references[index] -= 1
+    if references[index] == 0 {
+      used -= 1
+      free.append(UInt32(index))
+    }
+  }
+
+  /// How many references a frame has.
+  public func references(_ pa: UInt64) -> Int { Int(references[index(pa)]) }
+
+  /// Whether `pa` is in a frame that this allocator handed out.
+  public func owns(_ pa: UInt64) -> Bool {
+    pa >= first && index(pa) < references.count && references[index(pa)] > 0
+  }
+
+  /// Frames that can still be had.
+  public var available: Int { total - used }
+}
