@@ -76,7 +76,7 @@ public struct Insn: Equatable, Sendable {
   public var rs2: UInt8
   /// Third source register, of fused multiply-adds.
   public var rs3: UInt8
-  /// FP: the rounding mode field. Atomics: `aq << 1 | rl`. Else 0, save in three compressed rows.
+  /// The rounding mode field of FP; `aq << 1 | rl` of atomics; else 0, save in three rows.
   ///
   /// `c.addi16sp`, `c.li` to x0 and `c.mv` to x0 can expand to the same thing as `c.addi`,
   /// `c.nop` and `c.add` to x0; they have 1 here, which says nothing but that, so that an `Insn`
