@@ -24,7 +24,10 @@ struct SplitMix: RandomNumberGenerator {
     }
   }
 
-  /// The operations are declared in the order of their rows, the manual's.
+  @Test func operationsAreDeclaredInTheOrderOfTheirRows() {
+    #expect(Encodings.allRows.filter { $0.length == 4 }.map(\.op) == Op.allCases)
+  }
+
   @Test func namesAreUnique() {
     let wide = Encodings.allRows.filter { $0.length == 4 }.map(\.mnemonic)
     #expect(Set(wide).count == wide.count)

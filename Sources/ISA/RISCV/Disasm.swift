@@ -88,10 +88,16 @@ private struct Line {
     return (mnemonic, operands.compactMap { $0 })
   }
 
-  /// The rounding mode, unless it is the dynamic one.
+  /// The rounding mode, unless it is what an assembler puts there.
   var rounding: String? {
-    insn.rm == 7
-      ? nil : ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", ""][Int(insn.rm & 7)]
+    // Exact conversions do not round, and have 0.
+    let exact: Bool
+    switch insn.op {
+    case .fcvt_d_s, .fcvt_d_w, .fcvt_d_wu: exact = true
+    default: exact = false
+    }
+    guard insn.rm != (exact ? 0 : 7) else { return nil }
+    return ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn"][Int(insn.rm & 7)]
   }
 
   func accesses(_ bits: Int64) -> String {
@@ -116,14 +122,18 @@ private struct Line {
     case .fence: fenceAlias
     case .fence_i: ("fence.i", [])
     case .sfence_vma: sfenceAlias
-    case .slli, .srli, .srai: zeroShiftAlias
+    case .slli, .srli, .srai: shiftAlias
+    case .lui where compressed && insn.rd == 0: ("c.lui", plain.operands)
     default: nil
     }
   }
 
   private var immediateAlias: Text? {
     switch (insn.op, insn.imm) {
+    // HINTs keep their compressed names.
+    case (.addi, _) where compressed && insn.rd == 0 && insn.rm == 1: ("c.li", [rd, imm])
     case (.addi, 0) where insn.rd == 0 && insn.rs1 == 0: ("nop", [])
+    case (.addi, _) where compressed && insn.rd == 0: ("c.nop", [imm])
     case (.addi, 0) where insn.rs1 != 0 && !compressed: ("mv", [rd, rs1])
     case (.addi, _) where insn.rs1 == 0: ("li", [rd, imm])
     case (.addiw, 0): ("sext.w", [rd, rs1])
@@ -136,6 +146,7 @@ private struct Line {
 
   private var registerAlias: Text? {
     switch insn.op {
+    case .add where compressed && insn.rd == 0: (insn.rm == 1 ? "c.mv" : "c.add", [rd, rs2])
     case .add where compressed && insn.rs1 == 0: ("mv", [rd, rs2])
     case .add_uw where insn.rs2 == 0: ("zext.w", [rd, rs1])
     case .sub where insn.rs1 == 0: ("neg", [rd, rs2])
@@ -192,7 +203,8 @@ private struct Line {
       let suffix = insn.op == .csrrwi ? "i" : ""
       let operand = insn.op == .csrrwi ? String(insn.rs1) : rs1
       if let name = special[insn.imm], name != "csr" || suffix.isEmpty {
-        return ("fs" + name + suffix, insn.rd == 0 ? [operand] : [rd, operand])
+        let short = insn.rd == 0 && insn.op == .csrrw
+        return ("fs" + name + suffix, short ? [operand] : [rd, operand])
       }
       return insn.rd == 0 ? ("csrw" + suffix, [csr, operand]) : nil
     case .csrrs where insn.rd == 0: return ("csrs", [csr, rs1])
@@ -233,8 +245,9 @@ private struct Line {
     }
   }
 
-  private var zeroShiftAlias: Text? {
-    guard compressed, insn.imm == 0 else { return nil }
-    return ("c.\(insn.op)64", [rd])
+  private var shiftAlias: Text? {
+    guard compressed else { return nil }
+    if insn.imm == 0 { return ("c.\(insn.op)64", [rd]) }
+    return insn.rd == 0 ? ("c.\(insn.op)", [rd, hex(insn.imm)]) : nil
   }
 }

@@ -1,6 +1,6 @@
 /// - SeeAlso: RISC-V Unprivileged ISA Manual, "RVC Instruction Set Listings".
 extension Encodings {
-  /// HINTs are ordinary rows: what they expand to does nothing, for its destination is x0.
+  /// HINTs are ordinary rows: what they expand to changes no register.
   static let c = group(
     .c,
     [

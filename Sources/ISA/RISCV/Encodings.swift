@@ -61,7 +61,7 @@ public struct Traits: OptionSet, Sendable {
   public static let fp = Traits(rawValue: 1 << 7)
   /// Reads or writes a CSR that it names.
   public static let csr = Traits(rawValue: 1 << 8)
-  /// Illegal in user mode.
+  /// Of the privileged manual: the mode decides whether it is legal.
   public static let privileged = Traits(rawValue: 1 << 9)
   /// Of the SYSTEM opcode, or `c.ebreak`.
   public static let system = Traits(rawValue: 1 << 10)
@@ -140,10 +140,11 @@ public struct Row: Sendable {
 /// Every row there is, in the manual's order.
 ///
 /// Not implemented, and illegal here: Q, Zfh, Zfa, Zfinx, V and all of its companions, Zbc, Zbk*,
-/// Zk*, Zabha, Zacas, Zawrs, Zihintntl and Zihintpause (whose encodings are hints of rows here, so
-/// they run as no-ops), Zicbom, Zicboz (Zicbop is hints of `ori`), Zimop, Zcmop, Zcb, Zcmp, Zcmt,
-/// H, Svinval, Smrnmi, Zicfiss (Zicfilp is a hint of `auipc`); of C what only RV32 has (`c.jal`,
-/// `c.flw`, `c.fsw`, `c.flwsp`, `c.fswsp`).
+/// Zk*, Zabha, Zacas, Zawrs, Zicbom, Zicboz, Zimop and Zicfiss, Zcmop, Zcb, Zcmp, Zcmt, H, Svinval,
+/// Smrnmi; of C what only RV32 has (`c.jal`, `c.flw`, `c.fsw`, `c.flwsp`, `c.fswsp`).
+///
+/// Not implemented, and no-ops here, for they are hints of rows that exist: Zihintpause (`fence`),
+/// Zihintntl (`add`, `c.add`), Zicbop (`ori`), Zicfilp (`auipc`).
 public enum Encodings {
   /// The rows.
   public static let allRows: [Row] =
