@@ -37,12 +37,12 @@ static uint64_t u32(float value) {
   return bits;
 }
 
-// One instruction under `rc`; `out` is its destination, the other operands are inputs.
-#define UNDER(rc, text, out, ...)                                                       \
+// One instruction under `rc`; `dest` is its destination, the other operands are inputs.
+#define UNDER(rc, text, dest, ...)                                                      \
   uint32_t set = control(rc), got = 0;                                                  \
   const uint32_t usual = MASKED;                                                        \
   __asm__ volatile("ldmxcsr %[set]\n\t" text "\n\tstmxcsr %[got]\n\tldmxcsr %[usual]"   \
-                   : [out] out, [got] "=m"(got)                                         \
+                   : [out] dest, [got] "=m"(got)                                        \
                    : [set] "m"(set), [usual] "m"(usual), __VA_ARGS__)
 #define DONE(value) return (HostResult){(value), got & 0x3f}
 
@@ -86,7 +86,8 @@ static uint64_t u32(float value) {
     DONE(u##size(x));                                                                   \
   }                                                                                     \
   HostResult host_fma##size(uint64_t a, uint64_t b, uint64_t c, uint32_t rc) {          \
-    type x = f##size(a), y = f##size(b), z = f##size(c);                                \
+    /* The first multiplicand, whose NaN wins, is the second operand of the 213 form. */ \
+    type x = f##size(b), y = f##size(a), z = f##size(c);                                \
     UNDER(rc, "vfmadd213" s " %[z], %[y], %[out]", "+x"(x), [y] "x"(y), [z] "x"(z));    \
     DONE(u##size(x));                                                                   \
   }                                                                                     \

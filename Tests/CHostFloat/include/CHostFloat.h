@@ -12,9 +12,6 @@
 
 #if defined(__x86_64__)
 
-/// MXCSR's RC field.
-enum { HostNearest = 0, HostDown = 1, HostUp = 2, HostZero = 3 };
-
 /// Result bits (integers extended to 64 bits as the instruction leaves them) and MXCSR's flags.
 typedef struct {
   uint64_t bits;
@@ -24,6 +21,8 @@ typedef struct {
 /// Whether fused multiply-add, and conversions to and from unsigned integers, can be asked for.
 bool host_has_fma(void);
 bool host_has_unsigned(void);
+
+// `rc` is MXCSR's RC field: 0 nearest even, 1 down, 2 up, 3 toward zero.
 
 HostResult host_add64(uint64_t a, uint64_t b, uint32_t rc);
 HostResult host_sub64(uint64_t a, uint64_t b, uint32_t rc);
