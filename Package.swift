@@ -31,8 +31,10 @@ let package = Package(
         "Machine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/CLI", swiftSettings: strict),
+    // The host's floating point with its rounding mode and flags: the oracle of soft-float.
+    .target(name: "CHostFloat", path: "Tests/CHostFloat"),
     .testTarget(
-      name: "EngineTests", dependencies: ["Engine"], path: "Tests/EngineTests",
+      name: "EngineTests", dependencies: ["Engine", "CHostFloat"], path: "Tests/EngineTests",
       swiftSettings: strict),
     .testTarget(
       name: "RISCVTests", dependencies: ["RISCV"], path: "Tests/RISCVTests",
