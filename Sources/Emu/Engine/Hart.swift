@@ -379,6 +379,13 @@ public final class Hart {
     return found.pa
   }
 
+  /// The 16 bits of an instruction at `va` as this hart fetches them; zero where it can't. For
+  /// describing an instruction that has been fetched already.
+  public func insnHalf(_ va: UInt64) -> UInt16 {
+    guard let pa = fetchAddress(va) else { return 0 }
+    return fetch16(pa)
+  }
+
   func fetch16(_ pa: UInt64) -> UInt16 {
     if let instructionCache { return instructionCache.fetch16(pa, ram) }
     return ram.contains(pa, 2) ? ram.pointer(pa).loadUnaligned(as: UInt16.self) : 0
