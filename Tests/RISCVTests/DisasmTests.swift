@@ -122,6 +122,10 @@ private let deviations = [
   Deviation(reason: "c.addi16sp of 0 is reserved, but not to objdump") { insn, _, theirs in
     insn == nil && theirs == "add\tsp,sp,0"
   },
+  Deviation(reason: "these were withdrawn before the privileged manual was ratified") {
+    insn, _, theirs in
+    insn == nil && ["uret", "hret", "sfence.vm"].contains(theirs)
+  },
   Deviation(reason: "2.40 calls addi add; later versions and the manual do not") {
     insn, ours, theirs in
     let mnemonics = [
@@ -201,10 +205,18 @@ private let deviations = [
     var rng = SplitMix(state: 4)
     var instructions: [UInt32] = []
     for row in Encodings.allRows where row.length == 4 {
-      for _ in 0..<300 { instructions.append(row.sampleBits(using: &rng)) }
-      for _ in 0..<300 { instructions.append(corner(row, using: &rng)) }
+      for _ in 0..<250 { instructions.append(row.sampleBits(using: &rng)) }
+      for _ in 0..<250 { instructions.append(corner(row, using: &rng)) }
     }
-    // What we call illegal and objdump does not would show too.
+    // What is legal to only one of the two shows among words one bit from a row's...
+    for row in Encodings.allRows where row.length == 4 {
+      for bit in 2..<32 {
+        let near = row.sampleBits(using: &rng) ^ 1 << UInt32(bit)
+        // Five ones begin longer instructions.
+        if near & 0x1f != 0x1f { instructions.append(near) }
+      }
+    }
+    // ...and among all halfwords.
     instructions += (UInt32(0)...0xffff).filter { $0 & 3 != 3 }
     // Every CSR number with every CSR operation, rd and rs1 each zero or not.
     for number in UInt32(0)..<4096 {
