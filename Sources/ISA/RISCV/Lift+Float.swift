@@ -60,6 +60,7 @@ extension Lift {
     case .fdiv_d: ff(fdiv_d, i)
     case .fmin_d: ff(fmin_d, i)
     case .fmax_d: ff(fmax_d, i)
+    case .fsgnj_d where i.rs1 == i.rs2: builder.emit(.mov, d: fp(i.rd), a: fp(i.rs1))
     case .fsgnj_d: ff(fsgnj_d, i)
     case .fsgnjn_d: ff(fsgnjn_d, i)
     case .fsgnjx_d: ff(fsgnjx_d, i)

@@ -49,7 +49,7 @@ extension RV64 {
     hart.setMode(mmuIndex: index, flags: status >> 13 & 3)
   }
 
-  func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? {
+  public func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? {
     let x = hart.x
     let status = x[SystemSlot.mstatus]
     var privilege = x[SystemSlot.privilege]
@@ -163,7 +163,7 @@ extension RV64 {
     return nil
   }
 
-  func accessFault(_ va: UInt64, _ access: Access, for hart: Hart) {
+  public func accessFault(_ va: UInt64, _ access: Access, for hart: Hart) {
     switch access {
     case .fetch: hart.raise(1, va)
     case .load: hart.raise(5, va)

@@ -83,7 +83,7 @@ enum Interrupt {
 }
 
 /// How a system register stores what is written to it.
-enum RegisterKind {
+enum SystemRegisterKind {
   /// Bits of one slot; the others read as zero.
   case plain(Int, mask: UInt64)
   /// Reads as a constant; writes have no effect.
@@ -96,7 +96,7 @@ enum RegisterKind {
 struct SystemRegister {
   let number: UInt16
   let name: String
-  let kind: RegisterKind
+  let kind: SystemRegisterKind
 
   /// Bits 9:8 of the number are the least privilege.
   ///
