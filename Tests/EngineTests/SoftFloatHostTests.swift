@@ -8,7 +8,7 @@ import Testing
 /// accrued before (which opens the fast paths) and not.
 @Suite("SoftFloat agrees with the host CPU")
 struct SoftFloatHostTests {
-  static let samples = 100_000
+  static let samples = 120_000
 
   enum Operation: CaseIterable, Sendable { case add, sub, mul, div }
   enum Predicate: CaseIterable, Sendable { case eq, lt, le }

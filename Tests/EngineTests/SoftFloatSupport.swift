@@ -1,4 +1,3 @@
-import CHostFloat
 import Engine
 
 /// The layout of a format, for making and reading bits without the code under test.

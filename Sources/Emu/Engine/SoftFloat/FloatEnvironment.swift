@@ -20,7 +20,7 @@ public enum RoundingMode: UInt8, Sendable, CaseIterable {
 ///
 /// - SeeAlso: RISC-V Unprivileged ISA, chapter '"F" Extension for Single-Precision
 ///   Floating-Point', section 'Floating-Point Control and Status Register'.
-/// - SeeAlso: IEEE 754-2019, clause 'Default exception handling'.
+/// - SeeAlso: IEEE 754-2019, clause 'Exceptions and default exception handling'.
 public struct FloatFlags: OptionSet, Sendable, Hashable {
   /// The bits of `fflags`.
   public var rawValue: UInt8

@@ -8,6 +8,13 @@
 // been rounded up to that) and the exceptions that deliver a NaN or an infinity remain: all are
 // visible in the result and left to the integers.
 
+// The standard library's square root and multiply-add may call libm, which is linked by importing.
+#if canImport(Glibc)
+private import Glibc
+#elseif canImport(Musl)
+private import Musl
+#endif
+
 extension FloatFormat {
   @inline(__always)
   private static func inexactAccrued(_ env: FloatEnvironment) -> Bool {

@@ -93,20 +93,21 @@ extension FloatFormat {
     let x = unpack(a)
     // An even exponent halves; an odd one gives a factor of two to the significand first.
     let odd = (x.exponent &- bias) & 1
-    var radicand = x.significand &<< odd
-    var root: UInt64 = 0
-    var remainder: UInt64 = 0
-    // Schoolbook, two radicand bits for each root bit: the significand and two bits to round by.
-    let count = fractionBits &+ 3
-    for _ in 0..<count {
-      remainder = remainder &<< 2 | radicand &>> 62
-      radicand &<<= 2
-      let trial = root &<< 2 | 1
-      let fits = remainder >= trial
-      root = root &<< 1 | (fits ? 1 : 0)
-      remainder &-= fits ? trial : 0
+    let radicand = x.significand &<< odd
+    // 55 bits of root, two more than either format rounds to. The host guesses it to a dozen units
+    // whatever its rounding mode; the integers decide. So near the root the remainder is below
+    // 2^60, and its low 64 bits are all of it.
+    var root = UInt64(Double(radicand).squareRoot() * 0x1p23)
+    var remainder = Int64(truncatingIfNeeded: radicand &<< 46 &- root &* root)
+    while remainder < 0 {
+      root &-= 1
+      remainder &+= Int64(truncatingIfNeeded: root &<< 1 | 1)
     }
-    let significand = root &<< (63 &- count) | (remainder == 0 ? 0 : 1)
+    while remainder > Int64(truncatingIfNeeded: root &<< 1) {
+      remainder &-= Int64(truncatingIfNeeded: root &<< 1 | 1)
+      root &+= 1
+    }
+    let significand = root &<< 8 | (remainder == 0 ? 0 : 1)
     return roundPack(false, (x.exponent &- bias &- odd) &>> 1 &+ bias, significand, &env)
   }
 
