@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+private import Glibc
 #elseif canImport(Musl)
-import Musl
+private import Musl
 #endif
 
 /// Guest RAM: one contiguous range of physical addresses, taken from the host page by page as the
