@@ -25,12 +25,12 @@ public struct RISCVKernelISA: KernelISA {
   /// - SeeAlso: Linux, `Documentation/arch/riscv/vm-layout.rst`, 'RISC-V Linux Kernel SV39'.
   public var linearMapBase: UInt64 { 0xffff_ffd6_0000_0000 }
 
-  public func tableEntry(_ pa: UInt64) -> UInt64 { pa >> 12 << 10 | PTE.valid }
+  public func tableEntry(_ pa: UInt64) -> UInt64 { (pa >> 12) << 10 | PTE.valid }
 
   public func leafEntry(
     _ pa: UInt64, _ protection: PageProtection, accessed: Bool, dirty: Bool
   ) -> UInt64 {
-    var entry = pa >> 12 << 10 | PTE.valid
+    var entry = (pa >> 12) << 10 | PTE.valid
     // A page that may be written must be readable: W without R is reserved.
     if protection.contains(.read) || protection.contains(.write) { entry |= PTE.read }
     if protection.contains(.write) { entry |= PTE.write }
