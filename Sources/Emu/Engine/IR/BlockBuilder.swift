@@ -137,6 +137,7 @@ public final class BlockBuilder {
       ended = true
     }
     offsets.append(UInt16(truncatingIfNeeded: pc &- start))
+    if !observing { Fusion.apply(&ops, start: start) }
   }
 
   @inline(__always)
