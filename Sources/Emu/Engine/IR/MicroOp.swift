@@ -42,6 +42,10 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case ld64Ld64, ld32sLd32s, st64St64
   // x[d] = memory[x[a] + lo] (store: memory[x[a] + lo] = x[d]); x[b] = x[c] + hi
   case ld64Addi, ld64Addiw, ld32sAddi, st64Addi, st8Add
+  // Double-precision arithmetic. Where the host's result is provably the right one (nearest even, by
+  // `e` = 0 or by `e` = 7 and `Slot.fpRounding`; inexact accrued; result neither tiny nor infinite nor
+  // a NaN) it is taken; else `imm` is the address of the ``Helper`` that does it.
+  case fadd64, fsub64, fmul64
   // Calls. `imm` is the address of a ``Helper``. `helperExit` is the last of its block.
   case helper, helperExit
   // Reports an instruction to the hart's observer; `imm` is its pc.

@@ -354,6 +354,33 @@ func interpret(
             ip += 2
           }
 
+        case .fadd64:
+          let result = (Double(bitPattern: x[a]) + Double(bitPattern: x[b])).bitPattern
+          if _fastPath(roundsToNearest(x, op.pointee.e) && isFinite(result)) {
+            x[d] = result
+          } else {
+            spill(x, block, ip, left)
+            unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+            if _slowPath(x[Slot.pending] != 0) { break run }
+          }
+        case .fsub64:
+          let result = (Double(bitPattern: x[a]) - Double(bitPattern: x[b])).bitPattern
+          if _fastPath(roundsToNearest(x, op.pointee.e) && isFinite(result)) {
+            x[d] = result
+          } else {
+            spill(x, block, ip, left)
+            unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+            if _slowPath(x[Slot.pending] != 0) { break run }
+          }
+        case .fmul64:
+          let result = (Double(bitPattern: x[a]) * Double(bitPattern: x[b])).bitPattern
+          if _fastPath(roundsToNearest(x, op.pointee.e) && isNormal(result)) {
+            x[d] = result
+          } else {
+            spill(x, block, ip, left)
+            unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+            if _slowPath(x[Slot.pending] != 0) { break run }
+          }
         case .helper:
           spill(x, block, ip, left)
           unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
@@ -681,6 +708,24 @@ private func orCombine(_ value: UInt64) -> UInt64 {
   let low: UInt64 = 0x7f7f_7f7f_7f7f_7f7f
   let set = (((value & low) &+ low) | value) & ~low
   return (set &>> 7) &* 0xff
+}
+
+/// Whether an operation rounds to nearest even and can raise nothing new by being inexact.
+@inline(__always)
+private func roundsToNearest(_ x: UnsafeMutablePointer<UInt64>, _ mode: UInt8) -> Bool {
+  x[Slot.fpFlags] & 1 != 0 && (mode == 0 || (mode == 7 && x[Slot.fpRounding] == 0))
+}
+
+/// A sum that is tiny is exact, so of a sum no more is asked.
+@inline(__always)
+private func isFinite(_ bits: UInt64) -> Bool {
+  bits & 0x7ff0_0000_0000_0000 != 0x7ff0_0000_0000_0000
+}
+
+/// Strictly between the least normal number and infinity in magnitude.
+@inline(__always)
+private func isNormal(_ bits: UInt64) -> Bool {
+  (bits & 0x7fff_ffff_ffff_ffff) &- 0x10_0000_0000_0001 < 0x7fdf_ffff_ffff_ffff
 }
 
 /// Where `size` bytes at `va` lie, if they may be read without further ado.
