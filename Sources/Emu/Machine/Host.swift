@@ -196,6 +196,30 @@ extension Host {
   }
 }
 
+extension Host {
+  /// Writes a host file anew.
+  ///
+  /// - Returns: a line that says why it could not be written, or `nil`.
+  static func replaceFile(_ path: String, with bytes: [UInt8]) -> String? {
+    let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard file >= 0 else { return "\(path): \(String(cString: strerror(errno)))" }
+    defer { close(file) }
+    var done = 0
+    while done < bytes.count {
+      let wrote = bytes.withUnsafeBytes { buffer -> Int in
+        guard let base = buffer.baseAddress else { return 0 }
+        return write(file, base + done, bytes.count - done)
+      }
+      if wrote > 0 {
+        done += wrote
+      } else if errno != EINTR {
+        return "\(path): \(String(cString: strerror(errno)))"
+      }
+    }
+    return nil
+  }
+}
+
 /// A small generator of 64-bit numbers with a period of 2^64.
 ///
 /// - SeeAlso: Steele, Lea, Flood, 'Fast Splittable Pseudorandom Number Generators' (OOPSLA 2014).
