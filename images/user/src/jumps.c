@@ -95,6 +95,8 @@ int main(void) {
   if (r == 0) raise(SIGUSR2);
   CHECK("longjmp with SA_NODEFER", r == SIGUSR2 && !blocked(SIGUSR2));
 
+  sigprocmask(SIG_SETMASK, &s, NULL);
+
   // A jump from a handler that interrupted a handler.
   sa.sa_handler = on_fault;
   sa.sa_flags = 0;

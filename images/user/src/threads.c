@@ -207,11 +207,12 @@ int main(void) {
     e = pthread_mutex_lock(&m);
   }
   CHECK_EQ("robust mutex", e, EOWNERDEAD);
+  int wrong = 0;
   for (int i = 0; i < 64; i++) {
     pthread_create(&t[0], NULL, leaves, (void *)(intptr_t)i);
     pthread_join(t[0], &r);
-    if ((long)(intptr_t)r != i) check_failures++;
+    wrong += (long)(intptr_t)r != i;
   }
-  CHECK("64 threads one after another", check_failures == 0);
+  CHECK_EQ("64 threads one after another", wrong, 0);
   return check_done("threads");
 }
