@@ -66,18 +66,20 @@ done <user/cases.txt
 while read -r name status words; do
   case $name in '' | '#'*) continue ;; esac
   wanted "$name" || continue
-  bios="-bios none" args= stdin=/dev/null cut= oracle=
+  bios="-bios none" args= stdin=/dev/null cut= oracle= machine=virt
   for w in $words; do
-    case $w in sbi) bios= ;; stdin:*) stdin=bare/${w#stdin:} ;; cut:*) cut=${w#cut:} ;; oracle:*) oracle=$w ;; *) args="$args $w" ;; esac
+    case $w in sbi) bios= ;; stdin:*) stdin=bare/${w#stdin:} ;; cut:*) cut=${w#cut:} ;; oracle:*) oracle=$w ;; machine:*) machine=${w#machine:} ;; *) args="$args $w" ;; esac
   done
   [ -z "$oracle" ] || continue
   for run in 1 2 3; do
     # The sleeping writer keeps qemu's standard input open: at its end `-serial stdio` would quit.
-    { sleep 1; cat "$stdin"; } | timeout -s KILL 120 qemu-system-riscv64 -M virt $bios -display none -monitor none -serial stdio -kernel "bare/riscv64/$name.elf" $args >"$tmp/raw" 2>"$tmp/err"
+    { sleep 1; cat "$stdin"; } | timeout -s KILL 120 qemu-system-riscv64 -M $machine $bios -display none -monitor none -serial stdio -kernel "bare/riscv64/$name.elf" $args >"$tmp/raw" 2>"$tmp/err"
     got=$?
     tr -d '\r' <"$tmp/raw" >"$tmp/$run"
     [ -n "$bios" ] || sed -i '1,/^sbi:/{/^sbi:/!d}' "$tmp/$run"
     [ -z "$cut" ] || sed -i "s/ $cut .*//" "$tmp/$run"
+    grep "^$name|" bare/qemu-wrong.txt | sed 's/^[^|]*|/s|^/; s/$/|/; s/+/[+]/' >"$tmp/sed"
+    sed -i -f "$tmp/sed" "$tmp/$run"
     [ "$got" = "$status" ] || { fail "$name: exit status $got, want $status"; cat "$tmp/err" >&2; }
   done
   finish bare "$name"

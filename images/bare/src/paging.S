@@ -21,6 +21,7 @@
 #define SMALL 0x40200000         /* VA of the 4 KiB pages */
 #define MEGA_PA 0x80400000       /* two physical places of 2 MiB */
 #define TERA_VA 0x8000000000
+#define USER_CODE 0xc0000000     /* VA: root[3], a 1 GiB user page on memory */
 
 // Table[index] = leaf or branch to a physical address given in a register or by a symbol.
 .macro entry table, index, pa, flags
@@ -66,7 +67,26 @@
     ecall
 2:
 .endm
-#define USER_CODE 0xc0000000     /* VA: root[3], a 1 GiB user page on memory */
+
+// Instruction sequences, so that each is one argument.
+.macro store_and_load offset
+    sd a5, \offset(a5)
+    ld a6, \offset(a5)
+.endm
+.macro change_entry              // s5 is the table: entry 0 := entry 5, seen after the fence
+    ld a6, 0(a5)
+    ld a7, 8 * 5(s5)
+    sd a7, 0(s5)
+    sfence.vma a5, zero
+    ld a6, 0(a5)
+.endm
+.macro touch_page
+    ld a6, 0(a5)
+    ld a7, 2040(a5)
+    sd a5, 16(a5)
+    ld a7, 16(a5)
+    add a6, a6, a7
+.endm
 
 .section .text.start, "ax"
 .globl _start
@@ -144,9 +164,9 @@ _start:
     // Sizes.
     try_in 1, 0, "1G load", 0x80000000, lwu a6, 0(a5)
     try_in 1, 0, "2M load", GIGA + 0x100, ld a6, 0(a5)
-    try_in 1, 0, "2M store", GIGA + 0x1ffff8, sd a5, 0(a5); ld a6, 0(a5)
+    try_in 1, 0, "2M store", GIGA + 0x1ffff8, store_and_load 0
     try_in 1, 0, "4K load", SMALL, ld a6, 0(a5)
-    try_in 1, 0, "4K store", SMALL + 8, sd a5, 0(a5); ld a6, 0(a5)
+    try_in 1, 0, "4K store", SMALL + 8, store_and_load 0
     try_in 1, 0, "same page by another name", SMALL + 0x1008, ld a6, 0(a5)
     // Permissions.
     try_in 1, 0, "R store", SMALL + 0x1000, sd a5, 0(a5)
@@ -160,7 +180,7 @@ _start:
     try_in 1, 0, "S loads U", SMALL + 0x4000, ld a6, 0(a5)
     try_in 1, SUM, "S loads U with SUM", SMALL + 0x4000, ld a6, 0(a5)
     try_in 1, 0, "S stores U", SMALL + 0x4000, sd a5, 16(a5)
-    try_in 1, SUM, "S stores U with SUM", SMALL + 0x4000, sd a5, 16(a5); ld a6, 16(a5)
+    try_in 1, SUM, "S stores U with SUM", SMALL + 0x4000, store_and_load 16
     try_in 1, SUM, "S fetches U with SUM", SMALL + 0x3000, jr a5
     try_in 0, 0, "U loads U", SMALL + 0x4000, ld a6, 0(a5)
     try_in 0, 0, "U loads S", SMALL, ld a6, 0(a5)
@@ -192,7 +212,7 @@ _start:
     andi s0, s0, A | D
     show "A and D after a load: ", s0
     newline
-    try_in 1, 0, "D clear, store", SMALL + 0x6000, sd a5, 8(a5); ld a6, 8(a5)
+    try_in 1, 0, "D clear, store", SMALL + 0x6000, store_and_load 8
     la t0, small
     ld s0, 6 * 8(t0)
     andi s0, s0, A | D
@@ -213,7 +233,7 @@ _start:
     sfence.vma
     try_in 1, 0, "mapped back", SMALL, ld a6, 0(a5)
     la s5, small
-    try_in 1, 0, "changed from S", SMALL, ld a7, 8 * 5(s5); sd a7, 0(s5); sfence.vma a5, zero; ld a6, 0(a5)
+    try_in 1, 0, "changed from S", SMALL, change_entry
     try_in 1, 0, "and read-only now", SMALL, sd a5, 0(a5)
     entry_at small, 0, page_a, V | R | W | A | D
     sfence.vma
@@ -236,7 +256,7 @@ _start:
     la t0, s_trap
     csrw stvec, t0
     li s11, 0
-    try_in 1, 0, "demand paging", SMALL + 0x100000, ld a6, 0(a5); ld a7, 2047(a5); sd a5, 8(a5); ld a7, 8(a5); add a6, a6, s11
+    try_in 1, 0, "demand paging", SMALL + 0x100000, touch_page
     csrw medeleg, zero
     show "faults taken in S: ", s11
     newline

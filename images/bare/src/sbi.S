@@ -23,15 +23,17 @@
     call write
 .endm
 .macro say_number text, reg
+    mv s3, \reg                 // the text uses the a registers
     say "\text"
-    mv a0, \reg
+    mv a0, s3
     call write_hex
     say "\n"
 .endm
 // Prints "yes" or "no" for reg == 0.
 .macro say_zero text, reg
+    mv s3, \reg
     say "\text"
-    mv a0, \reg
+    mv a0, s3
     call write_zero
 .endm
 .macro probe name, extension
@@ -97,9 +99,11 @@ _start:
     say_zero "sbi: set_timer ", s2
     li t0, 1 << 5
     csrs sie, t0
+1:  wfi                          // ends when it is pending, taken or not; with SIE clear nothing is missed
+    csrr t0, sip
+    andi t0, t0, 1 << 5
+    beqz t0, 1b
     csrsi sstatus, 2
-1:  wfi
-    beqz s8, 1b
     csrci sstatus, 2
     rdtime s2
     sltu s1, s2, s1

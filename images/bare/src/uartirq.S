@@ -28,10 +28,10 @@ _start:
     print "uartirq: type, end with q\n"
     li t0, 1 << 11
     csrw mie, t0
+1:  wfi                          // ends when it is pending; with MIE clear no interrupt is lost before it
     csrsi mstatus, 8
-1:  wfi
-    beqz s0, 1b
     csrci mstatus, 8
+    beqz s0, 1b
     newline
     show "bytes ", s1
     show " strangers ", s2
