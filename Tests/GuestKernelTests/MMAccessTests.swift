@@ -169,7 +169,7 @@ import Testing
   @Test(arguments: 0..<8) func randomCalls(seed: UInt64) throws {
     let bench = try Bench(megabytes: 4)
     var random = SplitMix(state: seed)
-    let (file, _) = bench.file(Array(repeating: 3, count: 20000), .both)
+    let (file, _) = try bench.file(Array(repeating: 3, count: 20000), .both)
     var spaces = [bench.space]
     let edges: [UInt64] = [
       0, 1, 4095, 4096, 1 << 38, (1 << 38) - 4096, .max, .max - 4095, 1 << 63, (1 << 38) - 1,

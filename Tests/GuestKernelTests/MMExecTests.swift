@@ -16,7 +16,7 @@ import Testing
     others: [String: [UInt8]] = [:], _ change: (inout ExecRequest) -> Void = { _ in }
   ) throws -> ExecResult {
     var request = ExecRequest(
-      file: bench.file(bytes).open, path: Self.path("/bin/prog"), argv: argv.map(Self.path),
+      file: try bench.file(bytes).open, path: Self.path("/bin/prog"), argv: argv.map(Self.path),
       envp: envp.map(Self.path))
     change(&request)
     return try Exec.load(
@@ -24,7 +24,7 @@ import Testing
       host: bench.host
     ) { (path) throws(Errno) in
       guard let bytes = others[String(decoding: path, as: UTF8.self)] else { throw .ENOENT }
-      return bench.file(bytes).open
+      return try bench.file(bytes).open
     }
   }
 
@@ -195,7 +195,7 @@ import Testing
     #expect(try words(result.space, result.sp).argv[0].utf8.count == 131071)
     #expect(failure { try run(bench, elf, argv: [long(131072)]) }.hasPrefix("E2BIG"))
     #expect(
-      failure { try run(bench, elf, argv: Array(repeating: long(131000), count: 16)) }
+      failure { try run(bench, elf, argv: Array(repeating: long(131000), count: 17)) }
         .hasPrefix("E2BIG"))
     _ = try run(bench, elf, argv: Array(repeating: long(131000), count: 15))
     #expect(

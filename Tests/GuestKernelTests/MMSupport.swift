@@ -134,16 +134,21 @@ final class TestFile: Inode {
   var bytes: [UInt8]
   var pages: [UInt64: UInt64] = [:]
   var written: Set<UInt64> = []
+  var length: UInt64
+  override var size: UInt64 { length }
+  override var isMappable: Bool { true }
 
   init(_ bytes: [UInt8], frames: PageAllocator) {
     self.frames = frames
     self.bytes = bytes
-    super.init()
-    size = UInt64(bytes.count)
+    length = UInt64(bytes.count)
+    let system = FileSystem(
+      device: DeviceNumber(8, 17), typeName: "test", magic: 1, frames: frames, now: { 0 })
+    super.init(system, FileMode(.regular, 0o755))
   }
   deinit { for pa in pages.values { frames.release(pa) } }
 
-  override func page(_ index: UInt64, for write: Bool) throws(Errno) -> UInt64 {
+  override func page(_ index: UInt64, forWrite write: Bool) throws(Errno) -> UInt64 {
     if write { written.insert(index) }
     if let pa = pages[index] { return pa }
     let pa = try frames.allocate()
@@ -154,7 +159,9 @@ final class TestFile: Inode {
     pages[index] = pa
     return pa
   }
-  override func read(at offset: UInt64, _ count: Int) throws(Errno) -> [UInt8] {
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno) -> [UInt8] {
     guard offset < size, count > 0 else { return [] }
     let start = Int(offset)
     return Array(bytes[start..<min(start + count, bytes.count)])
@@ -165,8 +172,11 @@ final class TestFile: Inode {
 enum Open: Int32 { case reading, writing, both }
 
 extension Bench {
-  func file(_ bytes: [UInt8], _ open: Open = .reading) -> (open: OpenFile, inode: TestFile) {
+  func file(
+    _ bytes: [UInt8], _ open: Open = .reading
+  ) throws(Errno) -> (open: OpenFile, inode: TestFile) {
     let inode = TestFile(bytes, frames: frames)
-    return (OpenFile(inode: inode, flags: open.rawValue), inode)
+    let dentry = Dentry(inode, name: "file", parent: nil)
+    return (try OpenFile(dentry, OpenFlags(rawValue: open.rawValue)), inode)
   }
 }
