@@ -12,8 +12,8 @@ for q in qemu-riscv64 qemu-system-riscv64; do
   command -v $q >/dev/null || { echo "images: $q is missing; install qemu-user and qemu-system-misc" >&2; exit 3; }
 done
 case ${1:-} in record | verify) ;; *) echo "usage: expected.sh record|verify [CASE...]" >&2; exit 2 ;; esac
-if [ -z "${EMU_BINFMT:-}" ]; then
-  export EMU_BINFMT=1
+if [ -z "${IMAGES_IN_NAMESPACE:-}" ]; then
+  export IMAGES_IN_NAMESPACE=1
   exec unshare -Urm sh -c 'mount -t binfmt_misc none /proc/sys/fs/binfmt_misc &&
     printf "%s" ":emu-riscv64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xf3\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:$(command -v qemu-riscv64):OCP" >/proc/sys/fs/binfmt_misc/register
     exec "$@"' sh "./$(basename "$0")" "$@"

@@ -10,12 +10,18 @@ static void at_exit(void) { write(1, "atexit ran\n", 11); }
 // A table of pointers needs relocation when position independent: hello-pie is this file built as static PIE.
 static const char *const words[] = {"zero", "one", "two", "three"};
 
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
 int main(int argc, char **argv) {
   puts("Hello from the guest");
   printf("argc %d\n", argc);
   for (int i = 1; i < argc; i++) printf("argv[%d] '%s'\n", i, argv[i]);
-  // Only variables meant for this program: the rest of the environment is the host's business.
-  for (char **e = environ; *e; e++) if (!strncmp(*e, "EMU_", 4)) printf("env '%s'\n", *e);
+  // Only variables meant for this program, in order: the rest and their order is the host's business.
+  char *mine[16];
+  size_t n = 0;
+  for (char **e = environ; *e && n < 16; e++) if (!strncmp(*e, "EMU_", 4)) mine[n++] = *e;
+  qsort(mine, n, sizeof *mine, by_text);
+  for (size_t i = 0; i < n; i++) printf("env '%s'\n", mine[i]);
   for (int i = 0; i < 4; i++) printf("%s%c", words[i], i < 3 ? ' ' : '\n');
   CHECK("argv ends with NULL", argv[argc] == NULL);
   CHECK("argv[0] present", argc > 0 && argv[0][0] != 0);
