@@ -17,6 +17,9 @@ typedef unsigned char u8;
 #define MAX_TASKS 8
 #define TICK 20000
 
+struct frame {
+  u64 x[32];
+};
 struct regs {
   u64 x[32]; /* x[0] is epc */
   u64 status, badaddr, cause, orig_a0;
@@ -35,12 +38,11 @@ struct task {
 static struct task tasks[MAX_TASKS], *current_task;
 static u64 kernel_root, next_page = 0x80400000UL;
 static long ticks, switches, blocks, mode, irqs, calls, faults, notifications, child_asid, arguments_ok = 1, failures, checks;
-static long dies_expected, kernel_breaks;
-static unsigned short kprobe_saved;
+static long dies_expected, kernel_breaks, idle_ticks;
+static u64 break_at;
+static unsigned short break_saved;
+static struct frame magic; /* registers of the last return to MAGIC */
 
-struct frame {
-  u64 x[32];
-};
 long s_call(struct frame *frame, u64 pc);
 void s_return(long value) __attribute__((noreturn));
 void m_resume(struct frame *frame) __attribute__((noreturn));
@@ -167,6 +169,14 @@ static struct task *new_task(u64 root, u64 asid) {
   FIELD(t, thread_sp) = linear((u64)task_regs(t));
   t->state = RUNNABLE;
   return t;
+}
+
+/* A break at the first instruction of a kernel function, for one hit. */
+static void set_break(u64 function) {
+  break_at = function;
+  break_saved = *(volatile unsigned short *)physical(function);
+  *(volatile unsigned short *)physical(function) = 0x9002;
+  __asm__ volatile("fence.i");
 }
 
 static void wake_sleepers(void) {
@@ -307,9 +317,14 @@ static struct answer do_syscall(long nr, u64 args_va, u64 regs_va) {
     case T_CHECK: check((const char *)user_pa(t, a[0]), (int)a[1]); break;
     case T_DISCARD:
       *pte(t->root, a[0], 1) = 0;
-      r.actions = GATE_FLUSH_PAGE;
+      r.actions = a[1] ? GATE_FLUSH_ALL : GATE_FLUSH_PAGE;
       r.address = a[0];
       break;
+    case T_BREAK:
+      if (a[0]) set_break(K_do_sys_openat2);
+      r.value = (u64)kernel_breaks;
+      break;
+    case 56: r.value = a[0]; break;
     default:
       r.value = -38UL;
   }
@@ -346,10 +361,10 @@ static struct answer do_trap(u64 regs_va, u64 cause) {
   struct regs *regs = (struct regs *)physical(regs_va);
   if (regs->cause != cause) check("TRAP: cause agrees with the frame", 0);
   if (regs->status & 0x100) {
-    if (cause != 3 || regs->x[0] != K_kprobe_target) return (struct answer){1, 0, 0};
-    /* A break that the firmware set: takes it away and lets the function run. */
+    if (cause != 3 || regs->x[0] != break_at) return (struct answer){1, 0, 0};
     kernel_breaks++;
-    *(volatile unsigned short *)physical(K_kprobe_target) = kprobe_saved;
+    if (regs->status & 0x46002) check("kernel mode runs with FS, SUM and SIE off", 0);
+    *(volatile unsigned short *)physical(break_at) = break_saved;
     regs->x[10] += 2; /* as a handler that changes an argument */
     return (struct answer){0, GATE_FENCE_I, 0};
   }
@@ -384,6 +399,7 @@ static struct answer do_signal(u64 regs_va, u64 why) {
 static struct answer gate(struct frame *f) {
   u64 *x = f->x;
   struct answer r = {0, 0, 0};
+  if (csr_read(sstatus) & 0x46002) check("a gate call with FS, SUM and SIE off", 0);
   switch (x[16]) {
     case GATE_BOOT: {
       check("BOOT: tp is init_task, sp on its stack, sscratch 0",
@@ -413,6 +429,7 @@ static struct answer gate(struct frame *f) {
       break;
     case GATE_TICK:
       ticks++;
+      if (x[4] == K_init_task) idle_ticks++;
       csr_clear(mip, 0x20);
       arm(now() + TICK);
       wake_sleepers();
@@ -431,12 +448,14 @@ static struct answer gate(struct frame *f) {
         if (p->state == BLOCKED && p->pid == t->parent) p->state = RUNNABLE;
       if (t->pid == 100) {
         check("exit: wait status of the first task", x[10] == 7 << 8);
+        check("the idle task took timer interrupts", idle_ticks > 0);
         stop();
       }
       break;
     }
     case GATE_FORKED:
       if (!current_task || x[4] != linear(current_task->pa) || x[10] == x[4]) check("FORKED: tp is the new task", 0);
+      if ((task_regs(current_task)->status & 0x6000) != 0x4000) check("FORKED: FP registers were loaded and are clean", 0);
       break;
     case GATE_DIE: {
       struct regs *regs = (struct regs *)physical(x[10]);
@@ -470,7 +489,10 @@ struct frame *m_trap(struct frame *f) {
     csr_set(mip, 0x20);
     return f;
   }
-  if (cause == 12 && pc == MAGIC) s_return((long)f->x[10]);
+  if (cause == 12 && pc == MAGIC) {
+    magic = *f;
+    s_return((long)f->x[10]);
+  }
   if (cause == 9 && f->x[17] == GATE_EXTENSION) {
     csr_write(mepc, pc + 4);
     struct answer r = gate(f);
@@ -493,7 +515,12 @@ struct frame *m_trap(struct frame *f) {
 
 /* Calls a function of kernel mode as the idle task would. */
 static long call(u64 function, u64 a0, u64 a1, u64 a2) {
-  struct frame f = {.x = {[1] = MAGIC, [2] = K_boot_stack_top - 1024, [4] = K_init_task, [10] = a0, [11] = a1, [12] = a2}};
+  struct frame f = {.x = {[1] = MAGIC, [4] = K_init_task}};
+  for (u64 i = 5; i < 32; i++) f.x[i] = 0x5555 * i;
+  f.x[2] = K_boot_stack_top - 1024;
+  f.x[10] = a0;
+  f.x[11] = a1;
+  f.x[12] = a2;
   csr_write(stvec, K_handle_exception);
   csr_write(sscratch, 0);
   long value = s_call(&f, function);
@@ -507,10 +534,21 @@ static void kernel_mode_tests(void) {
   check("run_probe_targets: no wrong result", call(K_run_probe_targets, 0, 0, 0) == 0);
   check("probe_fib(20)", call(K_probe_fib, 20, 0, 0) == 6765);
 
-  kprobe_saved = *(volatile unsigned short *)physical(K_kprobe_target);
-  *(volatile unsigned short *)physical(K_kprobe_target) = 0x9002;
-  __asm__ volatile("fence.i");
+  set_break(K_kprobe_target);
   check("break in kernel text: through TRAP and on, with a changed argument", call(K_kprobe_target, 40, 0, 0) == 21 && kernel_breaks == 1);
+
+  /* Two structures of task alone: what __switch_to stores and loads. */
+  u64 prev = page(), next = page(), ok = 1;
+  P64(next + K_layout_task_thread_ra) = MAGIC;
+  P64(next + K_layout_task_thread_sp) = 0x1230;
+  for (u64 i = 0; i < 12; i++) P64(next + K_layout_task_thread_s + 8 * i) = 0x700 + i;
+  ok = (u64)call(K___switch_to, linear(prev), linear(next), 0) == linear(prev) && magic.x[4] == linear(next) && magic.x[2] == 0x1230 &&
+       P64(prev + K_layout_task_thread_ra) == MAGIC && P64(prev + K_layout_task_thread_sp) == K_boot_stack_top - 1024;
+  for (u64 i = 0; i < 12; i++) {
+    u64 n = i < 2 ? 8 + i : 16 + i;
+    ok &= magic.x[n] == 0x700 + i && P64(prev + K_layout_task_thread_s + 8 * i) == 0x5555 * n;
+  }
+  check("__switch_to: ra, sp, tp and twelve callee-saved registers", (int)ok);
 
   u64 buffer = linear(page());
   P64(physical(buffer)) = 0;

@@ -19,5 +19,5 @@ flags="-target riscv64-freestanding-none -mcpu=generic_rv64+m+a+c+zicsr+zifencei
 for part in firmware user; do
   "$PYTHON" -m ziglang cc $flags -Wl,-T,"$here/$part.ld" "$here/$part.S" "$here/$part.c" -o "$out/$part.elf"
 done
-timeout 120 "$QEMU" -M virt -m 128M -display none -serial stdio -monitor none -icount shift=3,sleep=off \
+timeout 30 "$QEMU" -M virt -m 128M -display none -serial stdio -monitor none -icount shift=3,sleep=off \
   -bios "$out/firmware.elf" -device loader,file="$out/kernel.elf" -device loader,file="$out/user.elf"

@@ -11,7 +11,8 @@
 #define T_CHILD_ASID 252 /* ASID of the next clone */
 #define T_CHECK 253      /* a0 name, a1 ok: a line of the report */
 #define T_ARGUMENTS 254  /* 1 if all calls of mode 1 had the right arguments */
-#define T_DISCARD 255    /* drops a page of the demand region, with FLUSH_PAGE */
+#define T_DISCARD 255    /* drops page a0 of the demand region, with FLUSH_PAGE, or FLUSH_ALL if a1 */
+#define T_BREAK 256      /* a break in do_sys_openat2, if a0; answers how many were hit */
 
 #define USER_TEXT 0x10000UL
 #define USER_DATA 0x20000UL
