@@ -8,6 +8,8 @@ let package = Package(
   name: "emu",
   products: [
     .executable(name: "emu", targets: ["EmuCLI"]),
+    // Judges the hart and the machine by QEMU.
+    .executable(name: "emu-conformance", targets: ["Conformance"]),
     // What another package's tests depend on to build machines.
     .library(name: "Emu", targets: ["Machine", "GuestKernel", "RISCV", "Engine"]),
   ],
@@ -31,6 +33,12 @@ let package = Package(
         "Machine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/CLI", swiftSettings: strict),
+    .executableTarget(
+      name: "Conformance",
+      dependencies: [
+        "Engine", "RISCV", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/Emu/Conformance", swiftSettings: strict),
     // The host's floating point with its rounding mode and flags: the oracle of soft-float.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
     .testTarget(
