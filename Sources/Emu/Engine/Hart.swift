@@ -303,6 +303,11 @@ public final class Hart {
     }
   }
 
+  /// Takes an exception that an environment call left pending.
+  public func takePendingException() {
+    if x[Slot.pending] == Pending.exception.rawValue { takeException() }
+  }
+
   private func takeException() {
     x[Slot.exceptions] &+= 1
     x[Slot.pending] = 0

@@ -25,6 +25,9 @@ public final class PhysicalMemory {
   /// The harts whose TLBs and translations depend on this memory.
   private(set) var harts: [Hart] = []
 
+  /// Told of every store to a monitored page, after it: address and size in bytes.
+  public var onMonitoredStore: ((UInt64, UInt64) -> Void)?
+
   private let flagBytes: Int
 
   /// Reserves `size` bytes (rounded up to a page) at physical address `base`.
@@ -59,6 +62,8 @@ public final class PhysicalMemory {
     static let pageTable = PageFlags(rawValue: 2)
     /// Holds a reservation of a hart that is not running.
     static let reserved = PageFlags(rawValue: 4)
+    /// Somebody wants to know of stores (``PhysicalMemory/monitor(_:)``).
+    static let monitored = PageFlags(rawValue: 8)
   }
 
   func attach(_ hart: Hart) { harts.append(hart) }
@@ -181,9 +186,13 @@ public final class PhysicalMemory {
         }
       }
       page &+= 1
+      if here.contains(.monitored) { onMonitoredStore?(start, end &- start) }
     }
     return dropped
   }
+
+  /// Has ``onMonitoredStore`` told of stores to the page of `pa`, which must be RAM.
+  public func monitor(_ pa: UInt64) { watch(pa, .monitored) }
 
   /// Makes stores to the page of `pa` take the slow path, for `reason`.
   func watch(_ pa: UInt64, _ reason: PageFlags) {

@@ -14,8 +14,12 @@ public enum Slot {
   public static let pc = 49
   /// The first floating-point register.
   public static let fp = 64
+  /// Floating-point exceptions accrued so far, in the order of ``FloatFlags``.
+  public static let fpFlags = 96
+  /// The dynamic rounding mode, numbered as ``RoundingMode``.
+  public static let fpRounding = 97
   /// The first slot that an ISA names for itself and that micro-ops can reach.
-  public static let isa = 96
+  public static let isa = 98
 
   /// Why a micro-op stopped the block: a ``Pending`` raw value.
   public static let pending = 256

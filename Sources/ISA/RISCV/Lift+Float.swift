@@ -54,9 +54,9 @@ extension Lift {
     case .fcvt_s_l: fx(fcvt_s_l, i)
     case .fcvt_lu_s: xf(fcvt_lu_s, i)
     case .fcvt_s_lu: fx(fcvt_s_lu, i)
-    case .fadd_d: ff(fadd_d, i)
-    case .fsub_d: ff(fsub_d, i)
-    case .fmul_d: ff(fmul_d, i)
+    case .fadd_d: ff(.fadd64, fadd_d, i)
+    case .fsub_d: ff(.fsub64, fsub_d, i)
+    case .fmul_d: ff(.fmul64, fmul_d, i)
     case .fdiv_d: ff(fdiv_d, i)
     case .fmin_d: ff(fmin_d, i)
     case .fmax_d: ff(fmax_d, i)
@@ -94,6 +94,10 @@ extension Lift {
   private func ff(_ helper: Helper, _ i: Insn) {
     builder.emit(
       helper: helper, d: fp(i.rd), a: fp(i.rs1), b: fp(i.rs2), c: fp(i.rs3), e: i.rm)
+  }
+
+  private func ff(_ op: Engine.Op, _ helper: Helper, _ i: Insn) {
+    builder.emit(op, else: helper, d: fp(i.rd), a: fp(i.rs1), b: fp(i.rs2), e: i.rm)
   }
 
   private func xf(_ helper: Helper, _ i: Insn) {

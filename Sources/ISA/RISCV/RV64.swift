@@ -81,6 +81,12 @@ public final class RV64: GuestISA {
     return x[SystemSlot.stimecmp] == .max ? nil : x[SystemSlot.stimecmp]
   }
 
+  /// Sets the hart's own comparator, as firmware does for a supervisor.
+  public func setTimerCompare(_ time: UInt64, _ hart: Hart) {
+    hart.x[SystemSlot.stimecmp] = time
+    updateTimer(hart)
+  }
+
   /// Says how far the machine's ticks are ahead of this hart's count.
   public func setTimeOffset(_ offset: UInt64, _ hart: Hart) {
     hart.x[SystemSlot.timeOffset] = offset

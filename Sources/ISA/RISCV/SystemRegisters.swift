@@ -2,8 +2,8 @@ import Engine
 
 /// Where the RISC-V system state lives in ``Slot``.
 enum SystemSlot {
-  static let fflags = Slot.isa
-  static let frm = Slot.isa + 1
+  static let fflags = Slot.fpFlags
+  static let frm = Slot.fpRounding
   /// 0 user, 1 supervisor, 3 machine.
   static let privilege = Slot.system
   static let mstatus = Slot.system + 1

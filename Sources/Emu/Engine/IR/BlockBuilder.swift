@@ -110,6 +110,12 @@ public final class BlockBuilder {
     emit(.helper, d: d, a: a, b: b, c: c, e: e, imm: Int64(Int(bitPattern: address(helper))))
   }
 
+  /// Adds a micro-op that falls back on `helper`.
+  @inline(__always)
+  public func emit(_ op: Op, else helper: Helper, d: UInt8, a: UInt8, b: UInt8, e: UInt8) {
+    emit(op, d: d, a: a, b: b, e: e, imm: Int64(Int(bitPattern: address(helper))))
+  }
+
   /// Ends the block with a call of `helper`, after which the hart looks around.
   ///
   /// `Slot.pc` is the pc behind the instruction when the helper runs, and it may change it.
@@ -137,6 +143,7 @@ public final class BlockBuilder {
       ended = true
     }
     offsets.append(UInt16(truncatingIfNeeded: pc &- start))
+    if !observing { Fusion.apply(&ops, start: start) }
   }
 
   @inline(__always)

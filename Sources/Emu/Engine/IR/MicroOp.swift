@@ -29,6 +29,23 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case ld8s, ld8u, ld16s, ld16u, ld32s, ld32u, ld64, ldbox32
   // Stores: memory[a + imm] = b.
   case st8, st16, st32, st64
+  // Fused pairs, made by `Fusion` and never by a lift: both halves in order, one dispatch. `lo` and
+  // `hi` are the signed halves of `imm`.
+  // x[d] = x[a] + lo; x[b] = x[c] + hi
+  case addiAddi
+  // x[c] = x[a] op1 e (or x[b]); x[d] = x[c] op2 x[b] (or x[e], or imm)
+  case slliAdd, srliAdd, srliXor, slliSrli, addAdd, addAddi, mulAdd
+  // x[c] = x[a] + x[b]; x[d] = memory[x[c] + imm]
+  case addLd64, addLd32s, addLd8u
+  // Optimistic pairs: where an access needs the slow path nothing is done, and the two ops that they
+  // stand for follow. x[d] = memory[x[a] + lo]; x[b] = memory[x[a] + hi] (stores: memory = x).
+  case ld64Ld64, ld32sLd32s, st64St64
+  // x[d] = memory[x[a] + lo] (store: memory[x[a] + lo] = x[d]); x[b] = x[c] + hi
+  case ld64Addi, ld64Addiw, ld32sAddi, st64Addi, st8Add
+  // Double-precision arithmetic. Where the host's result is provably the right one (nearest even, by
+  // `e` = 0 or by `e` = 7 and `Slot.fpRounding`; inexact accrued; result neither tiny nor infinite nor
+  // a NaN) it is taken; else `imm` is the address of the ``Helper`` that does it.
+  case fadd64, fsub64, fmul64
   // Calls. `imm` is the address of a ``Helper``. `helperExit` is the last of its block.
   case helper, helperExit
   // Reports an instruction to the hart's observer; `imm` is its pc.
@@ -36,6 +53,10 @@ public enum Op: UInt8, CaseIterable, Sendable {
   // Terminators. `imm` is the target's pc; the other way is the block's end.
   case beq, bne, blt, bge, bltu, bgeu
   case goto
+  // x[d] = x[a] + lo; then compare x[b] with x[c]; the target is hi bytes from the block's start.
+  case addiBeq, addiBne, addiBlt, addiBltu, addiBgeu, addiwBne
+  // x[d] = x[a] + imm; go to x[b] & ~1.
+  case addiGotor
   // d = block's end; go to imm.
   case call
   // target = (a + imm) & ~1; d = block's end; go to target.

@@ -235,6 +235,152 @@ func interpret(
             if storeSlow(x, va, 8, x[b]) { break run }
           }
 
+        case .addiAddi:
+          x[d] = x[a] &+ low(imm)
+          x[b] = x[Int(op.pointee.c)] &+ high(imm)
+        case .slliAdd:
+          let c = Int(op.pointee.c)
+          x[c] = x[a] &<< UInt64(op.pointee.e)
+          x[d] = x[c] &+ x[b]
+        case .srliAdd:
+          let c = Int(op.pointee.c)
+          x[c] = x[a] &>> UInt64(op.pointee.e)
+          x[d] = x[c] &+ x[b]
+        case .srliXor:
+          let c = Int(op.pointee.c)
+          x[c] = x[a] &>> UInt64(op.pointee.e)
+          x[d] = x[c] ^ x[b]
+        case .slliSrli:
+          let shifted = x[a] &<< UInt64(op.pointee.e)
+          x[Int(op.pointee.c)] = shifted
+          x[d] = shifted &>> imm
+        case .addAdd:
+          let c = Int(op.pointee.c)
+          x[c] = x[a] &+ x[b]
+          x[d] = x[c] &+ x[Int(op.pointee.e)]
+        case .addAddi:
+          x[Int(op.pointee.c)] = x[a] &+ x[b]
+          x[d] = x[Int(op.pointee.e)] &+ imm
+        case .mulAdd:
+          let c = Int(op.pointee.c)
+          x[c] = x[a] &* x[b]
+          x[d] = x[c] &+ x[Int(op.pointee.e)]
+        case .addLd64:
+          let sum = x[a] &+ x[b]
+          x[Int(op.pointee.c)] = sum
+          let va = sum &+ imm
+          if let from = readable(tlb, va, 8) {
+            x[d] = from.loadUnaligned(as: UInt64.self)
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 8, .unsigned, d) { break run }
+          }
+        case .addLd32s:
+          let sum = x[a] &+ x[b]
+          x[Int(op.pointee.c)] = sum
+          let va = sum &+ imm
+          if let from = readable(tlb, va, 4) {
+            x[d] = unsigned(Int64(from.loadUnaligned(as: Int32.self)))
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 4, .signed, d) { break run }
+          }
+        case .addLd8u:
+          let sum = x[a] &+ x[b]
+          x[Int(op.pointee.c)] = sum
+          let va = sum &+ imm
+          if let from = readable(tlb, va, 1) {
+            x[d] = UInt64(from.load(as: UInt8.self))
+          } else {
+            spill(x, block, ip, left)
+            if loadSlow(x, va, 1, .unsigned, d) { break run }
+          }
+
+        case .ld64Ld64:
+          let base = x[a]
+          if let first = readable(tlb, base &+ low(imm), 8),
+            let second = readable(tlb, base &+ high(imm), 8)
+          {
+            x[d] = first.loadUnaligned(as: UInt64.self)
+            x[b] = second.loadUnaligned(as: UInt64.self)
+            ip += 2
+          }
+        case .ld32sLd32s:
+          let base = x[a]
+          if let first = readable(tlb, base &+ low(imm), 4),
+            let second = readable(tlb, base &+ high(imm), 4)
+          {
+            x[d] = unsigned(Int64(first.loadUnaligned(as: Int32.self)))
+            x[b] = unsigned(Int64(second.loadUnaligned(as: Int32.self)))
+            ip += 2
+          }
+        case .st64St64:
+          let base = x[a]
+          if let first = writable(tlb, base &+ low(imm), 8),
+            let second = writable(tlb, base &+ high(imm), 8)
+          {
+            first.storeBytes(of: x[d], as: UInt64.self)
+            second.storeBytes(of: x[b], as: UInt64.self)
+            ip += 2
+          }
+        case .ld64Addi:
+          if let from = readable(tlb, x[a] &+ low(imm), 8) {
+            x[d] = from.loadUnaligned(as: UInt64.self)
+            x[b] = x[Int(op.pointee.c)] &+ high(imm)
+            ip += 2
+          }
+        case .ld64Addiw:
+          if let from = readable(tlb, x[a] &+ low(imm), 8) {
+            x[d] = from.loadUnaligned(as: UInt64.self)
+            x[b] = extend(x[Int(op.pointee.c)] &+ high(imm))
+            ip += 2
+          }
+        case .ld32sAddi:
+          if let from = readable(tlb, x[a] &+ low(imm), 4) {
+            x[d] = unsigned(Int64(from.loadUnaligned(as: Int32.self)))
+            x[b] = x[Int(op.pointee.c)] &+ high(imm)
+            ip += 2
+          }
+        case .st64Addi:
+          if let to = writable(tlb, x[a] &+ low(imm), 8) {
+            to.storeBytes(of: x[d], as: UInt64.self)
+            x[b] = x[Int(op.pointee.c)] &+ high(imm)
+            ip += 2
+          }
+        case .st8Add:
+          if let to = writable(tlb, x[a] &+ low(imm), 1) {
+            to.storeBytes(of: UInt8(truncatingIfNeeded: x[d]), as: UInt8.self)
+            x[b] = x[Int(op.pointee.c)] &+ x[Int(op.pointee.e)]
+            ip += 2
+          }
+
+        case .fadd64:
+          let result = (Double(bitPattern: x[a]) + Double(bitPattern: x[b])).bitPattern
+          if _fastPath(roundsToNearest(x, op.pointee.e) && isFinite(result)) {
+            x[d] = result
+          } else {
+            spill(x, block, ip, left)
+            unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+            if _slowPath(x[Slot.pending] != 0) { break run }
+          }
+        case .fsub64:
+          let result = (Double(bitPattern: x[a]) - Double(bitPattern: x[b])).bitPattern
+          if _fastPath(roundsToNearest(x, op.pointee.e) && isFinite(result)) {
+            x[d] = result
+          } else {
+            spill(x, block, ip, left)
+            unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+            if _slowPath(x[Slot.pending] != 0) { break run }
+          }
+        case .fmul64:
+          let result = (Double(bitPattern: x[a]) * Double(bitPattern: x[b])).bitPattern
+          if _fastPath(roundsToNearest(x, op.pointee.e) && isNormal(result)) {
+            x[d] = result
+          } else {
+            spill(x, block, ip, left)
+            unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+            if _slowPath(x[Slot.pending] != 0) { break run }
+          }
         case .helper:
           spill(x, block, ip, left)
           unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
@@ -350,6 +496,124 @@ func interpret(
           falls = true
           target = block.pointee.end
           break resolve
+        case .addiBeq:
+          let c = Int(op.pointee.c)
+          x[d] = x[a] &+ low(imm)
+          if x[b] == x[c] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = block.pointee.pc &+ high(imm)
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .addiBne:
+          let c = Int(op.pointee.c)
+          x[d] = x[a] &+ low(imm)
+          if x[b] != x[c] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = block.pointee.pc &+ high(imm)
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .addiBlt:
+          let c = Int(op.pointee.c)
+          x[d] = x[a] &+ low(imm)
+          if signed(x[b]) < signed(x[c]) {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = block.pointee.pc &+ high(imm)
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .addiBltu:
+          let c = Int(op.pointee.c)
+          x[d] = x[a] &+ low(imm)
+          if x[b] < x[c] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = block.pointee.pc &+ high(imm)
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .addiBgeu:
+          let c = Int(op.pointee.c)
+          x[d] = x[a] &+ low(imm)
+          if x[b] >= x[c] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = block.pointee.pc &+ high(imm)
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .addiwBne:
+          let c = Int(op.pointee.c)
+          x[d] = extend(x[a] &+ low(imm))
+          if x[b] != x[c] {
+            if let next = block.pointee.taken {
+              block = next
+              continue nextBlock
+            }
+            target = block.pointee.pc &+ high(imm)
+            break resolve
+          }
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+          break resolve
+        case .addiGotor:
+          x[d] = x[a] &+ imm
+          target = x[b] & ~1
+          let entry = jumps + JumpEntry.index(target)
+          if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+            block = entry.pointee.block.unsafelyUnwrapped
+            continue nextBlock
+          }
+          indirect = true
+          break resolve
         case .goto:
           if let next = block.pointee.taken {
             block = next
@@ -407,6 +671,16 @@ private func signed(_ value: UInt64) -> Int64 { Int64(bitPattern: value) }
 @inline(__always)
 private func unsigned(_ value: Int64) -> UInt64 { UInt64(bitPattern: value) }
 
+/// The signed lower half of an immediate that packs two.
+@inline(__always)
+private func low(_ imm: UInt64) -> UInt64 {
+  UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: imm)))
+}
+
+/// The signed upper half.
+@inline(__always)
+private func high(_ imm: UInt64) -> UInt64 { UInt64(bitPattern: Int64(bitPattern: imm) &>> 32) }
+
 @inline(__always)
 private func word(_ value: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: value) }
 
@@ -434,6 +708,24 @@ private func orCombine(_ value: UInt64) -> UInt64 {
   let low: UInt64 = 0x7f7f_7f7f_7f7f_7f7f
   let set = (((value & low) &+ low) | value) & ~low
   return (set &>> 7) &* 0xff
+}
+
+/// Whether an operation rounds to nearest even and can raise nothing new by being inexact.
+@inline(__always)
+private func roundsToNearest(_ x: UnsafeMutablePointer<UInt64>, _ mode: UInt8) -> Bool {
+  x[Slot.fpFlags] & 1 != 0 && (mode == 0 || (mode == 7 && x[Slot.fpRounding] == 0))
+}
+
+/// A sum that is tiny is exact, so of a sum no more is asked.
+@inline(__always)
+private func isFinite(_ bits: UInt64) -> Bool {
+  bits & 0x7ff0_0000_0000_0000 != 0x7ff0_0000_0000_0000
+}
+
+/// Strictly between the least normal number and infinity in magnitude.
+@inline(__always)
+private func isNormal(_ bits: UInt64) -> Bool {
+  (bits & 0x7fff_ffff_ffff_ffff) &- 0x10_0000_0000_0001 < 0x7fdf_ffff_ffff_ffff
 }
 
 /// Where `size` bytes at `va` lie, if they may be read without further ado.

@@ -1,0 +1,150 @@
+import ArgumentParser
+import Engine
+import Machine
+
+extension CacheModel: ExpressibleByArgument {}
+
+/// Which back end runs micro-ops.
+enum EngineChoice: String, ExpressibleByArgument, CaseIterable {
+  case interpreter
+}
+
+/// In which mode a bare image is entered.
+extension BareImage.EntryMode: ExpressibleByArgument {}
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Run a Linux program under the guest kernel, or a bare image.",
+    discussion: """
+      Options of emu come before PROGRAM; everything behind it belongs to the program.
+
+      EXAMPLES
+        emu run images/user/riscv64/hello.elf world
+        emu run --stats --env LANG=C ./busybox sh -c 'echo $LANG | tr a-z A-Z'
+        emu run --root /srv/riscv64 /bin/ls /etc
+        emu run --max-insns 10M ./loops-for-ever
+        emu run --bare --drive disk.img kernel.elf
+        emu run --bare --signature out.signature test.elf
+      """)
+
+  @Flag(help: "Run without the kernel model: the image brings its own kernel; UART on stdout.")
+  var bare = false
+
+  @Flag(help: "Report instructions, time, page faults and TLB misses on stderr at the end.")
+  var stats = false
+
+  @Option(help: "Guest RAM.")
+  var memory = ByteSize(512 << 20)
+
+  @Option(name: .customLong("max-insns"), help: "Stop after this many instructions (status 124).")
+  var maxInsns: Count?
+
+  @Option(help: "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))).")
+  var engine = EngineChoice.interpreter
+
+  @Option(
+    help: "Caches: coherent, or architectural (stale until the guest executes the fence).")
+  var caches = CacheModel.coherent
+
+  @Option(help: "What random bytes in the guest follow from.")
+  var seed = Count(argument: "0")
+
+  @Option(
+    name: .customLong("env"), help: "Set a variable in the program's environment (K=V).")
+  var environment: [String] = []
+
+  @Option(help: "A host directory, seen read-only as / by the program.")
+  var root: String?
+
+  @Option(help: "Bare: a file as virtio block device; FILE,ro keeps it unchanged.")
+  var drive: [String] = []
+
+  @Option(help: "Bare: the number of harts.")
+  var harts = 1
+
+  @Option(
+    help: "Bare: how the image is entered: machine, supervisor (with SBI), or auto by its address.")
+  var entry = BareImage.EntryMode.auto
+
+  @Option(
+    name: .customLong("load-address"),
+    help: "Bare: where an image that is not an ELF file is put.")
+  var loadAddress: Count?
+
+  @Option(help: "Bare: the kernel command line, in the devicetree.")
+  var append: String?
+
+  @Flag(name: .customLong("virtio-modern"), help: "Bare: virtio 1.0 registers, not legacy ones.")
+  var virtIOModern = false
+
+  @Option(help: "Bare: write the memory from begin_signature to end_signature to a file, in hex.")
+  var signature: String?
+
+  @Argument(parsing: .captureForPassthrough, help: "The program, and its arguments.")
+  var program: [String]
+
+  mutating func validate() throws {
+    guard let first = program.first else { throw ValidationError("Which program?") }
+    if first.hasPrefix("-"), first != "-" {
+      throw ValidationError("Unknown option '\(first)'")
+    }
+    for entry in environment where !entry.contains("=") || entry.hasPrefix("=") {
+      throw ValidationError("--env wants NAME=VALUE, not '\(entry)'")
+    }
+    guard (1...64).contains(harts) else { throw ValidationError("--harts is 1 to 64") }
+    guard memory.bytes >= 4 << 20, memory.bytes <= 1 << 40 else {
+      throw ValidationError("--memory is 4M to 1T")
+    }
+    if bare {
+      if root != nil { throw ValidationError("--root is not for --bare") }
+      if !environment.isEmpty { throw ValidationError("--env is not for --bare") }
+      if program.count > 1 {
+        throw ValidationError("A bare image takes no arguments; --append sets its command line")
+      }
+    } else {
+      let used = [
+        ("--drive", !drive.isEmpty), ("--harts", harts != 1), ("--entry", entry != .auto),
+        ("--load-address", loadAddress != nil), ("--append", append != nil),
+        ("--virtio-modern", virtIOModern), ("--signature", signature != nil),
+      ]
+      if let wrong = used.first(where: \.1) {
+        throw ValidationError("\(wrong.0) needs --bare")
+      }
+    }
+  }
+
+  func run() throws {
+    Interruption.install()
+    let report = bare ? runBare() : runProgram()
+    if stats, let text = report.statistics { printError(text) }
+    for line in report.messages { printError("emu: \(line)") }
+    throw ExitCode(report.status)
+  }
+
+  private func runBare() -> RunReport {
+    var options = BareRun.Options()
+    options.memory = memory.bytes
+    options.harts = harts
+    options.cacheModel = caches
+    options.limit = maxInsns?.value
+    options.drives = drive
+    options.entry = entry
+    options.loadAddress = loadAddress?.value
+    options.bootargs = append
+    options.modernVirtIO = virtIOModern
+    options.signature = signature
+    return BareRun.run(program[0], options)
+  }
+
+  private func runProgram() -> RunReport {
+    var options = ProgramRun.Options()
+    options.memory = memory.bytes
+    options.cacheModel = caches
+    options.limit = maxInsns?.value
+    options.root = root
+    options.environment = environment
+    options.seed = seed?.value ?? 0
+    return ProgramRun.run(program, options)
+  }
+}

@@ -1,0 +1,84 @@
+import Engine
+import RISCV
+
+extension BareMachine: HartEnvironment {
+  public func call(from hart: Hart) {
+    let x = hart.x
+    guard let firmware else { return }
+    let result = firmware.call(
+      extension: x[17], function: x[16], args: (10...15).map { x[$0] }, hart: hart.index)
+    if let a0 = result.a0 { x[10] = a0 }
+    if let a1 = result.a1 { x[11] = a1 }
+    // Whatever the call did to timers, harts or the machine is looked at before the next slice.
+    hart.requestStop()
+  }
+}
+
+extension BareMachine: SBIHost {
+  public var hartCount: Int { harts.count }
+
+  public func setTimer(_ time: UInt64, hart: Int) { isas[hart].setTimerCompare(time, harts[hart]) }
+
+  public func sendIPI(to hart: Int) { isas[hart].setPending(1 << 1, true, harts[hart]) }
+
+  public func clearIPI(hart: Int) -> Bool {
+    let was = (isas[hart].register("mip", harts[hart]) ?? 0) & 2 != 0
+    isas[hart].setPending(1 << 1, false, harts[hart])
+    return was
+  }
+
+  public func remoteFenceI(on hart: Int) { harts[hart].synchronizeInstructionFetch() }
+
+  public func remoteSFence(_ fence: SBIFence, on hart: Int) {
+    guard let range = fence.range, range.size <= 64 << 12 else {
+      isas[hart].fence(va: nil, asid: fence.asid, harts[hart])
+      return
+    }
+    var va = range.start & ~4095
+    let last = (range.start &+ max(range.size, 1) &- 1) & ~4095
+    while true {
+      isas[hart].fence(va: va, asid: fence.asid, harts[hart])
+      if va == last { break }
+      va &+= 4096
+    }
+  }
+
+  public func state(of hart: Int) -> SBIHartState { states[hart] }
+
+  public func start(hart: Int, address: UInt64, opaque: UInt64) {
+    let target = harts[hart]
+    isas[hart].enterSupervisor(target, pc: address)
+    target.x[10] = UInt64(hart)
+    target.x[11] = opaque
+    target.environment = self
+    states[hart] = .started
+    waiting[hart] = false
+  }
+
+  public func stop(hart: Int) { states[hart] = .stopped }
+
+  public func suspend(hart: Int) { states[hart] = .suspended }
+
+  public func suspend(hart: Int, resumeAt address: UInt64, opaque: UInt64) {
+    states[hart] = .suspended
+    resumeAt[hart] = (address, opaque)
+  }
+
+  public func reset(_ kind: SBIReset, systemFailure: Bool) {
+    end(kind == .shutdown ? .finished(status: systemFailure ? 1 : 0) : .reset)
+  }
+
+  public func consoleWrite(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
+
+  public func consoleRead() -> UInt8? { console.next() }
+
+  public func loadVirtual(_ va: UInt64, hart: Int) -> UInt64? {
+    let target = harts[hart]
+    let value = target.load(va, 8)
+    guard target.x[Slot.pending] == Pending.exception.rawValue else { return value }
+    // The call as a whole faults: it is to be repeated.
+    target.x[Slot.pc] &-= 4
+    target.takePendingException()
+    return nil
+  }
+}

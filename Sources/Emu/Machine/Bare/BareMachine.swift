@@ -1,0 +1,373 @@
+import Engine
+import RISCV
+
+/// How a bare run ended.
+public enum BareExit: Sendable, Equatable {
+  /// The guest ended the machine by its finisher, SBI or HTIF, with this status (0: well).
+  case finished(status: Int32)
+  /// The guest asked to start anew.
+  case reset
+  /// HTIF said that a test failed.
+  case testFailed(UInt64)
+  /// The limit of instructions was reached.
+  case limit
+  /// Every hart waits and nothing can wake one.
+  case stuck
+  /// The user interrupted the run.
+  case interrupted
+}
+
+/// What a bare board is made of.
+public struct BareConfiguration {
+  /// Bytes of RAM.
+  public var memory: UInt64 = 128 << 20
+  /// How many harts.
+  public var harts = 1
+  /// How stale caches may be.
+  public var cacheModel = CacheModel.coherent
+  /// Block devices, in the order of their transports.
+  public var drives: [any BlockBackend] = []
+  /// The register layout of the virtio transports. Legacy, as on QEMU by default.
+  public var virtIO = VirtIOMMIO.Version.legacy
+  /// The kernel's command line.
+  public var bootargs: String?
+  /// Instructions that a hart runs before the next one has its turn.
+  public var quantum: UInt64 = 1000
+
+  /// One hart and 128 MiB.
+  public init() {}
+}
+
+/// A board without a kernel model: the image brings its own. Addresses, interrupts and firmware are
+/// those of QEMU's `virt`.
+///
+/// - SeeAlso: QEMU, "'virt' Generic Virtual Platform (virt)".
+public final class BareMachine {
+  /// RAM.
+  public let ram: PhysicalMemory
+  /// The harts.
+  public let harts: [Hart]
+  /// Set from outside (a signal handler's flag, a test) to end the run soon.
+  public var isInterrupted: () -> Bool = { false }
+
+  let isas: [RV64]
+  let console: any BareConsole
+  private let configuration: BareConfiguration
+  private let bus: Bus
+  private var clint: CLINT?
+  private var rtc: GoldfishRTC?
+  private var uart: UART16550?
+  private var transports: [VirtIOMMIO] = []
+  var firmware: SBI?
+  private var htif: HTIF?
+  private var checkingHTIF = false
+
+  /// Ticks at the start of the present slice, and idle time skipped among them.
+  private var base: UInt64 = 0
+  private var skipped: UInt64 = 0
+  private var running: Int?
+  private var sliceStart: UInt64 = 0
+  private var next = 0
+  var exit: BareExit?
+  var states: [SBIHartState]
+  var waiting: [Bool]
+  var resumeAt: [(address: UInt64, opaque: UInt64)?]
+
+  /// A board with empty RAM.
+  ///
+  /// - Returns: `nil` where the host refuses the RAM.
+  public init?(_ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64) {
+    guard let ram = PhysicalMemory(base: BoardMap.ramBase, size: configuration.memory) else {
+      return nil
+    }
+    self.ram = ram
+    self.configuration = configuration
+    self.console = console
+    let bus = Bus(ram: ram)
+    self.bus = bus
+    var harts: [Hart] = []
+    var isas: [RV64] = []
+    for index in 0..<max(configuration.harts, 1) {
+      let isa = RV64()
+      harts.append(
+        Hart(
+          index: index, bus: bus, isa: isa, cacheModel: configuration.cacheModel,
+          tlbCount: RV64.tlbCount, sharing: harts.first))
+      isas.append(isa)
+    }
+    self.harts = harts
+    self.isas = isas
+    states = Array(repeating: .started, count: harts.count)
+    waiting = Array(repeating: false, count: harts.count)
+    resumeAt = Array(repeating: nil, count: harts.count)
+    attachDevices(startOfRun)
+  }
+
+  private func attachDevices(_ startOfRun: UInt64) {
+    let clint = CLINT(clock: self, sink: self, hartCount: harts.count)
+    let plic = PLIC(sink: self, hartCount: harts.count)
+    let finisher = TestFinisher()
+    finisher.onExit = { [unowned self] in
+      switch $0 {
+      case .pass: end(.finished(status: 0))
+      case .fail(let code): end(.finished(status: Int32(truncatingIfNeeded: code & 0xff)))
+      case .reset: end(.reset)
+      }
+    }
+    let rtc = GoldfishRTC(
+      clock: self, wire: InterruptWire(plic, source: BoardMap.rtcSource), start: startOfRun)
+    let uart = UART16550(
+      wire: InterruptWire(plic, source: BoardMap.uartSource), sink: self, source: self)
+    for index in 0..<BoardMap.virtIOCount {
+      let device = configuration.drives.indices.contains(index) ? configuration.drives[index] : nil
+      let transport = VirtIOMMIO(
+        version: configuration.virtIO, device: device.map { VirtIOBlock($0) }, ram: ram,
+        wire: InterruptWire(plic, source: BoardMap.virtIOSource(index)))
+      transports.append(transport)
+      let place = BoardMap.virtIO(index)
+      bus.attach(transport, base: place.base, size: place.size)
+    }
+    attach(Rescheduling(clint, self), BoardMap.clint)
+    attach(plic, BoardMap.plic)
+    attach(finisher, BoardMap.finisher)
+    attach(Rescheduling(rtc, self), BoardMap.rtc)
+    attach(uart, BoardMap.uart)
+    self.clint = clint
+    self.rtc = rtc
+    self.uart = uart
+    for (isa, hart) in zip(isas, harts) {
+      isa.onTimerChange = { [unowned hart] in hart.requestStop() }
+    }
+  }
+
+  private func attach(_ device: any Device, _ place: BoardMap.Range) {
+    bus.attach(device, base: place.base, size: place.size)
+  }
+
+  // MARK: Entering an image
+
+  /// Puts the devicetree into RAM.
+  ///
+  /// - Returns: its address.
+  private func placeTree() -> UInt64 {
+    var tree = BoardTree()
+    tree.hartCount = harts.count
+    tree.ramSize = ram.size
+    tree.bootargs = configuration.bootargs
+    let blob = tree.blob()
+    let address = BoardTree.address(
+      ramBase: ram.base, ramSize: ram.size, blobSize: blob.count)
+    ram.write(address, blob)
+    return address
+  }
+
+  /// Starts every hart in machine mode at `entry`, as QEMU does with `-bios none`.
+  public func enterMachineMode(_ entry: UInt64) {
+    let tree = placeTree()
+    for (isa, hart) in zip(isas, harts) {
+      isa.reset(hart, pc: entry)
+      hart.x[10] = UInt64(hart.index)
+      hart.x[11] = tree
+    }
+  }
+
+  /// Starts hart 0 in supervisor mode at `entry` with SBI below it; the others wait to be started.
+  public func enterSupervisorMode(_ entry: UInt64) {
+    let tree = placeTree()
+    firmware = SBI(host: self)
+    for (isa, hart) in zip(isas, harts) {
+      isa.enterSupervisor(hart, pc: entry)
+      hart.environment = self
+      hart.x[10] = UInt64(hart.index)
+      hart.x[11] = tree
+      if hart.index > 0 { states[hart.index] = .stopped }
+    }
+  }
+
+  /// Watches `tohost` (and answers in `fromhost`), which must lie in RAM.
+  public func watchHTIF(tohost: UInt64, fromhost: UInt64?) {
+    guard ram.contains(tohost, 8) else { return }
+    htif = HTIF(tohost: tohost, fromhost: fromhost.flatMap { ram.contains($0, 8) ? $0 : nil })
+    ram.monitor(tohost)
+    ram.onMonitoredStore = { [unowned self] pa, size in
+      guard pa < tohost &+ 8, tohost < pa &+ size else { return }
+      htif?.noteStore(pa, size: Int(size))
+      checkHTIF(now: ticks)
+      // A value that must settle sets a deadline.
+      currentHart?.requestStop()
+    }
+  }
+
+  private func checkHTIF(now: UInt64) {
+    guard !checkingHTIF, let htif else { return }
+    checkingHTIF = true
+    defer { checkingHTIF = false }
+    while exit == nil, let event = htif.check(ram, now: now) {
+      switch event {
+      case .pass: end(.finished(status: 0))
+      case .fail(let test): end(.testFailed(test))
+      case .write(let fd, let bytes): console.write(bytes, stream: fd == 2 ? 2 : 1)
+      }
+    }
+  }
+
+  // MARK: Running
+
+  /// Instructions begun by all harts.
+  public var count: UInt64 { harts.reduce(0) { $0 &+ $1.count } }
+
+  var currentHart: Hart? { running.map { harts[$0] } }
+
+  /// Ends the run behind the instruction being executed.
+  func end(_ how: BareExit) {
+    if exit == nil { exit = how }
+    currentHart?.requestStop()
+  }
+
+  /// Runs until the guest ends, the limit of instructions (of all harts together) is reached, or
+  /// nothing can happen any more.
+  public func run(limit: UInt64 = .max) -> BareExit {
+    while exit == nil {
+      if isInterrupted() { return .interrupted }
+      let count = count
+      guard count < limit else { return .limit }
+      refreshTimers()
+      checkHTIF(now: ticks)
+      uart?.poll()
+      for transport in transports { transport.poll() }
+      guard exit == nil else { break }
+      let deadline = nextDeadline
+      guard let hart = pick() else {
+        guard idle(until: deadline) else { return .stuck }
+        continue
+      }
+      var slice = min(harts.count > 1 ? configuration.quantum : 1 << 22, limit &- count)
+      if let deadline { slice = min(slice, max(deadline &- base, 1)) }
+      run(hart, slice)
+    }
+    return exit ?? .stuck
+  }
+
+  private func run(_ index: Int, _ slice: UInt64) {
+    let hart = harts[index]
+    running = index
+    sliceStart = hart.count
+    let stop = hart.run(until: sliceStart &+ slice)
+    base &+= hart.count &- sliceStart
+    running = nil
+    if stop == .waiting { waiting[index] = true }
+    if harts.count > 1 { hart.leave() }
+  }
+
+  /// The next hart that can run, round robin.
+  private func pick() -> Int? {
+    for _ in 0..<harts.count {
+      let index = next
+      next = (next + 1) % harts.count
+      if canRun(index) { return index }
+    }
+    return nil
+  }
+
+  private func canRun(_ index: Int) -> Bool {
+    switch states[index] {
+    case .started: break
+    case .suspended:
+      guard isas[index].wakes(harts[index]) else { return false }
+      states[index] = .started
+      waiting[index] = false
+      if let resume = resumeAt[index] {
+        resumeAt[index] = nil
+        start(hart: index, address: resume.address, opaque: resume.opaque)
+      }
+    default: return false
+    }
+    if waiting[index] {
+      guard isas[index].wakes(harts[index]) else { return false }
+      waiting[index] = false
+    }
+    return true
+  }
+
+  private func refreshTimers() {
+    clint?.update()
+    rtc?.update()
+    for (isa, hart) in zip(isas, harts) {
+      isa.setTimeOffset((clint?.time ?? base) &- hart.count, hart)
+      isa.updateTimer(hart)
+    }
+  }
+
+  private var nextDeadline: UInt64? {
+    var deadlines = [clint?.nextDeadline, rtc?.nextDeadline, htif?.nextDeadline]
+    for (isa, hart) in zip(isas, harts) {
+      deadlines.append(isa.timerDeadline(hart).flatMap { clint?.tick(ofTime: $0) })
+    }
+    return deadlines.compactMap { $0 }.min()
+  }
+
+  /// Nothing can run: lets time pass until a deadline, or waits for the console.
+  ///
+  /// - Returns: `false` where nothing can come.
+  private func idle(until deadline: UInt64?) -> Bool {
+    if let deadline {
+      if deadline > base {
+        skipped &+= deadline &- base
+        base = deadline
+      } else {
+        // A deadline that is due but wakes nobody must not stop time.
+        base &+= 1
+      }
+      return true
+    }
+    return console.waitForInput() || isInterrupted()
+  }
+}
+
+extension BareMachine: BoardClock {
+  public var ticks: UInt64 {
+    guard let running else { return base }
+    return base &+ (harts[running].count &- sliceStart)
+  }
+}
+
+extension BareMachine: InterruptSink {
+  public func setInterrupt(_ line: RISCVInterruptLine, _ level: Bool, hart: Int) {
+    isas[hart].setLine(1 << UInt64(line.rawValue), level, harts[hart])
+  }
+}
+
+extension BareMachine: ConsoleSink, ConsoleSource {
+  public func write(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
+  public func next() -> UInt8? { console.next() }
+}
+
+/// The console of a bare board: what its UART is wired to.
+public protocol BareConsole: AnyObject {
+  /// Prints bytes; stream 1 is output, 2 errors.
+  func write(_ bytes: [UInt8], stream: Int)
+  /// The next byte that has arrived; never waits.
+  func next() -> UInt8?
+  /// Waits until a byte has arrived.
+  ///
+  /// - Returns: `false` where none will ever come.
+  func waitForInput() -> Bool
+}
+
+/// A device whose registers say when something is due: after a write the machine plans anew.
+private final class Rescheduling: Device {
+  private let device: any Device
+  private unowned let machine: BareMachine
+
+  init(_ device: any Device, _ machine: BareMachine) {
+    self.device = device
+    self.machine = machine
+  }
+
+  func read(_ offset: UInt64, size: Int) -> UInt64 { device.read(offset, size: size) }
+
+  func write(_ offset: UInt64, size: Int, _ value: UInt64) {
+    device.write(offset, size: size, value)
+    machine.currentHart?.requestStop()
+  }
+}

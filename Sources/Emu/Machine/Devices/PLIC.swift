@@ -1,0 +1,192 @@
+import Engine
+
+/// The platform-level interrupt controller, with an M and an S context for every hart.
+///
+/// | Offset | Register | Reset | Writable |
+/// |---|---|---|---|
+/// | 0x00_0000 + 4 s | priority of source s | 0 | bits 2…0; of source 0, none |
+/// | 0x00_1000 + 4 w | pending, sources 32 w … 32 w + 31 | 0 | none |
+/// | 0x00_2000 + 0x80 c + 4 w | enable of context c, likewise | 0 | all but source 0 |
+/// | 0x20_0000 + 0x1000 c | threshold of context c | 0 | bits 2…0 |
+/// | 0x20_0004 + 0x1000 c | read: claim; write: complete | 0 | |
+///
+/// Context 2 h is hart h in M-mode, 2 h + 1 in S-mode. Sources are 1…95. Registers are 4 bytes and
+/// answer only aligned accesses of 4 bytes; everything else reads zero and ignores writes. A
+/// context's line is high while a source is pending, enabled there, and of a priority above the
+/// threshold. Of equal priorities the lowest source is claimed first.
+///
+/// Each source has a level-triggered gateway: while its wire is high it makes one request; the next
+/// comes only after completion, and at once then if the wire is still high. A request that was made
+/// stays pending until it is claimed, though the wire may go low.
+///
+/// Deviation from QEMU: a wire that stays high is pending again after completion, as the
+/// specification asks (QEMU waits for the device to set the wire again, and meanwhile shows a wire
+/// set during service as pending); the completion of a source that is not enabled for the context is
+/// ignored, as the specification says; and a write to an enable register takes effect at once (QEMU
+/// 7.2 looks at it with the next event).
+///
+/// - SeeAlso: RISC-V Platform-Level Interrupt Controller Specification, "Memory Map", "Interrupt
+///   Gateways", "Interrupt Claim Process" and "Interrupt Completion"; QEMU hw/intc/sifive_plic.c.
+public final class PLIC: Device, InterruptController {
+  /// Sources, the absent source 0 included.
+  public static let sourceCount = 96
+  /// The highest priority and threshold.
+  public static let maxPriority: UInt32 = 7
+  /// Most harts that the register map has room for.
+  public static let maxHarts = 512
+
+  private static let words = sourceCount / 32
+
+  private unowned let sink: any InterruptSink
+  private let contexts: Int
+  private var priority: [UInt32]
+  private var level: [UInt32]
+  private var pending: [UInt32]
+  private var inFlight: [UInt32]
+  private var enable: [UInt32]
+  private var threshold: [UInt32]
+  private var line: [Bool]
+
+  /// A PLIC at reset.
+  ///
+  /// - Parameters:
+  ///   - sink: where MEIP and SEIP go; it must outlive the PLIC.
+  ///   - hartCount: how many harts, 1 to ``maxHarts``.
+  public init(sink: any InterruptSink, hartCount: Int) {
+    self.sink = sink
+    contexts = 2 * min(max(hartCount, 1), Self.maxHarts)
+    priority = Array(repeating: 0, count: Self.sourceCount)
+    level = Array(repeating: 0, count: Self.words)
+    pending = level
+    inFlight = level
+    enable = Array(repeating: 0, count: contexts * Self.words)
+    threshold = Array(repeating: 0, count: contexts)
+    line = Array(repeating: false, count: contexts)
+  }
+
+  public func setLevel(_ source: Int, _ high: Bool) {
+    guard source > 0, source < Self.sourceCount else { return }
+    let word = source >> 5
+    let bit: UInt32 = 1 &<< UInt32(source & 31)
+    guard (level[word] & bit != 0) != high else { return }
+    if high {
+      level[word] |= bit
+      if inFlight[word] & bit == 0 { pending[word] |= bit }
+    } else {
+      level[word] &= ~bit
+    }
+    update()
+  }
+
+  /// The source that a claim by the context would get, or 0.
+  private func best(_ context: Int) -> Int {
+    var best = 0
+    var highest = threshold[context]
+    for word in 0..<Self.words {
+      var ready = pending[word] & enable[context * Self.words + word]
+      while ready != 0 {
+        let source = word * 32 + ready.trailingZeroBitCount
+        ready &= ready &- 1
+        if priority[source] > highest {
+          highest = priority[source]
+          best = source
+        }
+      }
+    }
+    return best
+  }
+
+  private func update() {
+    for context in 0..<contexts {
+      let high = best(context) != 0
+      if high != line[context] {
+        line[context] = high
+        sink.setInterrupt(
+          context & 1 == 0 ? .machineExternal : .supervisorExternal, high, hart: context >> 1)
+      }
+    }
+  }
+
+  private func claim(_ context: Int) -> UInt32 {
+    let source = best(context)
+    if source != 0 {
+      let bit: UInt32 = 1 &<< UInt32(source & 31)
+      pending[source >> 5] &= ~bit
+      inFlight[source >> 5] |= bit
+      update()
+    }
+    return UInt32(source)
+  }
+
+  private func complete(_ context: Int, _ source: UInt32) {
+    guard source < Self.sourceCount else { return }
+    let word = Int(source >> 5)
+    let bit: UInt32 = 1 &<< (source & 31)
+    guard enable[context * Self.words + word] & bit != 0, inFlight[word] & bit != 0 else { return }
+    inFlight[word] &= ~bit
+    pending[word] |= level[word] & bit
+    update()
+  }
+
+  /// Which register an offset names.
+  private enum Register {
+    case priority(Int)
+    case pending(Int)
+    case enable(Int)
+    case threshold(Int)
+    case claim(Int)
+  }
+
+  private func register(_ offset: UInt64, _ size: Int) -> Register? {
+    guard size == 4, offset & 3 == 0 else { return nil }
+    switch offset {
+    case 0..<0x1000:
+      let source = Int(offset >> 2)
+      return source > 0 && source < Self.sourceCount ? .priority(source) : nil
+    case 0x1000..<0x2000:
+      let word = Int((offset &- 0x1000) >> 2)
+      return word < Self.words ? .pending(word) : nil
+    case 0x2000..<0x20_0000:
+      let context = Int((offset &- 0x2000) >> 7)
+      let word = Int(offset & 0x7f) >> 2
+      return context < contexts && word < Self.words ? .enable(context * Self.words + word) : nil
+    case 0x20_0000..<0x60_0000:
+      let context = Int((offset &- 0x20_0000) >> 12)
+      guard context < contexts else { return nil }
+      switch offset & 0xfff {
+      case 0: return .threshold(context)
+      case 4: return .claim(context)
+      default: return nil
+      }
+    default: return nil
+    }
+  }
+
+  public func read(_ offset: UInt64, size: Int) -> UInt64 {
+    switch register(offset, size) {
+    case .priority(let source): UInt64(priority[source])
+    case .pending(let word): UInt64(pending[word])
+    case .enable(let index): UInt64(enable[index])
+    case .threshold(let context): UInt64(threshold[context])
+    case .claim(let context): UInt64(claim(context))
+    case nil: 0
+    }
+  }
+
+  public func write(_ offset: UInt64, size: Int, _ value: UInt64) {
+    let value = UInt32(truncatingIfNeeded: value)
+    switch register(offset, size) {
+    case .priority(let source):
+      priority[source] = value & Self.maxPriority
+      update()
+    case .enable(let index):
+      enable[index] = index % Self.words == 0 ? value & ~1 : value
+      update()
+    case .threshold(let context):
+      threshold[context] = value & Self.maxPriority
+      update()
+    case .claim(let context): complete(context, value)
+    case .pending, nil: break
+    }
+  }
+}
