@@ -30,7 +30,9 @@ struct ByteSize: ExpressibleByArgument {
   init?(argument: String) {
     var digits = Substring(argument)
     var shift: UInt64 = 0
-    if let last = digits.last, let unit = ["K", "M", "G", "T"].firstIndex(of: String(last).uppercased()) {
+    if let last = digits.last,
+      let unit = ["K", "M", "G", "T"].firstIndex(of: String(last).uppercased())
+    {
       shift = 10 * UInt64(unit + 1)
       digits = digits.dropLast()
     }
@@ -47,6 +49,10 @@ struct ByteSize: ExpressibleByArgument {
 struct Count: ExpressibleByArgument {
   let value: UInt64
 
+  init(_ value: UInt64) { self.value = value }
+
+  var defaultValueDescription: String { "\(value)" }
+
   init?(argument: String) {
     let plain = argument.filter { $0 != "_" }
     if plain.hasPrefix("0x") || plain.hasPrefix("0X") {
@@ -56,7 +62,8 @@ struct Count: ExpressibleByArgument {
     }
     var digits = Substring(plain)
     var factor: UInt64 = 1
-    if let last = digits.last, let unit = ["K", "M", "G"].firstIndex(of: String(last).uppercased()) {
+    if let last = digits.last, let unit = ["K", "M", "G"].firstIndex(of: String(last).uppercased())
+    {
       factor = [1_000, 1_000_000, 1_000_000_000][unit]
       digits = digits.dropLast()
     }

@@ -40,7 +40,10 @@ struct RunCommand: ParsableCommand {
   @Option(name: .customLong("max-insns"), help: "Stop after this many instructions (status 124).")
   var maxInsns: Count?
 
-  @Option(help: "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))).")
+  @Option(
+    help:
+      "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
+  )
   var engine = EngineChoice.interpreter
 
   @Option(
@@ -48,7 +51,7 @@ struct RunCommand: ParsableCommand {
   var caches = CacheModel.coherent
 
   @Option(help: "What random bytes in the guest follow from.")
-  var seed = Count(argument: "0")
+  var seed = Count(0)
 
   @Option(
     name: .customLong("env"), help: "Set a variable in the program's environment (K=V).")
@@ -144,7 +147,7 @@ struct RunCommand: ParsableCommand {
     options.limit = maxInsns?.value
     options.root = root
     options.environment = environment
-    options.seed = seed?.value ?? 0
+    options.seed = seed.value
     return ProgramRun.run(program, options)
   }
 }

@@ -17,7 +17,9 @@ struct RunFigures {
       ("exceptions taken", grouped(exceptions)),
       ("time", "\(fixed(seconds * 1000, 1)) ms"),
     ]
-    if let startup { rows.append(("  of it before the first instruction", "\(fixed(startup * 1000, 1)) ms")) }
+    if let startup {
+      rows.append(("  of it before the first instruction", "\(fixed(startup * 1000, 1)) ms"))
+    }
     rows += [
       ("speed", "\(fixed(Double(insns) / max(running, 1e-9) / 1e6, 1)) MIPS"),
       ("TLB misses", grouped(tlbMisses)),

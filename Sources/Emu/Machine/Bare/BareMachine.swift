@@ -67,7 +67,7 @@ public final class BareMachine {
   private var skipped: UInt64 = 0
   private var running: Int?
   private var sliceStart: UInt64 = 0
-  private var next = 0
+  private var turn = 0
   var exit: BareExit?
   var states: [SBIHartState]
   var waiting: [Bool]
@@ -262,8 +262,8 @@ public final class BareMachine {
   /// The next hart that can run, round robin.
   private func pick() -> Int? {
     for _ in 0..<harts.count {
-      let index = next
-      next = (next + 1) % harts.count
+      let index = turn
+      turn = (turn + 1) % harts.count
       if canRun(index) { return index }
     }
     return nil
