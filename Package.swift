@@ -8,6 +8,8 @@ let package = Package(
   name: "emu",
   products: [
     .executable(name: "emu", targets: ["EmuCLI"]),
+    // Judges the hart and the machine by QEMU.
+    .executable(name: "emu-conformance", targets: ["Conformance"]),
     // What another package's tests depend on to build machines.
     .library(name: "Emu", targets: ["Machine", "GuestKernel", "RISCV", "Engine"]),
   ],
@@ -42,14 +44,23 @@ let package = Package(
         "Machine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/CLI", swiftSettings: strict),
+    .executableTarget(
+      name: "Conformance",
+      dependencies: [
+        "Engine", "RISCV", "VectorFile",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/Emu/Conformance", swiftSettings: strict),
+    // The text form of instruction vectors, for the tests and for the tool that has QEMU judge them.
+    .target(name: "VectorFile", path: "Tests/VectorFile", swiftSettings: strict),
     // The host's floating point with its rounding mode and flags: the oracle of soft-float.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
     .testTarget(
       name: "EngineTests", dependencies: ["Engine", "CHostFloat"], path: "Tests/EngineTests",
       swiftSettings: strict),
     .testTarget(
-      name: "RISCVTests", dependencies: ["RISCV"], path: "Tests/RISCVTests",
-      swiftSettings: strict),
+      name: "RISCVTests", dependencies: ["RISCV", "VectorFile"], path: "Tests/RISCVTests",
+      exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",
       swiftSettings: strict),
