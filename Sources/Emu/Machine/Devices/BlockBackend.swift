@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+private import Glibc
 #elseif canImport(Musl)
-import Musl
+private import Musl
 #endif
 
 /// What keeps the sectors of a block device.
