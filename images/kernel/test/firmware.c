@@ -590,6 +590,7 @@ void firmware_main(void) {
 
   memset((void *)physical(K_init_task), 0, K_layout_task_stack_size);
   csr_write(stvec, 0);
+  csr_write(sscratch, 1);
   csr_set(mstatus, 0x46000); /* dirt that _start has to clear */
   struct frame f = {.x = {[2] = K_boot_stack_top}};
   s_call(&f, K__start);
