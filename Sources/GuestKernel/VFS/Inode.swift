@@ -32,7 +32,7 @@ public class Inode {
   /// How many open files can write to it, and how many forbid it (`i_writecount`).
   var writers = 0
   var writeDenials = 0
-  var locks: FileLocks?
+  let locks = FileLocks()
   private var mappings: [WeakMapping] = []
 
   init(_ fileSystem: FileSystem, _ mode: FileMode, number: UInt64? = nil) {
@@ -55,6 +55,8 @@ public class Inode {
   /// Units of 512 bytes in use.
   var blocks: UInt64 { 0 }
   var blockSize: UInt32 { 4096 }
+  /// Whether it is gone: nothing can be made in it.
+  var isDead: Bool { links == 0 }
 
   /// What `stat` tells.
   public func attributes() -> FileAttributes {
@@ -68,6 +70,8 @@ public class Inode {
 
   /// Whether it has positions: `lseek`, `pread` and `pwrite` work.
   public var isSeekable: Bool { false }
+  /// Whether reading and writing move the position.
+  var hasPosition: Bool { isSeekable }
   /// Whether its pages can be mapped with ``page(_:for:)``. Anonymous zero pages of `/dev/zero` are
   /// told by ``isZeroDevice``.
   public var isMappable: Bool { false }
@@ -137,8 +141,23 @@ public class Inode {
   func readlink() throws(Errno) -> Path { throw .EINVAL }
   /// Where a magic link of `/proc` leads, without a walk; `nil` for others.
   func magicTarget() throws(Errno) -> Dentry? { nil }
-  /// Forgets what refers back to it, at the end of the machine.
-  func tearDown() {}
+  /// Gives up the names below it, at the end of the machine.
+  func takeChildren() -> [Dentry] { [] }
+  /// Puts bytes back that were read and could not be delivered.
+  func unread(_ bytes: [UInt8], _ file: OpenFile) {}
+  /// Where an opening has to wait for its other side.
+  func openQueue(_ file: OpenFile) -> WaitQueue? { nil }
+
+  // MARK: Times
+
+  /// Notes that it was read. As `relatime`: only where it changed since the last time, or after a day.
+  final func noteAccess() {
+    guard !fileSystem.isReadOnly else { return }
+    let time = fileSystem.time
+    if accessed <= modified || accessed <= changed || time &- accessed >= 86_400_000_000_000 {
+      accessed = time
+    }
+  }
 
   // MARK: Mappings
 
