@@ -19,11 +19,17 @@ let package = Package(
     .target(name: "Engine", path: "Sources/Emu/Engine", swiftSettings: strict),
     .target(
       name: "RISCV", dependencies: ["Engine"], path: "Sources/ISA/RISCV", swiftSettings: strict),
+    // ELF files are read by elfutils' libelf.
+    .systemLibrary(
+      name: "CLibElf", path: "Sources/Emu/CLibElf", pkgConfig: "libelf",
+      providers: [.apt(["libelf-dev"])]),
     .target(
-      name: "GuestKernel", dependencies: ["Engine"], path: "Sources/GuestKernel",
+      name: "Image", dependencies: ["CLibElf"], path: "Sources/Emu/Image", swiftSettings: strict),
+    .target(
+      name: "GuestKernel", dependencies: ["Engine", "Image"], path: "Sources/GuestKernel",
       swiftSettings: strict),
     .target(
-      name: "Machine", dependencies: ["Engine", "RISCV", "GuestKernel"],
+      name: "Machine", dependencies: ["Engine", "Image", "RISCV", "GuestKernel"],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
@@ -40,6 +46,8 @@ let package = Package(
     .testTarget(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",
       swiftSettings: strict),
+    .testTarget(
+      name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
     .testTarget(
       name: "MachineTests", dependencies: ["Machine"], path: "Tests/MachineTests",
       swiftSettings: strict),
