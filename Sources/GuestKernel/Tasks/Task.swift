@@ -17,7 +17,7 @@ public enum TaskState: Sendable, Equatable {
 /// One thread of a program: what Linux calls `task_struct`.
 public final class Task: Waiter {
   /// Its number (`gettid`).
-  public let tid: Int32
+  public internal(set) var tid: Int32
   /// The thread group it belongs to.
   public let process: Process
   /// The kernel it belongs to.
@@ -59,6 +59,12 @@ public final class Task: Waiter {
 
   /// What a blocked system call has achieved. `nil` at its first try.
   var progress: Progress?
+  /// The present system call has blocked and will be tried again.
+  var blockedInCall = false
+  /// What the guest must do besides when the present system call returns.
+  var replyActions: GateAction = []
+  /// What is to be done on its next way to user mode.
+  var notifyWork: [(Task, UInt64) -> Void] = []
   private var queues: [WaitQueue] = []
   private var timer: Timer?
   /// On the run queue.

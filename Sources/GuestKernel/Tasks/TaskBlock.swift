@@ -68,9 +68,9 @@ struct TaskLayout: Sendable {
   var flags, kernelSP, userSP, root, pid, threadRA, threadSP, fp: Int
   var regsSize: Int
 
-  init(image: KernelImage, regsSize: Int) {
+  init(image: KernelImage?, regsSize: Int) {
     func field(_ name: String, _ otherwise: Int) -> Int {
-      guard let value = image.symbols["layout_task_" + name], value < TaskBlock.size else {
+      guard let value = image?.symbol("layout_task_" + name), value < TaskBlock.size else {
         return otherwise
       }
       return Int(value)
@@ -83,7 +83,7 @@ struct TaskLayout: Sendable {
     threadRA = field("thread_ra", 40)
     threadSP = field("thread_sp", 48)
     fp = field("fp", 160)
-    if let size = image.symbols["layout_pt_regs_size"], size < TaskBlock.size / 2 {
+    if let size = image?.symbol("layout_pt_regs_size"), size < TaskBlock.size / 2 {
       self.regsSize = Int(size)
     } else {
       self.regsSize = regsSize
