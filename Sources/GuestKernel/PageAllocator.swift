@@ -13,6 +13,8 @@ public final class PageAllocator {
 
   private let first: UInt64
   private var references: [UInt32]
+  private var fetchClean: [Bool] = []
+  private var zero: UInt64?
   private var next = 0
   private var free: [UInt32] = []
   private var freeBlocks: [Int: [UInt32]] = [:]
@@ -38,6 +40,7 @@ public final class PageAllocator {
   public func allocate() throws(Errno) -> UInt64 {
     if let index = free.popLast() {
       references[Int(index)] = 1
+      fetchClean[Int(index)] = false
       used += 1
       let pa = address(Int(index))
       ram.zero(pa, PhysicalMemory.pageSize)
@@ -54,7 +57,10 @@ public final class PageAllocator {
     if pages > 1, let index = freeBlocks[pages]?.popLast() {
       let pa = address(Int(index))
       ram.zero(pa, UInt64(pages) &* PhysicalMemory.pageSize)
-      for page in 0..<pages { references[Int(index) + page] = 1 }
+      for page in 0..<pages {
+        references[Int(index) + page] = 1
+        fetchClean[Int(index) + page] = false
+      }
       used += pages
       return pa
     }
@@ -62,6 +68,7 @@ public final class PageAllocator {
     let index = next
     next += pages
     references.append(contentsOf: repeatElement(1, count: pages))
+    fetchClean.append(contentsOf: repeatElement(false, count: pages))
     used += pages
     return address(index)
   }
@@ -99,6 +106,35 @@ public final class PageAllocator {
   public func owns(_ pa: UInt64) -> Bool {
     pa >= first && index(pa) < references.count && references[index(pa)] > 0
   }
+
+  /// A frame of zeroes that many pages share for reading; nobody writes to it.
+  ///
+  /// - Throws: `ENOMEM` where there is none yet and none can be had.
+  public func zeroFrame() throws(Errno) -> UInt64 {
+    if let zero { return zero }
+    let pa = try allocate()
+    zero = pa
+    return pa
+  }
+
+  /// Whether `pa` is ``zeroFrame()``.
+  @inline(__always)
+  public func isZeroFrame(_ pa: UInt64) -> Bool { zero == pa }
+
+  /// Notes that instruction fetch will see what the frame holds now.
+  ///
+  /// - Returns: whether that was so before: nothing has to be flushed.
+  /// - SeeAlso: Linux, `arch/riscv/mm/cacheflush.c`, `flush_icache_pte`; `PG_dcache_clean`
+  public func noteFetchable(_ pa: UInt64) -> Bool {
+    let index = index(pa)
+    let before = fetchClean[index]
+    fetchClean[index] = true
+    return before
+  }
+
+  /// Notes that the kernel wrote to a frame (`flush_dcache_page`), so that instruction fetch has to
+  /// be synchronised when it is next mapped as code.
+  public func noteWritten(_ pa: UInt64) { fetchClean[index(pa)] = false }
 
   /// Frames that can still be had.
   public var available: Int { total - used }

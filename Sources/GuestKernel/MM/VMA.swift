@@ -196,3 +196,95 @@ public struct VMA {
     if case .anonymous = backing { true } else { false }
   }
 }
+
+extension VMA {
+  /// The end of the guard gap below it (`vm_start_gap`).
+  @inline(__always)
+  var startGap: UInt64 {
+    guard flags.contains(.growsDown) else { return start }
+    return start > MM.stackGuardGap ? start &- MM.stackGuardGap : 0
+  }
+
+  /// Which page of the backing is at `va`.
+  @inline(__always)
+  func index(_ va: UInt64) -> UInt64 { pageOffset &+ ((va &- start) >> 12) }
+
+  /// Counts towards `RLIMIT_DATA`: private, writable, not a stack.
+  var isData: Bool {
+    prot & MM.PROT_WRITE != 0 && !flags.contains(.shared) && !flags.contains(.growsDown)
+  }
+
+  /// The part of it in `start..<end`, which lies within.
+  func part(_ start: UInt64, _ end: UInt64) -> VMA {
+    var part = self
+    part.start = start
+    part.end = end
+    part.pageOffset = index(start)
+    return part
+  }
+
+  /// Whether it and `next`, which starts where this one ends, can be one mapping.
+  func merges(with next: VMA) -> Bool {
+    guard end == next.start, prot == next.prot, flags == next.flags, name == next.name,
+      pageOffset &+ (count >> 12) == next.pageOffset
+    else { return false }
+    switch (backing, next.backing) {
+    case (.anonymous, .anonymous): return true
+    case (.file(let one), .file(let other)): return one === other
+    case (.shared(let one), .shared(let other)): return one === other
+    default: return false
+    }
+  }
+}
+
+/// Frames shared by mappings of `MAP_SHARED | MAP_ANONYMOUS` (Linux's unlinked tmpfs file).
+public final class SharedMemory {
+  private let frames: PageAllocator
+  private var pages: [UInt64: UInt64] = [:]
+
+  /// Nothing but zeroes.
+  init(frames: PageAllocator) { self.frames = frames }
+
+  deinit { for pa in pages.values where frames.owns(pa) { frames.release(pa) } }
+
+  /// The frame of a page. This object keeps its own reference.
+  func page(_ index: UInt64) throws(Errno) -> UInt64 {
+    if let pa = pages[index] { return pa }
+    let pa = try frames.allocate()
+    pages[index] = pa
+    return pa
+  }
+}
+
+/// Frames that the kernel maps into programs, into many at once if it likes: `[vdso]`, `[uprobes]`.
+public final class SpecialPages {
+  /// Their physical addresses.
+  public let pages: [UInt64]
+  private let frames: PageAllocator
+
+  /// Frames that hold `bytes` and zeroes up to a page.
+  ///
+  /// - Throws: `ENOMEM`
+  public init(_ bytes: [UInt8], frames: PageAllocator) throws(Errno) {
+    self.frames = frames
+    var pages: [UInt64] = []
+    var failure: Errno?
+    var offset = 0
+    repeat {
+      do throws(Errno) {
+        let pa = try frames.allocate()
+        frames.ram.write(pa, Array(bytes[offset..<min(offset + 4096, bytes.count)]))
+        pages.append(pa)
+      } catch {
+        failure = error
+        break
+      }
+      offset += 4096
+    } while offset < bytes.count
+    self.pages = pages
+    // From here on `deinit` gives back what was had.
+    if let failure { throw failure }
+  }
+
+  deinit { for pa in pages where frames.owns(pa) { frames.release(pa) } }
+}
