@@ -65,6 +65,7 @@ public final class Kernel {
   var quantumEnd: UInt64 = 0
   var runStart: UInt64 = 0
   var idleBlock: TaskBlock?
+  var signalPages: SpecialPages?
   var deadBlocks: [TaskBlock] = []
   /// Address spaces that the hart may still be in, and those that it has left.
   var dyingSpaces: [AddressSpace] = []

@@ -53,7 +53,8 @@ extension Kernel {
   /// Gives up a task's memory: at its end and when it execs.
   ///
   /// - SeeAlso: Linux, `kernel/fork.c`, `mm_release`
-  func releaseMemory(_ task: Task) {
+  /// - Parameter reloading: the guest reloads the root right after this gate call.
+  func releaseMemory(_ task: Task, reloading: Bool = false) {
     if let space = task.space {
       if task.clearChildTID != 0, users(space) > 1 {
         let address = task.clearChildTID
@@ -63,7 +64,11 @@ extension Kernel {
       task.clearChildTID = 0
       task.space = nil
       if drop(space) {
-        if task === current { dyingSpaces.append(space) } else { space.releaseAll() }
+        if reloading {
+          deadSpaces.append(space)
+        } else {
+          dyingSpaces.append(space)
+        }
       }
     }
     finishVfork(task)

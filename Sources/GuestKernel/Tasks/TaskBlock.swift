@@ -114,13 +114,7 @@ extension Kernel {
     if va >= isa.linearMapBase, linear < ram.size, count <= ram.size &- linear {
       return ram.base &+ linear
     }
-    for segment in image.segments where va >= segment.va {
-      let offset = va &- segment.va
-      if offset < segment.size, count <= segment.size &- offset {
-        let pa = segment.pa &+ offset
-        return ram.contains(pa, count) ? pa : nil
-      }
-    }
+    if let pa = image?.physical(va), ram.contains(pa, count) { return pa }
     return nil
   }
 
