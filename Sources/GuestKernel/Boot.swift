@@ -54,6 +54,9 @@ extension Kernel {
     processes[process.pid] = process
     tasks[task.tid] = task
     firstProcess = process
+    terminalSession = process.sid
+    foregroundGroup = process.pgid
+    vfs.proc = proc
     statistics.tasksCreated &+= 1
     exec(
       task,

@@ -74,6 +74,17 @@ public final class Kernel {
   var nextASID: UInt16 = 0
   var asidsWrapped = false
   var futexes = FutexTable()
+  /// Standard input of the first program: who waits for it, waits for the machine's console.
+  var console: OpenFile?
+  /// The terminal's session and its foreground process group.
+  public internal(set) var terminalSession: Int32 = 1
+  /// The process group that the terminal's signals go to.
+  public internal(set) var foregroundGroup: Int32 = 1
+  /// How `struct stat` is laid out: asm-generic's unless the machine says otherwise.
+  public var encodeStat: (FileAttributes) -> [UInt8] = ABI.stat
+  /// The text of `/proc/cpuinfo`: set by the machine.
+  public var cpuinfo = ""
+  private(set) lazy var proc = ProcTables(self)
   /// How many tasks use an address space, and a descriptor table.
   var spaceUsers: [ObjectIdentifier: Int] = [:]
   var fileUsers: [ObjectIdentifier: Int] = [:]
@@ -134,16 +145,11 @@ public final class Kernel {
   }
 
   /// Whether a task waits for console input.
-  public var waitingForConsole: Bool {
-    let queues = vfs.consoleQueues
-    return queues.contains { !$0.isEmpty }
-  }
+  public var waitingForConsole: Bool { !(console?.readQueue?.isEmpty ?? true) }
 
   /// Tells tasks that wait for console input to look again: called by the machine once the host
   /// has some, or has reached its end.
-  public func consoleInputArrived() {
-    for queue in vfs.consoleQueues { queue.wakeAll() }
-  }
+  public func consoleInputArrived() { vfs.consoleInputArrived() }
 
   /// Whether nothing can ever happen again: no task is runnable, no timer is set, nobody waits
   /// for the console.

@@ -50,75 +50,69 @@ enum ABI {
 
   // MARK: Files
 
-  /// `S_IF*` and permission bits of `st_mode`.
-  static let S_IFMT: UInt32 = 0o170000, S_IFREG: UInt32 = 0o100000, S_IFDIR: UInt32 = 0o040000
-  static let S_IFCHR: UInt32 = 0o020000, S_IFIFO: UInt32 = 0o010000, S_IFLNK: UInt32 = 0o120000
-  static let S_IFBLK: UInt32 = 0o060000, S_IFSOCK: UInt32 = 0o140000
-
-  /// What `stat` tells of a file.
-  struct Stat {
-    var dev: UInt64 = 0, ino: UInt64 = 0, rdev: UInt64 = 0, size: UInt64 = 0
-    var mode: UInt32 = 0, nlink: UInt32 = 0, uid: UInt32 = 0, gid: UInt32 = 0
-    var atime: UInt64 = 0, mtime: UInt64 = 0, ctime: UInt64 = 0, btime: UInt64 = 0
-    var blocks: UInt64 { (size &+ 511) / 512 }
+  /// Seconds and nanoseconds of a time that may lie before 1970.
+  static func split(_ time: Int64) -> (seconds: Int64, nanoseconds: UInt32) {
+    let nanoseconds = time % Int64(second)
+    let seconds = time / Int64(second)
+    return nanoseconds < 0
+      ? (seconds - 1, UInt32(nanoseconds + Int64(second))) : (seconds, UInt32(nanoseconds))
   }
 
   /// `struct stat` of asm-generic: 128 bytes.
-  static func stat(_ stat: Stat) -> [UInt8] {
+  static func stat(_ stat: FileAttributes) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 128)
-    bytes.put(0, stat.dev)
-    bytes.put(8, stat.ino)
-    bytes.put(16, stat.mode)
-    bytes.put(20, stat.nlink)
+    bytes.put(0, stat.device.encoded)
+    bytes.put(8, stat.inode)
+    bytes.put(16, stat.mode.rawValue)
+    bytes.put(20, stat.links)
     bytes.put(24, stat.uid)
     bytes.put(28, stat.gid)
-    bytes.put(32, stat.rdev)
+    bytes.put(32, stat.representedDevice.encoded)
     bytes.put(48, stat.size)
-    bytes.put(56, UInt32(4096))
+    bytes.put(56, stat.blockSize)
     bytes.put(64, stat.blocks)
-    for (offset, time) in [(72, stat.atime), (88, stat.mtime), (104, stat.ctime)] {
-      bytes.put(offset, time / second)
-      bytes.put(offset + 8, time % second)
+    for (offset, time) in [(72, stat.accessed), (88, stat.modified), (104, stat.changed)] {
+      let (seconds, nanoseconds) = split(time)
+      bytes.put(offset, seconds)
+      bytes.put(offset + 8, UInt64(nanoseconds))
     }
     return bytes
   }
 
   /// `struct statx`: 256 bytes, the basic fields and the birth time.
-  static func statx(_ stat: Stat) -> [UInt8] {
+  static func statx(_ stat: FileAttributes) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 256)
     bytes.put(0, UInt32(0xfff))
-    bytes.put(4, UInt32(4096))
-    bytes.put(16, stat.nlink)
+    bytes.put(4, stat.blockSize)
+    bytes.put(16, stat.links)
     bytes.put(20, stat.uid)
     bytes.put(24, stat.gid)
-    bytes.put(28, UInt16(truncatingIfNeeded: stat.mode))
-    bytes.put(32, stat.ino)
+    bytes.put(28, UInt16(truncatingIfNeeded: stat.mode.rawValue))
+    bytes.put(32, stat.inode)
     bytes.put(40, stat.size)
     bytes.put(48, stat.blocks)
-    let times = [(64, stat.atime), (80, stat.btime), (96, stat.ctime), (112, stat.mtime)]
+    let times = [
+      (64, stat.accessed), (80, stat.created), (96, stat.changed), (112, stat.modified),
+    ]
     for (offset, time) in times {
-      bytes.put(offset, time / second)
-      bytes.put(offset + 8, UInt32(truncatingIfNeeded: time % second))
+      let (seconds, nanoseconds) = split(time)
+      bytes.put(offset, seconds)
+      bytes.put(offset + 8, nanoseconds)
     }
-    bytes.put(128, major(stat.rdev))
-    bytes.put(132, minor(stat.rdev))
-    bytes.put(136, major(stat.dev))
-    bytes.put(140, minor(stat.dev))
+    bytes.put(128, stat.representedDevice.major)
+    bytes.put(132, stat.representedDevice.minor)
+    bytes.put(136, stat.device.major)
+    bytes.put(140, stat.device.minor)
     return bytes
   }
 
-  static func major(_ dev: UInt64) -> UInt32 {
-    UInt32(truncatingIfNeeded: (dev >> 8) & 0xfff | (dev >> 32) & 0xffff_f000)
-  }
-
-  static func minor(_ dev: UInt64) -> UInt32 {
-    UInt32(truncatingIfNeeded: dev & 0xff | (dev >> 12) & 0xffff_ff00)
-  }
-
   /// `struct statfs`: 120 bytes.
-  static func statfs(type: UInt64, blocks: UInt64, free: UInt64, flags: UInt64) -> [UInt8] {
+  static func statfs(_ of: FileSystemStatistics) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 120)
-    let values: [UInt64] = [type, 4096, blocks, free, free, blocks, blocks / 2, 0, 255, 4096, flags]
+    let values: [UInt64] = [
+      of.magic, of.blockSize, of.blocks, of.freeBlocks, of.freeBlocks, of.files, of.freeFiles,
+      of.identifier, of.nameLimit, of.blockSize, of.flags,
+    ]
     for (index, value) in values.enumerated() { bytes.put(index * 8, value) }
     return bytes
   }
@@ -168,9 +162,6 @@ enum ABI {
     bytes.put(16, size)
     return bytes
   }
-
-  /// A `struct flock`: 32 bytes, of a lock that nobody holds.
-  static let F_UNLCK: Int16 = 2
 }
 
 extension [UInt8] {

@@ -28,11 +28,13 @@ extension SyscallTable {
     SyscallRow("setfsuid") {
       let old = $0.process.credentials.fsuid
       if $0.uint(0) != .max { $0.process.credentials.fsuid = $0.uint(0) }
+      $0.kernel.applyIdentity($0.process)
       return Int64(old)
     },
     SyscallRow("setfsgid") {
       let old = $0.process.credentials.fsgid
       if $0.uint(0) != .max { $0.process.credentials.fsgid = $0.uint(0) }
+      $0.kernel.applyIdentity($0.process)
       return Int64(old)
     },
     SyscallRow("getgroups", IdentityCalls.getgroups),
@@ -90,6 +92,7 @@ enum IdentityCalls {
     if s != .max { who.suid = s }
     who.fsuid = who.euid
     call.process.credentials = who
+    call.kernel.applyIdentity(call.process)
     return 0
   }
 
@@ -102,6 +105,7 @@ enum IdentityCalls {
     if s != .max { who.sgid = s }
     who.fsgid = who.egid
     call.process.credentials = who
+    call.kernel.applyIdentity(call.process)
     return 0
   }
 
@@ -253,7 +257,7 @@ extension Kernel {
   /// Lets a process's memory and descriptors know its limits.
   func applyLimits(_ process: Process) {
     for task in process.threads {
-      task.files.limit = Int(min(process.limits[ResourceLimits.files].soft, 1 << 20))
+      task.files.limit = min(process.limits[ResourceLimits.files].soft, 1 << 20)
       guard let space = task.space else { continue }
       space.limits = memoryLimits(process)
     }

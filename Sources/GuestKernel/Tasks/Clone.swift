@@ -144,6 +144,7 @@ extension Kernel {
     child.credentials = process.credentials
     child.limits = process.limits
     child.executable = process.executable
+    child.executableFile = process.executableFile
     child.arguments = process.arguments
     child.environment = process.environment
     child.isDumpable = process.isDumpable

@@ -165,18 +165,14 @@ extension Kernel {
     let name = result.name.prefix(15)
     task.comm = String(decoding: name, as: UTF8.self)
     process.executable = prepared.path
+    process.executableFile = result.exe
     process.arguments = prepared.argv
     process.environment = prepared.envp
     process.didExec = true
     process.isDumpable = true
     process.membarrier = 0
-    if (fileUsers[ObjectIdentifier(task.files)] ?? 1) > 1 {
-      let copy = task.files.clone()
-      drop(task.files)
-      task.files = copy
-      retain(copy)
-    }
-    task.files.closeOnExec()
+    unshareFiles(task)
+    task.files.closeForExec()
     task.handlers = task.handlers.copy()
     task.handlers.reset()
     task.signalStack = SignalStack()

@@ -83,6 +83,7 @@ extension Kernel {
 
   private func exitProcess(_ process: Process, lastHandlers: SignalHandlers) {
     process.isZombie = true
+    process.executableFile = nil
     process.stopToReport = nil
     process.continueToReport = false
     cancelTimers(process)

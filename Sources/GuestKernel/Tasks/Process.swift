@@ -44,7 +44,7 @@ public final class Process {
   /// Signals sent to the group.
   var pending = SignalQueue()
   /// Who it acts for.
-  public internal(set) var credentials = Credentials()
+  public internal(set) var credentials = Identity()
   /// Resource limits, soft and hard, by `RLIMIT_*`.
   var limits = ResourceLimits()
   /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`.
@@ -67,6 +67,8 @@ public final class Process {
 
   /// Path of the program (`/proc/pid/exe`).
   public internal(set) var executable = ""
+  /// The program's file: nobody may write to it.
+  var executableFile: OpenFile?
   /// Arguments and environment as given to `execve` (`/proc/pid/cmdline`, `environ`).
   public internal(set) var arguments: [[UInt8]] = []
   /// Its environment at `execve`.
@@ -114,7 +116,7 @@ public final class Process {
 
 /// Who a process acts for. Everybody is root: numbers are kept and reported, nothing is refused
 /// because of them.
-public struct Credentials: Sendable, Equatable {
+public struct Identity: Sendable, Equatable {
   /// Real, effective, saved and file-system user.
   public var ruid: UInt32 = 0, euid: UInt32 = 0, suid: UInt32 = 0, fsuid: UInt32 = 0
   /// Real, effective, saved and file-system group.
