@@ -137,9 +137,10 @@ extension Kernel {
     request.gid = process.credentials.rgid
     request.egid = process.credentials.egid
     request.limits = memoryLimits(process)
-    let environment = Exec.Environment(
-      frames: frames, isa: isa, kernelRoot: kernelRoot, signalPages: signalPages, host: host)
-    return try Exec.load(request, in: environment, asid: allocateASID()) {
+    return try Exec.load(
+      request, frames: frames, isa: isa, kernelRoot: kernelRoot, asid: allocateASID(),
+      host: host, signalPages: signalPages
+    ) {
       (path) throws(Errno) in try openExecutable(task, path, directory: nil)
     }
   }
