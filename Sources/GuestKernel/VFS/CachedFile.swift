@@ -34,7 +34,9 @@ public class CachedFile: Inode {
     return try frame(index)
   }
 
-  override public func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil)
+  override public func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  )
     throws(Errno) -> [UInt8]
   {
     guard count > 0, offset < length else { return [] }
@@ -79,7 +81,9 @@ public final class TmpfsFile: CachedFile {
 
   override var blocks: UInt64 { UInt64(pages.count) &* (Self.pageSize / 512) }
 
-  override public func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil)
+  override public func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  )
     throws(Errno) -> Int
   {
     guard !bytes.isEmpty else { return 0 }
@@ -244,7 +248,9 @@ public final class HostFile: CachedFile {
     return freed
   }
 
-  override public func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil)
+  override public func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  )
     throws(Errno) -> Int
   { throw .EROFS }
   override public func truncate(to size: UInt64) throws(Errno) { throw .EROFS }

@@ -43,13 +43,17 @@ final class DeviceNode: Inode {
     guard let driver else { throw .ENXIO }
     try driver.open(file)
   }
-  override func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   {
     guard let driver else { throw .ENXIO }
     return count > 0 ? try driver.read(min(count, OpenFile.pieceLimit)) : []
   }
-  override func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  override func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   {
     guard let driver else { throw .ENXIO }
@@ -167,7 +171,9 @@ final class Console {
     return input.isEmpty && !isAtEnd ? .writable : .always
   }
 
-  func ioctl(_ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, stream: Int)
+  func ioctl(
+    _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, stream: Int
+  )
     throws(Errno) -> Int
   {
     guard isTerminal(stream) else { throw .ENOTTY }

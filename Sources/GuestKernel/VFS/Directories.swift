@@ -19,16 +19,23 @@ public final class TmpfsDirectory: Inode {
 
   override func lookup(_ name: Path, in here: Dentry) throws(Errno) -> Dentry? { children[name] }
 
-  override func list(from cookie: UInt64, limit: Int, in here: Dentry) throws(Errno)
+  override func list(
+    from cookie: UInt64, limit: Int, in here: Dentry
+  ) throws(Errno)
     -> [DirectoryEntry]
   {
+    order[index(cookie)...].prefix(max(limit, 0)).map { DirectoryEntry($0, cookie: $0.cookie) }
+  }
+
+  /// Where in ``order`` the first name is whose cookie is at least `cookie`.
+  private func index(_ cookie: UInt64) -> Int {
     var low = 0
     var high = order.count
     while low < high {
       let middle = (low + high) / 2
       if order[middle].cookie < cookie { low = middle + 1 } else { high = middle }
     }
-    return order[low...].prefix(max(limit, 0)).map { DirectoryEntry($0, cookie: $0.cookie) }
+    return low
   }
 
   override func insert(_ dentry: Dentry) throws(Errno) {
@@ -45,7 +52,8 @@ public final class TmpfsDirectory: Inode {
   override func remove(_ dentry: Dentry) throws(Errno) {
     guard children[dentry.name] === dentry else { throw .ENOENT }
     children[dentry.name] = nil
-    if let index = order.firstIndex(where: { $0 === dentry }) { order.remove(at: index) }
+    let place = index(dentry.cookie)
+    if place < order.count, order[place] === dentry { order.remove(at: place) }
     fileSystem.names &-= 1
     if dentry.inode.isDirectory { links &-= 1 }
     touch()
@@ -113,7 +121,9 @@ public final class HostDirectory: Inode {
     return dentry
   }
 
-  override func list(from cookie: UInt64, limit: Int, in here: Dentry) throws(Errno)
+  override func list(
+    from cookie: UInt64, limit: Int, in here: Dentry
+  ) throws(Errno)
     -> [DirectoryEntry]
   {
     let all: [Path]

@@ -55,7 +55,9 @@ public final class FileTable {
   /// Gives a file the lowest free descriptor that is at least `lowest`.
   ///
   /// - Throws: `EMFILE`; `EINVAL` where `lowest` is negative or at the limit (`F_DUPFD`).
-  public func allocate(_ file: OpenFile, lowest: Int32 = 0, closeOnExec: Bool = false)
+  public func allocate(
+    _ file: OpenFile, lowest: Int32 = 0, closeOnExec: Bool = false
+  )
     throws(Errno) -> Int32
   {
     guard lowest >= 0, lowest == 0 || Int(lowest) < bound else { throw .EINVAL }
@@ -85,7 +87,9 @@ public final class FileTable {
   }
 
   /// Gives two files descriptors, or none: `pipe2`, `socketpair`.
-  public func allocate(_ files: (OpenFile, OpenFile), closeOnExec: Bool) throws(Errno) -> (
+  public func allocate(
+    _ files: (OpenFile, OpenFile), closeOnExec: Bool
+  ) throws(Errno) -> (
     Int32, Int32
   ) {
     let first = try allocate(files.0, closeOnExec: closeOnExec)
@@ -98,7 +102,9 @@ public final class FileTable {
   }
 
   /// `dup`, `fcntl(F_DUPFD…)`.
-  public func duplicate(_ fd: Int32, lowest: Int32 = 0, closeOnExec: Bool = false) throws(Errno)
+  public func duplicate(
+    _ fd: Int32, lowest: Int32 = 0, closeOnExec: Bool = false
+  ) throws(Errno)
     -> Int32
   { try allocate(raw(fd), lowest: lowest, closeOnExec: closeOnExec) }
 
@@ -173,7 +179,9 @@ public final class FileTable {
   }
 
   /// `ioctl`.
-  public func ioctl(_ fd: Int32, _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory)
+  public func ioctl(
+    _ fd: Int32, _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory
+  )
     throws(Errno) -> Int
   {
     let file = try self[fd]

@@ -87,13 +87,17 @@ public class Inode {
 
   /// Reads up to `count` bytes; nothing at the end of the file. Files without positions ignore
   /// `offset`, and throw `EAGAIN` where a reader has to wait.
-  public func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  public func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   { throw .EINVAL }
 
   /// Writes bytes, perhaps not all; never none unless `bytes` is empty. Files without positions
   /// ignore `offset`, and throw `EAGAIN` where a writer has to wait.
-  public func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  public func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   { throw .EINVAL }
 
@@ -115,7 +119,9 @@ public class Inode {
   func readQueue(_ file: OpenFile) -> WaitQueue? { nil }
   func writeQueue(_ file: OpenFile) -> WaitQueue? { nil }
   /// A device's own requests.
-  func ioctl(_ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, _ file: OpenFile)
+  func ioctl(
+    _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, _ file: OpenFile
+  )
     throws(Errno) -> Int
   { throw .ENOTTY }
   /// An open file of this inode comes into being: may refuse.

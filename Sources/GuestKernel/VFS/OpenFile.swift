@@ -135,7 +135,9 @@ public final class OpenFile {
   }
 
   /// `ioctl`. `FIOCLEX` and `FIONCLEX` are the descriptor table's: ``FileTable/ioctl(_:_:_:_:)``.
-  public func ioctl(_ request: UInt32, _ argument: UInt64, _ memory: any UserMemory) throws(Errno)
+  public func ioctl(
+    _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory
+  ) throws(Errno)
     -> Int
   {
     guard !flags.contains(.path) else { throw .EBADF }

@@ -17,7 +17,9 @@ final class ProcText: Inode {
 
   override var isSeekable: Bool { true }
 
-  override func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   {
     let bytes: [UInt8]
@@ -42,7 +44,9 @@ final class ProcMemory: Inode {
   }
 
   override var isSeekable: Bool { true }
-  override func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   {
     guard let memory = memory() else { return [] }
@@ -50,7 +54,9 @@ final class ProcMemory: Inode {
     let piece = min(count, Int(Self.pageSize &- offset % Self.pageSize))
     do { return try memory.read(offset, piece) } catch { throw .EIO }
   }
-  override func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  override func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   {
     guard let memory = memory() else { return 0 }
@@ -116,7 +122,9 @@ final class ProcDirectory: Inode {
     return Dentry(inode, name: name, parent: here)
   }
 
-  override func list(from cookie: UInt64, limit: Int, in here: Dentry) throws(Errno)
+  override func list(
+    from cookie: UInt64, limit: Int, in here: Dentry
+  ) throws(Errno)
     -> [DirectoryEntry]
   {
     // Places count from 0; cookies 0 and 1 are `.` and `..`.

@@ -45,8 +45,8 @@ public struct ProcStatus: Sendable {
   /// Addresses of its image.
   public var codeStart, codeEnd, dataStart, dataEnd, heapStart, stackStart: UInt64
   /// Bits of signals.
-  public var pendingSignals, sharedPendingSignals, blockedSignals, ignoredSignals, caughtSignals:
-    UInt64
+  public var pendingSignals, sharedPendingSignals, blockedSignals, ignoredSignals,
+    caughtSignals: UInt64
   /// Ids of its owner.
   public var credentials: Credentials
   /// Exit code as `wait4` gives it.

@@ -76,12 +76,14 @@ extension ProcTree {
       place("exe") { self.source?.executable(of: tid) },
       place("cwd") { self.source?.context(of: tid)?.cwd },
       place("root") { self.source?.context(of: tid)?.root },
-      descriptors("fd", tid, kind: .symlink) { number, file, fd in self.link(number, tid, fd, file) },
+      descriptors("fd", tid, kind: .symlink) { number, file, fd in self.link(number, tid, fd, file)
+      },
       descriptors("fdinfo", tid, kind: .regular) { number, file, _ in
         ProcText(self.fileSystem, number: number, permissions: 0o400) {
           Array(
             ("pos:\t\(file.offset)\nflags:\t0\(String(file.flags.rawValue, radix: 8))\n"
-              + "mnt_id:\t\(file.inode.fileSystem.device.minor)\nino:\t\(file.inode.number)\n").utf8)
+              + "mnt_id:\t\(file.inode.fileSystem.device.minor)\nino:\t\(file.inode.number)\n").utf8
+          )
         }
       },
       text("mounts") { self.mounts() },
@@ -115,7 +117,8 @@ extension ProcTree {
   }
 
   private func link(_ number: UInt64, _ tid: Int32, _ fd: Int32, _ file: OpenFile) -> Inode {
-    let permissions: UInt32 = 0o100 | (file.flags.reads ? 0o400 : 0) | (file.flags.writes ? 0o200 : 0)
+    let permissions: UInt32 =
+      0o100 | (file.flags.reads ? 0o400 : 0) | (file.flags.writes ? 0o200 : 0)
     let find: () throws(Errno) -> Dentry = { [weak self] () throws(Errno) in
       guard let file = try? self?.source?.files(of: tid)?.raw(fd) else { throw .ENOENT }
       return file.dentry

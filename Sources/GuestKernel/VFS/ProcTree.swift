@@ -112,13 +112,16 @@ final class ProcTree {
       text("stat") { self.stat() },
       text("loadavg") {
         let tasks = self.source?.processes.count ?? 0
-        return "0.00 0.00 0.00 \(self.system.running)/\(tasks) \(self.source?.processes.last ?? 0)\n"
+        return
+          "0.00 0.00 0.00 \(self.system.running)/\(tasks) \(self.source?.processes.last ?? 0)\n"
       },
       text("filesystems") {
         ["tmpfs", "proc", "sysfs", "devtmpfs", "pipefs", "sockfs"].map { "nodev\t\($0)\n" }
           .joined()
       },
-      text("devices") { "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n" },
+      text("devices") {
+        "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n"
+      },
       text("cmdline") { "\n" },
       folder("sys", 0x1000, sysctls),
     ]

@@ -33,7 +33,9 @@ extension OpenFile {
     return Int(total)
   }
 
-  private func readPiece(_ count: Int, _ position: Int64?, _ done: UInt64) throws(Errno)
+  private func readPiece(
+    _ count: Int, _ position: Int64?, _ done: UInt64
+  ) throws(Errno)
     -> [UInt8]
   {
     guard let position else { return try read(count) }

@@ -42,7 +42,9 @@ public final class VFS {
     self.options = options
     self.now = now
     console = Console(host, options)
-    func make(_ minor: UInt32, _ type: String, _ magic: UInt64, readOnly: Bool = false)
+    func make(
+      _ minor: UInt32, _ type: String, _ magic: UInt64, readOnly: Bool = false
+    )
       -> FileSystem
     {
       FileSystem(
@@ -140,7 +142,9 @@ public final class VFS {
   }
 
   /// `eventfd2`.
-  public func makeEvent(_ initial: UInt32, semaphore: Bool, _ flags: OpenFlags = []) throws(Errno)
+  public func makeEvent(
+    _ initial: UInt32, semaphore: Bool, _ flags: OpenFlags = []
+  ) throws(Errno)
     -> OpenFile
   {
     guard flags.subtracting([.nonBlock, .closeOnExec]).isEmpty else { throw .EINVAL }
@@ -164,7 +168,9 @@ public final class VFS {
   }
 
   /// An unlinked file of zero bytes for a shared anonymous mapping.
-  public static func makeSharedMemory(_ size: UInt64, _ frames: PageAllocator) throws(Errno)
+  public static func makeSharedMemory(
+    _ size: UInt64, _ frames: PageAllocator
+  ) throws(Errno)
     -> OpenFile
   {
     let fileSystem = FileSystem(

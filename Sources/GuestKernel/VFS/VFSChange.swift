@@ -80,7 +80,9 @@ extension VFS {
   }
 
   /// Checks that a name may be removed from its directory.
-  private func checkMayRemove(_ victim: Dentry, from directory: Dentry, _ context: FileSystemContext)
+  private func checkMayRemove(
+    _ victim: Dentry, from directory: Dentry, _ context: FileSystemContext
+  )
     throws(Errno)
   {
     try directory.inode.checkAccess(3, context.credentials)
@@ -90,6 +92,7 @@ extension VFS {
     {
       throw .EPERM
     }
+    guard directory.inode is TmpfsDirectory else { throw .EPERM }
   }
 
   /// Takes a name away; with the last one the inode goes when nobody has it open.
@@ -101,7 +104,9 @@ extension VFS {
   }
 
   /// `unlinkat` without `AT_REMOVEDIR`.
-  public func unlink(_ path: Path, _ context: FileSystemContext, from base: Dentry? = nil)
+  public func unlink(
+    _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil
+  )
     throws(Errno)
   {
     var walk = PathWalk(context, from: base, [])
@@ -116,7 +121,9 @@ extension VFS {
   }
 
   /// `unlinkat` with `AT_REMOVEDIR`.
-  public func removeDirectory(_ path: Path, _ context: FileSystemContext, from base: Dentry? = nil)
+  public func removeDirectory(
+    _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil
+  )
     throws(Errno)
   {
     var walk = PathWalk(context, from: base, [])

@@ -52,7 +52,9 @@ extension VFS {
     }
   }
 
-  private func openFound(_ found: Dentry, _ flags: OpenFlags, _ context: FileSystemContext)
+  private func openFound(
+    _ found: Dentry, _ flags: OpenFlags, _ context: FileSystemContext
+  )
     throws(Errno) -> OpenFile
   {
     let inode = found.inode
