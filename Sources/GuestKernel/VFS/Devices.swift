@@ -24,7 +24,9 @@ extension DeviceDriver {
   }
 }
 
-/// A device file. One without a driver can't be opened.
+/// A device file.
+///
+/// One without a driver can't be opened.
 final class DeviceNode: Inode {
   private let driver: (any DeviceDriver)?
 
@@ -108,8 +110,8 @@ final class RandomDevice: DeviceDriver {
 
 /// The console behind `/dev/console`, `/dev/tty` and the standard streams.
 ///
-/// `Deviation:` there is no line discipline of our own: the host's terminal echoes and edits. Modes that
-/// a program sets are kept and told back, and decide whether a read ends with the line.
+/// `Deviation:` there is no line discipline of our own: the host's terminal echoes and edits. Modes
+/// that a program sets are kept and told back, and decide whether a read ends with the line.
 final class Console {
   fileprivate weak var host: (any HostServices)?
   let queue = WaitQueue()
@@ -125,7 +127,8 @@ final class Console {
   init(_ host: any HostServices, _ options: VFS.Options) {
     self.host = host
     self.options = options
-    // `tty_std_termios`: input, output, control and local modes, line discipline, control characters.
+    // `tty_std_termios`: input, output, control and local modes, line discipline, control
+    // characters.
     termios =
       littleEndian(UInt32(0o2400)) + littleEndian(UInt32(0o5)) + littleEndian(UInt32(0o277))
       + littleEndian(UInt32(0o105073)) + [0]

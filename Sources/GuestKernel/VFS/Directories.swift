@@ -3,6 +3,7 @@
 /// A name's place in the listing is a number that only grows, so that a listing that is under way
 /// neither skips nor repeats names while others come and go (`simple_offset` in Linux's
 /// `fs/libfs.c`).
+///
 /// `Deviation:` names are listed in the order of their coming; Linux lists the newest first.
 public final class TmpfsDirectory: Inode {
   private var children: [Path: Dentry] = [:]
@@ -88,6 +89,7 @@ public final class Symlink: Inode {
 /// A directory of the host, read-only.
 ///
 /// What was looked up once stays as it was then: a run sees one state of the host's tree.
+///
 /// `Deviation:` hard links of the host are shown as files of their own.
 public final class HostDirectory: Inode {
   private let path: String

@@ -36,11 +36,12 @@ public final class FileTable {
     }
   }
 
-  /// The file of a descriptor, `O_PATH` or not: `fstat`, `dup`, `close`, `fcntl`, `fchdir`, `dirfd`s.
+  /// The file of a descriptor, `O_PATH` or not: `fstat`, `dup`, `close`, `fcntl`, `fchdir`,
+  /// `dirfd`s.
   public func raw(_ fd: Int32) throws(Errno) -> OpenFile { try slot(fd).file }
 
-  /// The directory from which `path` is resolved: `nil` (the working directory, or none is needed) for
-  /// `AT_FDCWD` and absolute paths.
+  /// The directory from which `path` is resolved: `nil` (the working directory, or none is needed)
+  /// for `AT_FDCWD` and absolute paths.
   public func base(_ dirfd: Int32, _ path: Path) throws(Errno) -> Dentry? {
     path.isAbsolute || dirfd == Self.workingDirectory ? nil : try raw(dirfd).dentry
   }
@@ -76,8 +77,9 @@ public final class FileTable {
     slots[fd] = slot
   }
 
-  /// Takes a descriptor out of the table. The file is closed only when the table is no longer being
-  /// changed: closing wakes others.
+  /// Takes a descriptor out of the table.
+  ///
+  /// The file is closed only when the table is no longer being changed: closing wakes others.
   private func take(_ fd: Int) -> OpenFile? {
     guard fd >= 0, fd < slots.count, let slot = slots[fd] else { return nil }
     slots[fd] = nil

@@ -1,6 +1,8 @@
 /// `/proc/pid` and `/proc/pid/task/tid`.
 extension ProcTree {
-  /// The directory of a task. It holds the id only: a task that has gone answers `ESRCH`.
+  /// The directory of a task.
+  ///
+  /// It holds the id only: a task that has gone answers `ESRCH`.
   func task(_ tid: Int32, isThread: Bool = false) -> Inode {
     let base: UInt64 = isThread ? 0x8000 : 0
     var rows = files(tid)

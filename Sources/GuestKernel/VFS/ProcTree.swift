@@ -34,8 +34,9 @@ final class ProcTree {
     var make: (_ number: UInt64) -> Inode
   }
 
-  /// A directory of a table's names and perhaps others. `first` sets its numbers off from other
-  /// tables'.
+  /// A directory of a table's names and perhaps others.
+  ///
+  /// `first` sets its numbers off from other tables'.
   func directory(
     _ first: UInt64, _ rows: [Row], number: UInt64,
     others: @escaping () -> [ProcDirectory.Entry] = { [] },
@@ -46,7 +47,8 @@ final class ProcTree {
       ProcDirectory.Entry(
         name: $1.name, kind: $1.kind, number: entryNumber($0), place: UInt64($0))
     }
-    return ProcDirectory(fileSystem, number: number, entries: { fixed + others() }) {
+    let all = { fixed + others() }
+    return ProcDirectory(fileSystem, number: number, entries: all) {
       name throws(Errno) in
       if let index = rows.firstIndex(where: { $0.name == name }) {
         return rows[index].make(entryNumber(index))

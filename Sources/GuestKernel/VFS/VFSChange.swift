@@ -1,6 +1,7 @@
 /// Operations that change names.
 ///
-/// - SeeAlso: Linux, `fs/namei.c`: `filename_create`, `do_unlinkat`, `do_rmdir`, `do_renameat2`, `do_linkat`.
+/// - SeeAlso: Linux, `fs/namei.c`: `filename_create`, `do_unlinkat`, `do_rmdir`, `do_renameat2`,
+///   `do_linkat`.
 extension VFS {
   /// Where a new name is to go: its directory and whether a slash follows it.
   private func placeToCreate(
