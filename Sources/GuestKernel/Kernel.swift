@@ -131,8 +131,6 @@ public final class Kernel {
   /// Deadlines in the past are due at once.
   public var nextDeadline: UInt64? {
     let timer = timers.next
-    // Somebody was woken between gate calls while the hart waits.
-    if isIdle, hasRunnable { return 0 }
     guard !isIdle, hasRunnable || current?.process.hasCPUTimer ?? false else { return timer }
     let turn = cpuDeadline
     return timer.map { min($0, turn) } ?? turn
@@ -148,7 +146,7 @@ public final class Kernel {
   public var waitingForConsole: Bool { !(console?.readQueue?.isEmpty ?? true) }
 
   /// Tells tasks that wait for console input to look again: called by the machine once the host
-  /// has some, or has reached its end.
+  /// has some, or has reached its end. A hart that waits must then be given an interrupt.
   public func consoleInputArrived() { vfs.consoleInputArrived() }
 
   /// Whether nothing can ever happen again: no task is runnable, no timer is set, nobody waits

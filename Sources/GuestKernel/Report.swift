@@ -31,6 +31,8 @@ public struct FatalSignal: Sendable, Equatable {
   public var comm: String
   /// The file that `pc` is mapped from, and the offset in the file.
   public var mapping: (path: String, offset: UInt64)?
+  /// `name+0x10` for `pc`, where the file has symbols.
+  public var symbol: String?
 
   /// Whether all parts are equal.
   public static func == (a: FatalSignal, b: FatalSignal) -> Bool {

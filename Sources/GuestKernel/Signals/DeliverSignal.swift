@@ -230,7 +230,8 @@ extension Kernel {
     fatalSignal = FatalSignal(
       signal: info.signal, pc: pc,
       address: info.code > 0 && info.code < SignalInfo.SI_KERNEL ? info.address : nil,
-      pid: task.tid, comm: task.comm, mapping: mapping)
+      pid: task.tid, comm: task.comm, mapping: mapping,
+      symbol: task.process === firstProcess ? task.space.flatMap { symbolize(pc, in: $0) } : nil)
   }
 }
 

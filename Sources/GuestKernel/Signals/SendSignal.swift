@@ -70,7 +70,7 @@ extension Kernel {
       guard thread.state != .dead else { return false }
       if signal == Signal.SIGKILL { return true }
       guard thread.state != .stopped else { return false }
-      return thread === current || !thread.hasSignal
+      return thread === current || !thread.block.flags.contains(.signalPending)
     }
     var chosen: Task?
     if wants(task) {

@@ -1,6 +1,4 @@
 extension SyscallTable {
-  private static let lockNote = "locks are not kept: there is always room for one"
-
   /// Calls about open files.
   static let fileRows: [SyscallRow] = [
     SyscallRow("fstat") { call in
@@ -73,9 +71,14 @@ extension SyscallTable {
       guard try call.file(0).inode.isSeekable else { throw Errno.EINVAL }
       return 0
     },
-    SyscallRow("flock", partial: lockNote) { call in
-      _ = try call.file(0)
-      guard [1, 2, 8].contains(call.int(1) & ~4) else { throw Errno.EINVAL }
+    SyscallRow("flock") { call in
+      let file = try call.file(0)
+      do throws(Errno) {
+        try file.flock(call.int(1))
+      } catch {
+        guard error == .EAGAIN, call.int(1) & 4 == 0 else { throw error }
+        try call.wait(on: [file.lockQueue], until: nil)
+      }
       return 0
     },
   ]
@@ -97,8 +100,7 @@ extension SyscallTable {
     SyscallRow("dup3") {
       Int64(try $0.files.dup3($0.int(0), $0.int(1), flags: OpenFlags(rawValue: $0.int(2))))
     },
-    SyscallRow("fcntl", partial: lockNote + "; no leases, no signal-driven input",
-      DescriptorCalls.fcntl),
+    SyscallRow("fcntl", partial: "no leases, no signal-driven input", DescriptorCalls.fcntl),
     SyscallRow("ioctl", DescriptorCalls.ioctl),
     SyscallRow("pipe2") { call in
       let flags = OpenFlags(rawValue: call.int(1))
@@ -107,19 +109,8 @@ extension SyscallTable {
       }
       try call.checkUser(call[0], 8)
       let ends = try call.vfs.makePipe(flags.subtracting(.closeOnExec))
-      let (first, second) = try call.files.allocate(
-        ends, closeOnExec: flags.contains(.closeOnExec))
-      var bytes = [UInt8](repeating: 0, count: 8)
-      bytes.put(0, first)
-      bytes.put(4, second)
-      do {
-        try call.write(call[0], bytes)
-      } catch {
-        try? call.files.close(first)
-        try? call.files.close(second)
-        throw error
-      }
-      return 0
+      return try DescriptorCalls.hand(
+        call, ends, to: call[0], closeOnExec: flags.contains(.closeOnExec))
     },
     SyscallRow("memfd_create", partial: "no huge pages, no seals") { call in
       guard call.uint(1) & ~0x1f == 0 else { throw Errno.EINVAL }
@@ -138,6 +129,24 @@ extension SyscallTable {
 
 /// Handlers of calls about descriptors.
 enum DescriptorCalls {
+  /// Gives two files descriptors and tells the program which.
+  static func hand(
+    _ call: SyscallCall, _ files: (OpenFile, OpenFile), to va: UInt64, closeOnExec: Bool
+  ) throws -> Int64 {
+    let (first, second) = try call.files.allocate(files, closeOnExec: closeOnExec)
+    var bytes = [UInt8](repeating: 0, count: 8)
+    bytes.put(0, first)
+    bytes.put(4, second)
+    do {
+      try call.write(va, bytes)
+    } catch {
+      try? call.files.close(first)
+      try? call.files.close(second)
+      throw error
+    }
+    return 0
+  }
+
   /// - SeeAlso: fcntl(2); Linux, `fs/fcntl.c`, `do_fcntl`
   @Sendable static func fcntl(_ call: SyscallCall) throws -> Int64 {
     let fd = call.int(0)
@@ -159,17 +168,23 @@ enum DescriptorCalls {
       try file.setStatusFlags(OpenFlags(rawValue: call.int(2)))
       return 0
     case 5, 36:
-      var lock = try call.read(call[2], 32)
-      lock.put(0, Int16(2))
-      try call.write(call[2], lock)
+      let found = try file.testLock(try lock(call), call.files)
+      var bytes = try call.read(call[2], 32)
+      bytes.put(0, found.kind)
+      if found.kind != 2 {
+        bytes.put(2, found.whence)
+        bytes.put(8, found.start)
+        bytes.put(16, found.length)
+        bytes.put(24, found.process)
+      }
+      try call.write(call[2], bytes)
       return 0
     case 6, 7, 37, 38:
-      let lock = try call.read(call[2], 32)
-      switch lock.get(0, Int16.self) {
-      case 0: guard file.isReadable else { throw Errno.EBADF }
-      case 1: guard file.isWritable else { throw Errno.EBADF }
-      case 2: break
-      default: throw Errno.EINVAL
+      do throws(Errno) {
+        try file.setLock(try lock(call), call.files)
+      } catch {
+        guard error == .EAGAIN, call.int(1) == 7 || call.int(1) == 38 else { throw error }
+        try call.wait(on: [file.lockQueue], until: nil)
       }
       return 0
     case 8, 10, 15: return 0
@@ -182,6 +197,15 @@ enum DescriptorCalls {
     case 1034: return 1
     default: throw Errno.EINVAL
     }
+  }
+
+  /// A `struct flock`.
+  private static func lock(_ call: SyscallCall) throws(Errno) -> RecordLock {
+    let bytes = try call.space.read(call[2], 32)
+    return RecordLock(
+      kind: bytes.get(0, Int16.self), whence: bytes.get(2, Int16.self),
+      start: bytes.get(8, Int64.self), length: bytes.get(16, Int64.self),
+      process: call.process.pid)
   }
 
   private static let TIOCSCTTY: UInt32 = 0x540e, TIOCGPGRP: UInt32 = 0x540f

@@ -61,6 +61,7 @@ public struct SyscallTable: Sendable {
     "fadvise64_64": "fadvise64", "umount": "umount2", "prlimit": "prlimit64",
     "fstatat": "newfstatat", "fstatat64": "newfstatat",
     "_llseek": "lseek", "mmap2": "mmap",
+    "sync_file_range2": "sync_file_range",
   ]
 
   private static let byName: [String: Int] = {

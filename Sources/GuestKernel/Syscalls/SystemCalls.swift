@@ -1,15 +1,26 @@
 extension SyscallTable {
   private static let noSockets: [SyscallRow] = [
     SyscallRow("socket", partial: "no address family", fails: .EAFNOSUPPORT),
-    SyscallRow("socketpair", partial: "no address family", fails: .EAFNOSUPPORT),
+    SyscallRow("socketpair", partial: "AF_UNIX streams only", SocketCalls.pair),
+    SyscallRow("shutdown") { call in
+      try SocketCalls.socket(call).shutdown(call.int(1))
+      return 0
+    },
+    SyscallRow("sendto", partial: "streams only, no out-of-band data") { call in
+      _ = try SocketCalls.socket(call)
+      return try TransferCalls.write(call, [(call[1], try call.count(2))], position: nil)
+    },
+    SyscallRow("recvfrom", partial: "streams only, flags are ignored") { call in
+      _ = try SocketCalls.socket(call)
+      return try TransferCalls.read(call, [(call[1], try call.count(2))], position: nil)
+    },
   ] + [
-    "bind", "listen", "accept", "connect", "getsockname", "getpeername", "sendto", "recvfrom",
-    "setsockopt", "getsockopt", "shutdown", "sendmsg", "recvmsg", "accept4", "recvmmsg",
-    "sendmmsg",
+    "bind", "listen", "accept", "connect", "getsockname", "getpeername", "setsockopt",
+    "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg",
   ].map { name in
-    SyscallRow(name, .partial("no descriptor is a socket")) { call in
-      _ = try call.file(0)
-      throw Errno.ENOTSOCK
+    SyscallRow(name, .partial("socket pairs do not have it")) { call in
+      _ = try SocketCalls.socket(call)
+      throw Errno.EOPNOTSUPP
     }
   }
 
@@ -85,6 +96,26 @@ extension SyscallTable {
         return 0
       },
     ]
+}
+
+/// Handlers of calls about sockets: there are pairs of connected streams only.
+enum SocketCalls {
+  static func socket(_ call: SyscallCall) throws -> OpenFile {
+    let file = try call.file(0)
+    guard file.isSocket else { throw Errno.ENOTSOCK }
+    return file
+  }
+
+  @Sendable static func pair(_ call: SyscallCall) throws -> Int64 {
+    guard call.int(0) == 1 else { throw Errno.EAFNOSUPPORT }
+    let flags = OpenFlags(rawValue: call.int(1) & ~15)
+    guard flags.subtracting([.closeOnExec, .nonBlock]).isEmpty else { throw Errno.EINVAL }
+    guard call.int(1) & 15 == 1, call.int(2) == 0 else { throw Errno.EOPNOTSUPP }
+    try call.checkUser(call[3], 8)
+    let ends = try call.vfs.makeSocketPair(flags.intersection(.nonBlock))
+    return try DescriptorCalls.hand(
+      call, ends, to: call[3], closeOnExec: flags.contains(.closeOnExec))
+  }
 }
 
 /// Handlers of calls about the system.

@@ -101,11 +101,8 @@ extension Kernel {
     if let current, !isIdle {
       account(current)
       if now >= quantumEnd {
-        if hasRunnable {
-          current.block.flags.insert(.needResched)
-        } else {
-          quantumEnd = now &+ Self.quantum
-        }
+        if hasRunnable { current.block.flags.insert(.needResched) }
+        quantumEnd = now &+ Self.quantum
       }
     } else if hasRunnable {
       idleBlock?.flags.insert(.needResched)
