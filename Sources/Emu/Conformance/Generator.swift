@@ -22,7 +22,14 @@ struct RandomProgram {
   var plumbing: [Range<UInt64>] = []
   var memory = false
 
-  var file: [UInt8] { ELFImage.bytes(code: code, data: data) }
+  var file: [UInt8] {
+    ELFImage.bytes(
+      [
+        Segment(address: Layout.code, bytes: code, executable: true),
+        Segment(address: Layout.pool, bytes: data),
+        Segment(address: Layout.dump, bytes: [], size: Layout.dumpBytes),
+      ], entry: Layout.code)
+  }
 
   func insn(at pc: UInt64) -> (bits: UInt32, insn: Insn?)? {
     let at = Int(pc &- Layout.code)
