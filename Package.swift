@@ -30,8 +30,13 @@ let package = Package(
     .target(
       name: "GuestKernel", dependencies: ["Engine", "Image"], path: "Sources/GuestKernel",
       swiftSettings: strict),
+    // The guest kernels (images/kernel), linked into the program.
     .target(
-      name: "Machine", dependencies: ["Engine", "Image", "RISCV", "GuestKernel"],
+      name: "CKernelImages", path: "images/kernel/embed",
+      cSettings: [.headerSearchPath("..")]),
+    .target(
+      name: "Machine",
+      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "CKernelImages"],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",

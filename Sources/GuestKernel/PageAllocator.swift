@@ -11,6 +11,11 @@ public final class PageAllocator {
   /// All frames.
   public let total: Int
 
+  /// Gives back frames that can be filled again, when none is left: clean pages of files.
+  ///
+  /// Returns how many came free.
+  public var reclaim: (() -> Int)?
+
   private let first: UInt64
   private var references: [UInt32]
   private var fetchClean: [Bool] = []
@@ -64,7 +69,11 @@ public final class PageAllocator {
       used += pages
       return pa
     }
-    guard pages > 0, next + pages <= total else { throw .ENOMEM }
+    guard pages > 0 else { throw .ENOMEM }
+    guard next + pages <= total else {
+      guard pages == 1, let reclaim, reclaim() > 0, !free.isEmpty else { throw .ENOMEM }
+      return try allocate()
+    }
     let index = next
     next += pages
     references.append(contentsOf: repeatElement(1, count: pages))

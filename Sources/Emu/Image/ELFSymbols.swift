@@ -89,11 +89,11 @@ public struct ELFSymbolTable: Sendable {
     guard section.isAllocated else { return nil }
     switch symbol.kind {
     case .function, .object, .indirectFunction: break
-    case .none where section.isExecutable: break
+    case .none where section.isExecutable:
+      // Mapping symbols and the assembler's own labels are no places to speak of.
+      if symbol.name.hasPrefix("$") || symbol.name.hasPrefix(".L") { return nil }
     default: return nil
     }
-    // Mapping symbols and the assembler's own labels are no places to speak of.
-    if symbol.name.hasPrefix("$") || symbol.name.hasPrefix(".L") { return nil }
     return section.address &+ section.size
   }
 

@@ -197,6 +197,13 @@ extension Host {
 }
 
 extension Host {
+  /// Whether a path leads to a directory whose names can be read.
+  static func isDirectory(_ path: String) -> Bool {
+    guard let directory = opendir(path) else { return false }
+    closedir(directory)
+    return true
+  }
+
   /// Writes a host file anew.
   ///
   /// - Returns: a line that says why it could not be written, or `nil`.

@@ -61,29 +61,12 @@ public struct ExecResult {
 /// - SeeAlso: Linux, `fs/exec.c`, `fs/binfmt_elf.c`, `fs/binfmt_script.c`; execve(2)
 public struct Exec {
   /// What programs are made of.
-  public struct Environment {
-    /// Where frames come from.
-    public var frames: PageAllocator
-    /// The instruction set.
-    public var isa: any KernelISA
-    /// The table whose upper half every root copies.
-    public var kernelRoot: UInt64
-    /// The page with `rt_sigreturn`, shared by all programs; without it none is mapped.
-    public var signalPages: SpecialPages?
-    /// For `AT_RANDOM`.
-    public var host: any HostServices
-
-    /// An environment of the given parts.
-    public init(
-      frames: PageAllocator, isa: any KernelISA, kernelRoot: UInt64, signalPages: SpecialPages?,
-      host: any HostServices
-    ) {
-      self.frames = frames
-      self.isa = isa
-      self.kernelRoot = kernelRoot
-      self.signalPages = signalPages
-      self.host = host
-    }
+  struct Environment {
+    var frames: PageAllocator
+    var isa: any KernelISA
+    var kernelRoot: UInt64
+    var signalPages: SpecialPages?
+    var host: any HostServices
   }
 
   let environment: Environment
@@ -92,14 +75,21 @@ public struct Exec {
   /// Makes a program ready to run.
   ///
   /// - Parameters:
+  ///   - kernelRoot: the table whose upper half every root copies.
   ///   - asid: for the new address space.
+  ///   - host: for `AT_RANDOM`.
+  ///   - signalPages: the page with `rt_sigreturn`, made once and shared by all programs; without it
+  ///     each gets its own copy.
   ///   - open: opens a path for execution (Linux's `open_exec`): interpreters of scripts and programs.
   ///     The caller has opened ``ExecRequest/file`` likewise.
   public static func load(
-    _ request: ExecRequest, in environment: Environment, asid: UInt16 = 0,
+    _ request: ExecRequest, frames: PageAllocator, isa: any KernelISA, kernelRoot: UInt64,
+    asid: UInt16, host: any HostServices, signalPages: SpecialPages? = nil,
     open: (_ path: [UInt8]) throws(Errno) -> OpenFile
   ) throws(ExecError) -> ExecResult {
-    try withoutActuallyEscaping(open) { (open) throws(ExecError) in
+    let environment = Environment(
+      frames: frames, isa: isa, kernelRoot: kernelRoot, signalPages: signalPages, host: host)
+    return try withoutActuallyEscaping(open) { (open) throws(ExecError) in
       try Exec(environment: environment, open: open).load(request, asid)
     }
   }
@@ -230,8 +220,11 @@ public struct Exec {
       try map(header, file, base, in: space)
       pc = base &+ header.entry
     }
+    let code = isa.signalPage
     if let pages = environment.signalPages {
       space.signalPage = try space.insertSpecial(name: "[vdso]", pages: pages)
+    } else if !code.isEmpty {
+      space.signalPage = try space.insertSpecial(name: "[vdso]", bytes: code)
     }
     let stack = InitialStack(
       request: request, isa: isa, header: program, bias: bias, interpreterBase: base,

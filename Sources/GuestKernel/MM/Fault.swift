@@ -94,7 +94,7 @@ extension AddressSpace {
     case .file(let file):
       let page = vma.index(va)
       guard page < filePages(file.inode) else { return .busError }
-      let cached = try file.inode.page(page, for: write && !vma.isPrivate)
+      let cached = try file.inode.page(page, forWrite: write && !vma.isPrivate)
       if write, vma.isPrivate {
         pa = try copy(of: cached)
       } else {
@@ -139,7 +139,7 @@ extension AddressSpace {
     } else if case .file(let file) = vma.backing {
       let page = vma.index(va)
       guard page < filePages(file.inode) else { return .busError }
-      pa = try file.inode.page(page, for: true)
+      pa = try file.inode.page(page, forWrite: true)
       if pa != old { frames.retain(pa) }
     }
     slot.pointee = leaf(pa, vma.prot, writable: true)
@@ -152,6 +152,9 @@ extension AddressSpace {
   /// A new frame with the contents of another.
   @inline(__always)
   private func copy(of pa: UInt64) throws(Errno) -> UInt64 {
+    // The allocator may take back clean pages of files: not this one.
+    frames.retain(pa)
+    defer { frames.release(pa) }
     let new = try frames.allocate()
     if !frames.isZeroFrame(pa), frames.ram.contains(pa, 4096) {
       frames.ram.pointer(new).copyMemory(from: frames.ram.pointer(pa), byteCount: 4096)

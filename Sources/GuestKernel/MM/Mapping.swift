@@ -97,12 +97,12 @@ extension AddressSpace {
     default: throw .EINVAL
     }
     guard readable else { throw .EACCES }
-    guard file.isMappable else { throw .ENODEV }
+    guard file.inode.isMappable || file.inode.isZeroDevice else { throw .ENODEV }
     if vma.flags.contains(.growsDown) { throw .EINVAL }
     vma.pageOffset = offset >> 12
     vma.backing = .file(file)
     // /dev/zero: as if there were no file.
-    if file.mapsZeroes {
+    if file.inode.isZeroDevice {
       vma.flags.remove(.neverWritable)
       vma.backing = vma.isPrivate ? .anonymous : .shared(SharedMemory(frames: frames))
       if vma.isPrivate { vma.pageOffset = vma.start >> 12 }

@@ -11,19 +11,19 @@ extension AddressSpace {
   }
 
   private func line(_ vma: VMA) -> String {
-    var device: (major: UInt32, minor: UInt32) = (0, 0)
+    var device = DeviceNumber(0, 0)
     var inode: UInt64 = 0
     var offset: UInt64 = 0
     var name = vma.name ?? ""
     switch vma.backing {
     case .anonymous, .special: break
     case .file(let file):
-      device = file.inode.mapsDevice
-      inode = file.inode.mapsNumber
+      device = file.inode.fileSystem.device
+      inode = file.inode.number
       offset = vma.pageOffset << 12
       name = file.mapsName
     case .shared:
-      device = (0, 1)
+      device = DeviceNumber(0, 1)
       offset = vma.pageOffset << 12
       name = "/dev/zero (deleted)"
     }

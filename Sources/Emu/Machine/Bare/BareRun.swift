@@ -123,7 +123,9 @@ public enum BareRun {
     }.joined(separator: ", ")
     switch exit {
     case .finished(let status): return RunReport(status: status)
-    case .testFailed(let test): return RunReport(status: 1, "\(path): test \(test) failed")
+    case .testFailed(let test):
+      let status = Int32(truncatingIfNeeded: test & 0xff)
+      return RunReport(status: status == 0 ? 1 : status, "\(path): test \(test) failed")
     case .limit, .reset:
       return RunReport(
         status: RunReport.Status.limit,

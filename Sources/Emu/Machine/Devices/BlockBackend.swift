@@ -31,8 +31,10 @@ public final class MemoryBlockBackend: BlockBackend {
     isReadOnly = readOnly
   }
 
+  /// Bytes.
   public var size: UInt64 { UInt64(bytes.count) }
 
+  /// Reads bytes.
   public func read(_ offset: UInt64, into to: UnsafeMutableRawBufferPointer) -> Bool {
     guard offset <= size, UInt64(to.count) <= size - offset else { return false }
     bytes.withUnsafeBytes {
@@ -41,6 +43,7 @@ public final class MemoryBlockBackend: BlockBackend {
     return true
   }
 
+  /// Writes bytes.
   public func write(_ offset: UInt64, _ from: UnsafeRawBufferPointer) -> Bool {
     guard !isReadOnly, offset <= size, UInt64(from.count) <= size - offset else { return false }
     bytes.withUnsafeMutableBytes {
@@ -49,6 +52,7 @@ public final class MemoryBlockBackend: BlockBackend {
     return true
   }
 
+  /// Makes writes durable.
   public func flush() -> Bool { true }
 }
 
@@ -60,11 +64,15 @@ public struct BlockBackendError: Error, CustomStringConvertible, Equatable {
 
 /// Sectors in a file of the host.
 public final class FileBlockBackend: BlockBackend {
+  /// Bytes.
   public let size: UInt64
+  /// Writes fail.
   public let isReadOnly: Bool
   private let descriptor: Int32
 
-  /// Opens a regular file or a block device. Its size is taken once.
+  /// Opens a regular file or a block device.
+  ///
+  /// Its size is taken once.
   public init(path: String, readOnly: Bool) throws(BlockBackendError) {
     func failure(_ reason: String) -> BlockBackendError {
       BlockBackendError(description: "\(path): \(reason)")
@@ -87,12 +95,14 @@ public final class FileBlockBackend: BlockBackend {
 
   deinit { close(descriptor) }
 
+  /// Reads bytes.
   public func read(_ offset: UInt64, into bytes: UnsafeMutableRawBufferPointer) -> Bool {
     transfer(offset, bytes.count) { done, at in
       pread(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, at)
     }
   }
 
+  /// Writes bytes.
   public func write(_ offset: UInt64, _ bytes: UnsafeRawBufferPointer) -> Bool {
     guard !isReadOnly else { return false }
     return transfer(offset, bytes.count) { done, at in
@@ -113,5 +123,6 @@ public final class FileBlockBackend: BlockBackend {
     return true
   }
 
+  /// Makes writes durable.
   public func flush() -> Bool { isReadOnly || fdatasync(descriptor) == 0 }
 }

@@ -2,14 +2,17 @@ import Engine
 
 // What the devices of a board ask of the machine around them, and where they lie.
 
-/// Machine time. It never runs backwards and moves only with retired instructions or skipped idle
-/// time.
+/// Machine time.
+///
+/// It never runs backwards and moves only with retired instructions or skipped idle time.
 public protocol BoardClock: AnyObject {
   /// Ticks since reset. One tick is one instruction and counts as one nanosecond.
   var ticks: UInt64 { get }
 }
 
-/// An interrupt line of a hart. The raw value is the bit in `mip`.
+/// An interrupt line of a hart.
+///
+/// The raw value is the bit in `mip`.
 ///
 /// - SeeAlso: The RISC-V Instruction Set Manual, Volume II, "Machine Interrupt (mip and mie)
 ///   Registers".
@@ -64,13 +67,17 @@ public protocol ConsoleSink: AnyObject {
   func write(_ bytes: [UInt8])
 }
 
-/// Gives what is typed to the guest. What arrives when is a choice of the machine, not of devices.
+/// Gives what is typed to the guest.
+///
+/// What arrives when is a choice of the machine, not of devices.
 public protocol ConsoleSource: AnyObject {
   /// The next byte, or `nil` where none has arrived. Never waits.
   func next() -> UInt8?
 }
 
-/// Gives the bytes of a random-number device. What they are is a choice of the machine.
+/// Gives the bytes of a random-number device.
+///
+/// What they are is a choice of the machine.
 public protocol EntropySource: AnyObject {
   /// `count` bytes.
   func bytes(_ count: Int) -> [UInt8]
@@ -117,7 +124,9 @@ public enum BoardMap {
 
   /// How many virtio-mmio transports there are.
   public static let virtIOCount = 8
-  /// A virtio-mmio transport. `index` below ``virtIOCount``.
+  /// A virtio-mmio transport.
+  ///
+  /// `index` below ``virtIOCount``.
   public static func virtIO(_ index: Int) -> Range {
     Range(base: 0x1000_1000 &+ 0x1000 &* UInt64(index), size: 0x1000)
   }

@@ -46,7 +46,9 @@ public final class CLINT: Device {
   /// `mtime`, which the `time` CSR reads too.
   public var time: UInt64 { clock.ticks &+ delta }
 
-  /// The machine's tick at which the next MTIP goes high that is low now. `nil` where none will.
+  /// The machine's tick at which the next MTIP goes high that is low now.
+  ///
+  /// `nil` where none will.
   public var nextDeadline: UInt64? {
     let ticks = clock.ticks
     let now = ticks &+ delta
@@ -59,7 +61,9 @@ public final class CLINT: Device {
   }
 
   /// The machine's tick at which `time` reaches `value`, for `stimecmp` and SBI timers; not below
-  /// now. `nil` where it never will.
+  /// now.
+  ///
+  /// `nil` where it never will.
   public func tick(ofTime value: UInt64) -> UInt64? {
     let ticks = clock.ticks
     let now = ticks &+ delta
@@ -68,7 +72,9 @@ public final class CLINT: Device {
     return overflow ? nil : deadline
   }
 
-  /// Brings every MTIP to what `mtime` says. The machine calls it when ``nextDeadline`` is reached.
+  /// Brings every MTIP to what `mtime` says.
+  ///
+  /// The machine calls it when ``nextDeadline`` is reached.
   public func update() {
     let now = time
     for index in timecmp.indices {
@@ -87,6 +93,7 @@ public final class CLINT: Device {
     sink.setInterrupt(.machineSoftware, level, hart: hart)
   }
 
+  /// Reads a register.
   public func read(_ offset: UInt64, size: Int) -> UInt64 {
     guard size == 4 || size == 8, offset & UInt64(size &- 1) == 0 else { return 0 }
     switch offset {
@@ -106,6 +113,7 @@ public final class CLINT: Device {
     }
   }
 
+  /// Writes a register.
   public func write(_ offset: UInt64, size: Int, _ value: UInt64) {
     guard size == 4 || size == 8, offset & UInt64(size &- 1) == 0 else { return }
     switch offset {

@@ -14,7 +14,8 @@ import Engine
 /// | 0x1c | CLEAR_INTERRUPT | 0 | takes the interrupt back |
 ///
 /// Registers answer aligned accesses of 4 bytes; everything else reads zero and ignores writes.
-/// Arming an alarm in the past makes it pending at once and does not arm it.
+/// An alarm in the past rings at once. Setting the clock, or ALARM_HIGH alone, does not move an
+/// armed alarm.
 ///
 /// - SeeAlso: "Goldfish virtual hardware" (Android, docs/GOLDFISH-VIRTUAL-HARDWARE.TXT), "Goldfish
 ///   real-time clock"; QEMU hw/rtc/goldfish_rtc.c; Linux drivers/rtc/rtc-goldfish.c.
@@ -26,10 +27,14 @@ public final class GoldfishRTC: Device {
   private var latchedHigh: UInt64 = 0
   private var alarm: UInt64 = 0
   private var armed = false
+  /// The tick at which the armed alarm rings, if it ever does.
+  private var rings: UInt64?
   private var pending = false
   private var enabled = false
 
-  /// A clock that reads `start` nanoseconds since the Epoch at tick zero. `clock` must outlive it.
+  /// A clock that reads `start` nanoseconds since the Epoch at tick zero.
+  ///
+  /// `clock` must outlive it.
   public init(clock: any BoardClock, wire: InterruptWire, start: UInt64) {
     self.clock = clock
     self.wire = wire
@@ -39,22 +44,38 @@ public final class GoldfishRTC: Device {
   /// Nanoseconds since the Epoch.
   public var time: UInt64 { clock.ticks &+ offset }
 
-  /// The machine's tick at which an armed alarm rings. `nil` where none is armed or never will.
-  public var nextDeadline: UInt64? {
-    guard armed else { return nil }
-    let (deadline, overflow) = clock.ticks.addingReportingOverflow(
-      alarm > time ? alarm &- time : 0)
-    return overflow ? nil : deadline
+  /// The machine's tick at which an armed alarm rings.
+  ///
+  /// `nil` where none is armed or never will.
+  public var nextDeadline: UInt64? { rings }
+
+  /// Rings an alarm that is due.
+  ///
+  /// The machine calls it when ``nextDeadline`` is reached.
+  public func update() {
+    guard let due = rings, due <= clock.ticks else { return }
+    ring()
   }
 
-  /// Rings an alarm that is due. The machine calls it when ``nextDeadline`` is reached.
-  public func update() {
-    guard armed, alarm <= time else { return }
+  private func ring() {
+    rings = nil
     armed = false
     pending = true
     wire.set(enabled)
   }
 
+  private func arm() {
+    let now = time
+    if alarm <= now {
+      ring()
+      return
+    }
+    armed = true
+    let (due, overflow) = clock.ticks.addingReportingOverflow(alarm &- now)
+    rings = overflow ? nil : due
+  }
+
+  /// Reads a register.
   public func read(_ offset: UInt64, size: Int) -> UInt64 {
     guard size == 4 else { return 0 }
     switch offset {
@@ -72,6 +93,7 @@ public final class GoldfishRTC: Device {
     }
   }
 
+  /// Writes a register.
   public func write(_ offset: UInt64, size: Int, _ value: UInt64) {
     guard size == 4 else { return }
     let word = value & 0xffff_ffff
@@ -82,8 +104,7 @@ public final class GoldfishRTC: Device {
       self.offset = self.offset &+ (time & 0xffff_ffff | word << 32) &- time
     case 0x08:
       alarm = alarm & ~0xffff_ffff | word
-      armed = true
-      update()
+      arm()
     case 0x0c:
       alarm = alarm & 0xffff_ffff | word << 32
     case 0x10:
@@ -91,6 +112,7 @@ public final class GoldfishRTC: Device {
       wire.set(enabled && pending)
     case 0x14:
       armed = false
+      rings = nil
     case 0x1c:
       pending = false
       wire.set(false)

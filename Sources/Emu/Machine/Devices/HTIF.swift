@@ -18,9 +18,9 @@ public enum HTIFEvent: Sendable, Equatable {
 /// | 1 | pass | none; the run ends |
 /// | (n << 1) \| 1 | test n failed | none; the run ends |
 /// | 0x0101_xxxx_xxxx_xxcc | write character cc to the console | `tohost` = 0 |
-/// | other even value | address of a request of four words | word 0 = result, `tohost` = 0, then `fromhost` = 1 |
+/// | other even value | address of a request | word 0 = result, `tohost` = 0, then `fromhost` = 1 |
 ///
-/// A request is {64, fd, addr, len}: write `len` bytes of RAM at `addr` to `fd` 1 or 2; the result
+/// A request is four 64-bit words {64, fd, addr, len}: write `len` bytes of RAM at `addr` to `fd` 1 or 2; the result
 /// is `len`, -9 (EBADF) or -14 (EFAULT). Other numbers give -38 (ENOSYS). A request that does not
 /// lie in RAM is acknowledged and has no other effect.
 ///
@@ -53,18 +53,22 @@ public final class HTIF {
   /// The tick at which ``check(_:now:)`` must be called again though nothing more is stored.
   public var nextDeadline: UInt64? { settles }
 
-  /// Tells of a store by a hart, if the machine knows its width. Optional, and makes ``check(_:now:)``
-  /// act at once.
+  /// Tells of a store by a hart, if the machine knows its width.
+  ///
+  /// Optional, and makes ``check(_:now:)`` act at once.
   public func noteStore(_ pa: UInt64, size: Int) {
     if pa == tohost &+ 4 || (pa == tohost && size >= 8) { whole = true }
   }
 
-  /// Looks at `tohost` and does what it asks. Call it after stores to its page, at
-  /// ``nextDeadline``, and at the end of a slice; repeat while it gives an event.
+  /// Looks at `tohost` and does what it asks.
+  ///
+  /// Call it after stores to its page, at ``nextDeadline``, and at the end of a slice; repeat while
+  /// it gives an event.
   ///
   /// - Parameters:
   ///   - ram: the guest's RAM.
   ///   - now: the machine's ticks. Leave it out when the guest will run no more.
+  /// - Returns: what the machine has to do, if anything.
   public func check(_ ram: PhysicalMemory, now: UInt64 = .max) -> HTIFEvent? {
     guard let value = ram.load(tohost, as: UInt64.self), value != 0 else {
       forget()

@@ -64,6 +64,7 @@ public final class PLIC: Device, InterruptController {
     line = Array(repeating: false, count: contexts)
   }
 
+  /// Sets the level of a wire.
   public func setLevel(_ source: Int, _ high: Bool) {
     guard source > 0, source < Self.sourceCount else { return }
     let word = source >> 5
@@ -162,6 +163,7 @@ public final class PLIC: Device, InterruptController {
     }
   }
 
+  /// Reads a register.
   public func read(_ offset: UInt64, size: Int) -> UInt64 {
     switch register(offset, size) {
     case .priority(let source): UInt64(priority[source])
@@ -173,6 +175,7 @@ public final class PLIC: Device, InterruptController {
     }
   }
 
+  /// Writes a register.
   public func write(_ offset: UInt64, size: Int, _ value: UInt64) {
     let value = UInt32(truncatingIfNeeded: value)
     switch register(offset, size) {

@@ -31,8 +31,10 @@ public final class TestFinisher: Device {
   /// A finisher that nobody has written to.
   public init() {}
 
+  /// Reads a register.
   public func read(_ offset: UInt64, size: Int) -> UInt64 { 0 }
 
+  /// Writes a register.
   public func write(_ offset: UInt64, size: Int, _ value: UInt64) {
     guard offset == 0, size == 2 || size == 4 else { return }
     let exit: MachineExit

@@ -82,8 +82,9 @@ public final class UART16550: Device {
     }
   }
 
-  /// Takes what has arrived on the line. The machine calls it now and then, and before it gives up
-  /// on a guest that waits.
+  /// Takes what has arrived on the line.
+  ///
+  /// The machine calls it now and then, and before it gives up on a guest that waits.
   public func poll() {
     guard let source, mcr & Self.loopback == 0 else { return }
     var any = false
@@ -119,6 +120,7 @@ public final class UART16550: Device {
     wire.set(cause != 1)
   }
 
+  /// Reads a register.
   public func read(_ offset: UInt64, size: Int) -> UInt64 { UInt64(readRegister(offset)) }
 
   private func readRegister(_ offset: UInt64) -> UInt8 {
@@ -169,6 +171,7 @@ public final class UART16550: Device {
     return byte
   }
 
+  /// Writes a register.
   public func write(_ offset: UInt64, size: Int, _ value: UInt64) {
     writeRegister(offset, UInt8(truncatingIfNeeded: value))
   }

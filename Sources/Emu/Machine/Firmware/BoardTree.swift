@@ -101,6 +101,7 @@ public struct BoardTree: Sendable {
           node.property("riscv,isa-extensions", strings: extensions)
           node.property("mmu-type", strings: [mmuType])
           node.node("interrupt-controller") { controller in
+            controller.property("#address-cells", cells: [0])
             controller.property("#interrupt-cells", cells: [1])
             controller.property("interrupt-controller")
             controller.property("compatible", strings: ["riscv,cpu-intc"])

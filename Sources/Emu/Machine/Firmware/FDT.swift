@@ -22,7 +22,9 @@ public struct FDTWriter {
   private var offsets: [String: UInt32] = [:]
   private var reservations: [(UInt64, UInt64)] = []
 
-  /// A tree without nodes. Write the root node, whose name is empty, first.
+  /// A tree without nodes.
+  ///
+  /// Write the root node, whose name is empty, first.
   public init() {}
 
   /// Reserves a range of memory.

@@ -64,6 +64,7 @@ public final class SBI {
   ///   - function: the function, from a6.
   ///   - args: a0 to a5; what is missing counts as zero.
   ///   - hart: who calls.
+  /// - Returns: what the caller's a0 and a1 become.
   public func call(
     extension ext: UInt64, function: UInt64, args: [UInt64], hart: Int
   ) -> SBIResult {
@@ -224,8 +225,9 @@ public final class SBI {
     }
   }
 
-  /// Shared memory of a console call: count, address low, address high. An empty range is valid
-  /// anywhere.
+  /// Shared memory of a console call: count, address low, address high.
+  ///
+  /// An empty range is valid anywhere.
   private func checkMemory(_ args: [UInt64]) throws(SBIError) {
     guard args[0] == 0 || (args[2] == 0 && host.ram.contains(args[1], args[0])) else {
       throw .invalidParam
@@ -283,7 +285,9 @@ public final class SBI {
     return .legacy(0)
   }
 
-  /// The harts of a mask in virtual memory. `nil` where reading it faults.
+  /// The harts of a mask in virtual memory.
+  ///
+  /// `nil` where reading it faults.
   private func legacyHarts(_ va: UInt64, _ hart: Int) -> [Int]? {
     guard va != 0 else { return Array(0..<host.hartCount) }
     var harts: [Int] = []

@@ -26,15 +26,21 @@ public enum SBIError: Int64, Error, Sendable {
 
 /// What a call leaves in the caller's registers.
 public struct SBIResult: Sendable, Equatable {
-  /// The new `a0`. `nil` where the call does not return here: the hart stopped, sleeps without
-  /// keeping its state, trapped, or the machine ends.
+  /// The new `a0`.
+  ///
+  /// `nil` where the call does not return here: the hart stopped, sleeps without keeping its state,
+  /// trapped, or the machine ends.
   public var a0: UInt64?
-  /// The new `a1`. `nil` where it keeps its value, as with legacy calls.
+  /// The new `a1`.
+  ///
+  /// `nil` where it keeps its value, as with legacy calls.
   public var a1: UInt64?
 
   /// A call that succeeded.
   public static func success(_ value: UInt64 = 0) -> SBIResult { SBIResult(a0: 0, a1: value) }
-  /// A call that failed. The value is zero.
+  /// A call that failed.
+  ///
+  /// The value is zero.
   public static func failure(_ error: SBIError) -> SBIResult {
     SBIResult(a0: UInt64(bitPattern: error.rawValue), a1: 0)
   }
@@ -68,9 +74,13 @@ public enum SBIHartState: UInt64, Sendable {
 
 /// Which translations a remote fence drops.
 public struct SBIFence: Sendable, Equatable {
-  /// The virtual addresses: start and byte count. `nil` is all of them.
+  /// The virtual addresses: start and byte count.
+  ///
+  /// `nil` is all of them.
   public var range: Range?
-  /// The address space. `nil` is all of them.
+  /// The address space.
+  ///
+  /// `nil` is all of them.
   public var asid: UInt64?
 
   /// A range that does not wrap, though it may end at the top of the address space.
@@ -92,8 +102,9 @@ public enum SBIReset: UInt32, Sendable {
   case warmReboot = 2
 }
 
-/// What the firmware asks of the machine. Harts are numbered from zero to ``hartCount`` − 1; the
-/// firmware never passes another.
+/// What the firmware asks of the machine.
+///
+/// Harts are numbered from zero to ``hartCount`` − 1; the firmware never passes another.
 public protocol SBIHost: AnyObject {
   /// RAM.
   var ram: PhysicalMemory { get }

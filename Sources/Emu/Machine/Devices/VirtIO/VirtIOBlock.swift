@@ -17,7 +17,7 @@ import Engine
 /// | 12 | seg_max u32 | 254 |
 /// | 16 | cylinders u16, heads u8, sectors u8 | as QEMU guesses: 16 heads, 63 sectors |
 /// | 20 | blk_size u32 | 512 |
-/// | 24 | physical_block_exp u8, alignment_offset u8, min_io_size u16, opt_io_size u32 | 0, 0, 1, 0 |
+/// | 24 | physical_block_exp u8, alignment_offset u8, min_io_size u16, opt_io_size u32 | 0 |
 /// | 32 | writeback u8, unused u8, num_queues u16 | 1, 0, 1 |
 ///
 /// A request without a header or without room for its status breaks the queue's rules; it is given
@@ -38,9 +38,13 @@ public final class VirtIOBlock: VirtIODevice {
   private let serial: [UInt8]
   private let sectors: UInt64
 
+  /// Its type.
   public let deviceID: UInt32 = 2
+  /// Its own feature bits.
   public let features: VirtFeatures
+  /// How many queues it has.
   public let queueCount = 1
+  /// Its configuration space.
   public let config: [UInt8]
 
   /// A device over a backend, with at most 20 bytes of serial number.
@@ -64,14 +68,13 @@ public final class VirtIOBlock: VirtIODevice {
     append(16, 1)
     append(63, 1)
     append(512, 4)
-    append(0, 2)
-    append(1, 2)
-    append(0, 4)
+    append(0, 8)
     append(1, 2)
     append(1, 2)
     self.config = config
   }
 
+  /// Serves a queue.
   public func notify(_ queue: Int, _ host: any VirtIOHost) {
     host.serve(queue) { serve($0) }
   }
@@ -84,7 +87,8 @@ public final class VirtIOBlock: VirtIODevice {
     let sector = header[8..<16].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     let status: UInt8
     switch type {
-    case 0: status = move(request.writable(0, room &- 1), sector, room &- 1, request.ram, toRAM: true)
+    case 0:
+      status = move(request.writable(0, room &- 1), sector, room &- 1, request.ram, toRAM: true)
     case 1:
       let count = request.readableCount &- 16
       status = move(request.readable(16, count), sector, count, request.ram, toRAM: false)

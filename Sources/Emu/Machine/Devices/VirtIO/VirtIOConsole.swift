@@ -16,6 +16,10 @@ import Engine
 /// - SeeAlso: Virtual I/O Device (VIRTIO) Version 1.2, "Console Device"; QEMU
 ///   hw/char/virtio-serial-bus.c.
 public final class VirtIOConsole: VirtIODevice {
+  /// Most bytes printed from one chain, so that one notification stays a bounded amount of work.
+  ///
+  /// What is beyond is lost.
+  public static let maxTransmit: UInt64 = 1 << 20
   /// Most bytes taken in at once.
   private static let chunk: UInt64 = 4096
 
@@ -23,9 +27,13 @@ public final class VirtIOConsole: VirtIODevice {
   private let source: (any ConsoleSource)?
   private var typed: [UInt8] = []
 
+  /// Its type.
   public let deviceID: UInt32 = 3
+  /// Its own feature bits.
   public let features = VirtFeatures(rawValue: 1 << 2)
+  /// How many queues it has.
   public let queueCount = 2
+  /// Its configuration space.
   public let config: [UInt8] = [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
 
   /// A console that prints to `sink` and is typed at by `source`.
@@ -34,10 +42,12 @@ public final class VirtIOConsole: VirtIODevice {
     self.source = source
   }
 
+  /// Prints a byte written to emerg_wr.
   public func writeConfig(_ offset: Int, _ value: UInt8) {
     if offset == 8 { sink?.write([value]) }
   }
 
+  /// Serves a queue.
   public func notify(_ queue: Int, _ host: any VirtIOHost) {
     if queue == 1 {
       host.serve(queue) { transmit($0) }
@@ -47,7 +57,7 @@ public final class VirtIOConsole: VirtIODevice {
   }
 
   private func transmit(_ request: VirtIORequest) -> UInt64 {
-    let count = request.readableCount
+    let count = min(request.readableCount, Self.maxTransmit)
     var offset: UInt64 = 0
     while offset < count {
       sink?.write(request.read(offset, min(count &- offset, 65536)))
@@ -56,6 +66,7 @@ public final class VirtIOConsole: VirtIODevice {
     return 0
   }
 
+  /// Gives what was typed to the driver.
   public func poll(_ host: any VirtIOHost) {
     host.serve(0) { request in
       let room = Int(min(request.writableCount, Self.chunk))
@@ -78,14 +89,19 @@ public final class VirtIOEntropy: VirtIODevice {
 
   private let source: any EntropySource
 
+  /// Its type.
   public let deviceID: UInt32 = 4
+  /// Its own feature bits.
   public let features: VirtFeatures = []
+  /// How many queues it has.
   public let queueCount = 1
+  /// Its configuration space.
   public let config: [UInt8] = []
 
   /// A device that gives what `source` gives.
   public init(_ source: any EntropySource) { self.source = source }
 
+  /// Serves a queue.
   public func notify(_ queue: Int, _ host: any VirtIOHost) {
     host.serve(queue) { request in
       let wanted = Int(min(request.writableCount, Self.maxBytes))

@@ -5,6 +5,7 @@ import Engine
 /// - SeeAlso: Virtual I/O Device (VIRTIO) Version 1.2, "Reserved Feature Bits"; Version 1.0, "Legacy
 ///   Interface: Reserved Feature Bits".
 public struct VirtFeatures: OptionSet, Sendable {
+  /// The bits.
   public let rawValue: UInt64
 
   /// A set of bits.

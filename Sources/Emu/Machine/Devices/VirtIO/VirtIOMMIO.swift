@@ -117,8 +117,12 @@ public final class VirtIOMMIO: Device, VirtIOHost {
 
   // MARK: Registers
 
+  /// Reads a register.
   public func read(_ offset: UInt64, size: Int) -> UInt64 {
-    guard let device else { return registerBytes(UInt64(readEmpty(offset)), 0, size) }
+    guard let device else {
+      let high = size == 8 ? UInt64(readEmpty(offset &+ 4)) << 32 : 0
+      return registerBytes(UInt64(readEmpty(offset)) | high, 0, size)
+    }
     if offset >= 0x100 { return readConfig(device, offset &- 0x100, size) }
     guard offset & 3 == 0 else { return 0 }
     switch size {
@@ -173,6 +177,7 @@ public final class VirtIOMMIO: Device, VirtIOHost {
     }
   }
 
+  /// Writes a register.
   public func write(_ offset: UInt64, size: Int, _ value: UInt64) {
     guard let device else { return }
     if offset >= 0x100 {
@@ -321,6 +326,7 @@ public final class VirtIOMMIO: Device, VirtIOHost {
 
   // MARK: What the device asks
 
+  /// Serves waiting chains of a queue.
   public func serve(_ index: Int, _ serve: (VirtIORequest) -> UInt64?) {
     guard brokenReason == nil, !serving, queues.indices.contains(index) else { return }
     serving = true

@@ -1,6 +1,8 @@
 import Engine
 
-/// A piece of guest memory that a descriptor names. It lies wholly in RAM.
+/// A piece of guest memory that a descriptor names.
+///
+/// It lies wholly in RAM.
 struct VirtSegment: Equatable {
   var pa: UInt64
   var count: UInt64
@@ -70,7 +72,9 @@ struct VirtQueue {
     return Int(waiting)
   }
 
-  /// Takes the next chain. Call it as often as ``waiting(_:)`` said.
+  /// Takes the next chain.
+  ///
+  /// Call it as often as ``waiting(_:)`` said.
   mutating func pop(
     _ ram: PhysicalMemory, features: VirtFeatures
   ) throws(VirtQueueError) -> VirtChain {

@@ -1,0 +1,52 @@
+# Two commands for a fresh machine: `make demo` shows a real program running, `make test` runs the
+# tests. The others are for longer work. Every target installs what it needs.
+SWIFT ?= swift
+RELEASE = $(SWIFT) build -c release --static-swift-stdlib
+EMU = .build/release/emu
+
+.PHONY: all demo test conformance bench images images-check lint setup setup-oracles setup-images clean
+
+all: setup
+	$(RELEASE) --product emu
+
+demo: all
+	./scripts/demo.sh $(EMU)
+
+# Debug build, all tests, and that the committed images are what their MANIFEST says.
+test: setup
+	./images/check.sh --sums
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+
+# Against oracles that nobody here wrote: qemu-riscv64, qemu-system-riscv64, objdump.
+conformance: setup setup-oracles
+	$(RELEASE)
+	.build/release/emu-conformance random --insns 1000000
+	.build/release/emu-conformance programs --emu $(EMU)
+	.build/release/emu-conformance bare --emu $(EMU)
+
+bench: setup setup-oracles
+	$(RELEASE)
+	.build/release/emu-bench --emu $(EMU)
+
+# Rebuilds the committed guest images from source; images-check only compares.
+images: setup-images
+	$(MAKE) -C images
+
+images-check: setup-images
+	./images/check.sh
+
+lint:
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests
+
+setup:
+	./scripts/setup.sh build
+
+setup-oracles:
+	./scripts/setup.sh oracles
+
+setup-images:
+	./scripts/setup.sh images
+
+clean:
+	rm -rf .build

@@ -1,0 +1,207 @@
+import CKernelImages
+import Engine
+import GuestKernel
+import Image
+import RISCV
+
+/// Why a program could not be started, in one line.
+public struct LaunchError: Error, CustomStringConvertible {
+  /// The line.
+  public let description: String
+  /// The exit status that says so.
+  public let status: Int32
+}
+
+/// How a run of a program ended.
+public enum ProgramExit: Sendable, Equatable {
+  /// The first program ended.
+  case ended(ExitStatus)
+  /// The limit of instructions was reached.
+  case limit
+  /// Every task waits and nothing can wake one.
+  case stuck
+  /// The user interrupted the run.
+  case interrupted
+}
+
+/// What a program's machine is made of.
+public struct ProgramConfiguration {
+  /// Bytes of RAM.
+  public var memory: UInt64 = 512 << 20
+  /// How stale caches may be.
+  public var cacheModel = CacheModel.coherent
+  /// A host directory is to be seen as `/` (through the host services).
+  public var hasRoot = false
+  /// For standard input, output and error: whether the host's is a terminal.
+  public var terminals = [false, false, false]
+
+  /// 512 MiB, coherent caches, an empty root.
+  public init() {}
+}
+
+/// A machine that runs Linux programs: one hart, RAM, and the guest kernel, whose text the hart
+/// executes and whose model answers behind the gate.
+public final class ProgramMachine {
+  /// RAM.
+  public let ram: PhysicalMemory
+  /// The hart.
+  public let hart: Hart
+  /// The kernel model.
+  public let kernel: Kernel
+  /// Set from outside to end the run soon.
+  public var isInterrupted: () -> Bool = { false }
+  /// Receives what the guest kernel prints.
+  public var log: (String) -> Void = { _ in }
+
+  private let isa: RV64
+  private let host: any HostServices
+  /// Waits for console input; `false` where none will ever come.
+  private let waitForInput: () -> Bool
+  private var skipped: UInt64 = 0
+  private var deadline: UInt64?
+
+  /// The number of the SBI extension that is the gate.
+  ///
+  /// - SeeAlso: `images/kernel/src/gate.h`; RISC-V Supervisor Binary Interface Specification,
+  ///   'Vendor Specific Extension Space (EIDs 0x09000000 - 0x09FFFFFF)'.
+  private static let gate: UInt64 = 0x0945_4d55
+
+  /// A machine with the guest kernel in RAM.
+  ///
+  /// - Parameters:
+  ///   - host: the world outside.
+  ///   - waitForInput: waits until the console can be read, or says that it never can.
+  /// - Throws: ``LaunchError``.
+  public init(
+    _ configuration: ProgramConfiguration, host: any HostServices,
+    waitForInput: @escaping () -> Bool
+  ) throws(LaunchError) {
+    guard let ram = PhysicalMemory(base: BoardMap.ramBase, size: configuration.memory) else {
+      throw LaunchError(
+        description: "the host refuses \(configuration.memory) bytes of RAM",
+        status: RunReport.Status.failure)
+    }
+    self.ram = ram
+    self.host = host
+    self.waitForInput = waitForInput
+    let isa = RV64()
+    self.isa = isa
+    let hart = Hart(
+      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: configuration.cacheModel,
+      tlbCount: RV64.tlbCount)
+    self.hart = hart
+    let facts = RISCVKernelISA()
+    let image: KernelImage
+    do {
+      image = try KernelImage(Self.imageBytes(), isa: facts)
+      try image.load(into: ram)
+    } catch {
+      throw LaunchError(
+        description: "the guest kernel's image: \(error)", status: RunReport.Status.failure)
+    }
+    let frames = PageAllocator(ram: ram, from: image.physicalEnd)
+    var time: () -> UInt64 = { 0 }
+    var options = VFS.Options()
+    options.hostRoot = configuration.hasRoot
+    options.terminals = configuration.terminals
+    let vfs = VFS(frames: frames, host: host, options: options, now: { time() })
+    kernel = Kernel(
+      isa: facts, ram: ram, frames: frames, host: host, hart: hart, image: image, vfs: vfs)
+    let ticks: () -> UInt64 = { [unowned self] in hart.count &+ skipped }
+    kernel.clock = ticks
+    time = { host.startOfRun &+ ticks() }
+    kernel.classifyTrap = Self.classify
+    kernel.log = { [unowned self] in log($0) }
+    hart.environment = self
+  }
+
+  private static func imageBytes() -> [UInt8] {
+    Array(
+      UnsafeRawBufferPointer(
+        start: emu_kernel_riscv64_bytes(), count: Int(emu_kernel_riscv64_size())))
+  }
+
+  /// What Linux makes of a cause that is neither a system call nor a page fault.
+  ///
+  /// - SeeAlso: Linux, `arch/riscv/kernel/traps.c`.
+  private static func classify(_ cause: UInt64) -> TrapSignal {
+    switch cause {
+    case 0, 4, 6: .misaligned
+    case 1, 5, 7: .access
+    case 3: .breakpoint
+    default: .illegal
+    }
+  }
+
+  /// Makes the first program ready to run.
+  public func start(_ request: BootRequest) throws(LaunchError) {
+    do {
+      try kernel.boot(request)
+    } catch let error as ExecError {
+      throw LaunchError(
+        description: error.description,
+        status: error.errno == .ENOENT
+          ? RunReport.Status.notFound : RunReport.Status.notExecutable)
+    } catch {
+      throw LaunchError(description: "\(error)", status: RunReport.Status.failure)
+    }
+    isa.enterSupervisor(hart, pc: kernel.image?.entry ?? 0, root: kernel.bootRoot)
+  }
+
+  /// Runs until the first program ends, `limit` instructions have begun, or nothing can happen.
+  public func run(limit: UInt64 = .max) -> ProgramExit {
+    while true {
+      if let status = kernel.exitStatus { return .ended(status) }
+      if isInterrupted() { return .interrupted }
+      let count = hart.count
+      guard count < limit else { return .limit }
+      plan()
+      var slice = min(limit &- count, 1 << 24)
+      if let deadline { slice = min(slice, max(deadline, kernel.now &+ 1) &- kernel.now) }
+      if hart.run(until: count &+ slice) == .waiting, !idle() { return .stuck }
+    }
+  }
+
+  /// Has the hart's own timer fire at the kernel's next deadline.
+  private func plan() {
+    deadline = kernel.nextDeadline
+    isa.setTimeOffset(skipped, hart)
+    isa.setTimerCompare(deadline ?? .max, hart)
+  }
+
+  /// The hart waits: lets time pass, or waits for the console.
+  private func idle() -> Bool {
+    if kernel.exitStatus != nil || isa.wakes(hart) { return true }
+    if kernel.waitingForConsole, kernel.nextDeadline == nil {
+      guard waitForInput() || isInterrupted() else { return false }
+      kernel.consoleInputArrived()
+      wake()
+      return true
+    }
+    guard let deadline = kernel.nextDeadline else { return false }
+    let now = kernel.now
+    if deadline > now { skipped &+= deadline &- now }
+    if kernel.waitingForConsole { kernel.consoleInputArrived() }
+    return true
+  }
+
+  /// Ends the guest's `wfi`: the idle loop looks for something to run.
+  private func wake() { isa.setPending(1 << 1, true, hart) }
+}
+
+extension ProgramMachine: HartEnvironment {
+  public func call(from hart: Hart) {
+    let x = hart.x
+    guard x[17] == Self.gate else {
+      // Firmware calls that this kernel does not make: SBI_ERR_NOT_SUPPORTED.
+      x[10] = UInt64(bitPattern: -2)
+      x[11] = 0
+      return
+    }
+    let reply = kernel.gate(x[16], arguments: (10...14).map { x[$0] })
+    x[10] = reply.value
+    x[11] = reply.action.rawValue
+    x[12] = reply.a2
+    if kernel.exitStatus != nil || kernel.nextDeadline != deadline { hart.requestStop() }
+  }
+}

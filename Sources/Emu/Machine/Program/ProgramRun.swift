@@ -1,0 +1,200 @@
+import Engine
+import GuestKernel
+import Image
+
+/// `emu run`: from a program's path to a report.
+public enum ProgramRun {
+  /// What the command line says.
+  public struct Options {
+    /// Bytes of RAM.
+    public var memory: UInt64 = 512 << 20
+    /// How stale caches may be.
+    public var cacheModel = CacheModel.coherent
+    /// Most instructions.
+    public var limit: UInt64?
+    /// A host directory that is `/`.
+    public var root: String?
+    /// The program's environment, `NAME=value`.
+    public var environment: [String] = []
+    /// What random bytes follow from.
+    public var seed: UInt64 = 0
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// Runs a program with its arguments until it ends.
+  public static func run(_ command: [String], _ options: Options) -> RunReport {
+    guard let program = command.first else {
+      return RunReport(status: RunReport.Status.failure, "which program?")
+    }
+    let watch = Stopwatch()
+    if let root = options.root, !Host.isDirectory(root) {
+      return RunReport(
+        status: RunReport.Status.failure, "--root: \(root) is not a directory that can be read")
+    }
+    let host = Host(root: options.root, seed: options.seed)
+    var configuration = ProgramConfiguration()
+    configuration.memory = options.memory
+    configuration.cacheModel = options.cacheModel
+    configuration.hasRoot = options.root != nil
+    configuration.terminals = (0..<3).map { host.isTerminal($0) }
+    do {
+      let machine = try ProgramMachine(configuration, host: host) {
+        host.waitForInput(milliseconds: -1)
+      }
+      let path = try place(program, in: machine, host, options)
+      machine.isInterrupted = { Interruption.requested }
+      var lines: [String] = []
+      machine.log = { lines.append($0) }
+      var request = BootRequest(
+        path: Array(path.utf8), arguments: command.map { Array($0.utf8) },
+        environment: environment(options.environment))
+      request.directory = Array("/".utf8)
+      try machine.start(request)
+      let startup = watch.seconds
+      let exit = machine.run(limit: options.limit ?? .max)
+      var report = report(exit, program, machine)
+      report.messages = lines.map { "guest kernel: \($0)" } + report.messages
+      report.statistics = statistics(machine, watch.seconds, startup)
+      return report
+    } catch {
+      return RunReport(status: error.status, error.description)
+    }
+  }
+
+  /// What a program finds in its environment besides what `--env` sets.
+  private static func environment(_ given: [String]) -> [[UInt8]] {
+    var entries = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/"]
+    for entry in given {
+      let name = entry.prefix { $0 != "=" }
+      entries.removeAll { $0.prefix { $0 != "=" } == name }
+      entries.append(entry)
+    }
+    return entries.map { Array($0.utf8) }
+  }
+
+  /// Finds the program: below `--root` if it is there, else in the host, from where it is put into
+  /// the guest's tree at the path that the user typed.
+  ///
+  /// - Returns: its path in the guest.
+  private static func place(
+    _ program: String, in machine: ProgramMachine, _ host: Host, _ options: Options
+  ) throws(LaunchError) -> String {
+    if options.root != nil, let found = inRoot(program, machine) { return found }
+    let bytes: [UInt8]
+    do {
+      bytes = try Host.contents(of: program)
+    } catch {
+      throw LaunchError(
+        description: error.description,
+        status: error.missing ? RunReport.Status.notFound : RunReport.Status.notExecutable)
+    }
+    do {
+      // The same reading that execve will do, for a line that says what is wrong.
+      if bytes.prefix(2) != [0x23, 0x21] {
+        _ = try ELFHeader(
+          bytes, requirements: ELFRequirements(machine: machine.kernel.isa.elfMachine))
+      }
+    } catch {
+      throw LaunchError(
+        description: "\(program): \(error)", status: RunReport.Status.notExecutable)
+    }
+    let path = guestPath(program)
+    do {
+      try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
+    } catch {
+      throw LaunchError(
+        description: "\(program): can't be put at \(path) in the guest: \(error)",
+        status: RunReport.Status.failure)
+    }
+    return path
+  }
+
+  private static func inRoot(_ program: String, _ machine: ProgramMachine) -> String? {
+    let candidates =
+      program.hasPrefix("/")
+      ? [program]
+      : program.contains("/")
+        ? []
+        : ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].map { "\($0)/\(program)" }
+    return candidates.first { machine.kernel.exists($0) }
+  }
+
+  /// The typed path as the guest, whose working directory is `/`, understands it.
+  static func guestPath(_ typed: String) -> String {
+    let parts = typed.split(separator: "/").filter { $0 != "." }
+    if parts.contains("..") { return "/" + (parts.last.map(String.init) ?? "program") }
+    return "/" + parts.joined(separator: "/")
+  }
+
+  private static func report(
+    _ exit: ProgramExit, _ program: String, _ machine: ProgramMachine
+  ) -> RunReport {
+    let place = machine.describe(machine.userPC)
+    switch exit {
+    case .ended(.exited(let code)): return RunReport(status: code)
+    case .ended(.killed(let signal)):
+      var line = "\(program): killed by signal \(signal)"
+      if let fatal = machine.kernel.fatalSignal, fatal.signal == signal {
+        line = "\(program): killed by \(fatal.name) at pc \(machine.describe(fatal))"
+        if let address = fatal.address { line += ", address 0x\(String(address, radix: 16))" }
+      }
+      return RunReport(status: 128 &+ signal, line)
+    case .ended(.panicked(let message)):
+      return RunReport(status: RunReport.Status.failure, "\(program): \(message)")
+    case .limit:
+      return RunReport(
+        status: RunReport.Status.limit,
+        "\(program): stopped at the limit of \(machine.hart.count) instructions, pc \(place)")
+    case .stuck:
+      return RunReport(
+        status: RunReport.Status.failure,
+        "\(program): every task waits and nothing can wake one")
+    case .interrupted:
+      return RunReport(
+        status: RunReport.Status.interrupted, "\(program): interrupted, pc \(place)")
+    }
+  }
+
+  private static func statistics(
+    _ machine: ProgramMachine, _ seconds: Double, _ startup: Double
+  ) -> String {
+    let kernel = machine.kernel.collectStatistics()
+    let exceptions = machine.hart.x[Slot.exceptions]
+    var figures = RunFigures(
+      insns: machine.hart.count &- exceptions, exceptions: exceptions, seconds: seconds,
+      startup: startup, tlbMisses: machine.hart.tlbMisses,
+      blocks: machine.hart.blocksTranslated)
+    figures.more = [
+      ("page faults", grouped(kernel.pageFaults)),
+      ("system calls", grouped(kernel.syscalls.values.reduce(0, &+))),
+      ("context switches", grouped(kernel.contextSwitches)),
+      ("guest pages in use", grouped(UInt64(machine.kernel.frames.used))),
+    ]
+    if !kernel.unsupported.isEmpty {
+      let names = kernel.unsupported.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+      figures.more.append(("calls answered ENOSYS", names.joined(separator: ", ")))
+    }
+    return figures.text
+  }
+}
+
+extension ProgramMachine {
+  /// Where user code is, as far as the machine knows it: the hart's pc.
+  var userPC: UInt64 { hart.pc }
+
+  /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
+  func describe(_ pc: UInt64) -> String {
+    let hex = "0x\(String(pc, radix: 16))"
+    if let found = kernel.image?.symbol(at: pc) {
+      return "\(hex) (\(found.name)+0x\(String(found.offset, radix: 16)))"
+    }
+    return kernel.symbolize(pc).map { "\(hex) (\($0))" } ?? hex
+  }
+
+  func describe(_ fatal: FatalSignal) -> String {
+    let hex = "0x\(String(fatal.pc, radix: 16))"
+    return fatal.symbol.map { "\(hex) (\($0))" } ?? hex
+  }
+}

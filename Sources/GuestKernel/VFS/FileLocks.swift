@@ -1,0 +1,3 @@
+/// Locks on one inode.
+final class FileLocks {
+}

@@ -1,0 +1,9 @@
+// The guest kernels inside the program, so that it runs from anywhere. Touch this file when an
+// image changes: the build does not see what .incbin reads.
+  .section .rodata
+  .globl emu_kernel_riscv64, emu_kernel_riscv64_end
+  .balign 16
+emu_kernel_riscv64:
+  .incbin "riscv64.elf"
+emu_kernel_riscv64_end:
+  .section .note.GNU-stack, "", %progbits
