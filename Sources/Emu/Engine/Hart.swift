@@ -99,6 +99,7 @@ public final class Hart {
   }
 
   deinit {
+    ram.detach(ObjectIdentifier(self))
     x.deallocate()
     tlbs.deallocate()
     filled.deallocate()
@@ -211,7 +212,7 @@ public final class Hart {
   public func observe(_ observer: (any InsnObserver)?) {
     self.observer = observer
     x[Slot.block] = 0
-    for hart in ram.harts where hart.blocks === blocks { hart.flushJumps() }
+    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
     blocks.clear()
   }
 
@@ -315,7 +316,7 @@ public final class Hart {
   }
 
   private func clearBlocks() {
-    for hart in ram.harts where hart.blocks === blocks { hart.flushJumps() }
+    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
     blocks.clear()
   }
 
