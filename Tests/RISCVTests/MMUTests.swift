@@ -338,23 +338,20 @@ import Testing
   func theSecondHalfOfAnInstructionFollowsItsPage(caches: CacheModel) throws {
     let rig = try rig(caches)
     let flags = PTE.read | PTE.execute | PTE.accessed
-    let insn = Encoder.encode(.li(Reg.a0, 1)) ?? 0
-    let other = Encoder.encode(.li(Reg.a0, 2)) ?? 0
-    rig.ram.store(Rig.data + 0xffe, UInt16(truncatingIfNeeded: insn))
-    rig.ram.store(Rig.data + 0x1000, UInt16(insn >> 16))
-    rig.ram.store(Rig.data + 0x2000, UInt16(other >> 16))
-    for at in [Rig.data + 0x1002, Rig.data + 0x2002] {
-      rig.put(at, [Insn(op: .jalr, rs1: Reg.ra)])
-    }
+    // Returns to its caller, or behind the caller's next instruction.
+    let plain = Encoder.encode(Insn(op: .jalr, rs1: Reg.ra)) ?? 0
+    let skipping = Encoder.encode(Insn(op: .jalr, rs1: Reg.ra, imm: 4)) ?? 0
+    rig.ram.store(Rig.data + 0xffe, UInt16(truncatingIfNeeded: plain))
+    rig.ram.store(Rig.data + 0x1000, UInt16(plain >> 16))
+    rig.ram.store(Rig.data + 0x2000, UInt16(skipping >> 16))
     rig.map(Self.page, to: Rig.data, flags)
     rig.map(Self.page + 0x1000, to: Rig.data + 0x1000, flags)
     let call = Insn(op: .jalr, rd: Reg.ra, rs1: Reg.a1)
-    let program: [Insn] = [
-      call, .nop, .nop, Insn(op: .sfence_vma, rs1: Reg.a2), call, .nop, .nop,
-    ]
+    let count = Insn(op: .addi, rd: Reg.a0, rs1: Reg.a0, imm: 1)
+    rig["a0"] = 0
     rig["a1"] = Self.page + 0xffe
     rig["a2"] = Self.page + 0x1000
-    rig.put(Rig.code, [call, Insn(op: .sfence_vma, rs1: Reg.a2), call])
+    rig.put(Rig.code, [call, count, Insn(op: .sfence_vma, rs1: Reg.a2), call, count, .nop])
     rig.hart.synchronizeInstructionFetch()
     rig["pc"] = Rig.code
     rig.step(3)
@@ -362,8 +359,10 @@ import Testing
     // Straight to memory, as a kernel model does.
     rig.poke(
       rig.entry(Self.page + 0x1000), ((Rig.data + 0x2000) >> 12) << 10 | flags | PTE.valid)
-    rig.step(program.count - 3)
-    #expect(rig["a0"] == 2)
+    rig.step(4)
+    // Architectural instruction bytes are by physical address: these were never fetched before.
+    #expect(rig["a0"] == 1)
+    #expect(rig["pc"] == Rig.code + 24)
   }
 
   // MARK: sfence.vma
@@ -486,8 +485,9 @@ import Testing
       rig["satp"] = mode << 60 | 1
       #expect(rig["satp"] == root)
     }
-    rig["satp"] = 9 << 60 | 0xffff << 44 | 0xfff_ffff_ffff
-    #expect(rig["satp"] == 9 << 60 | 0xffff << 44 | 0xfff_ffff_ffff)
+    let full: UInt64 = 9 << 60 | 0xffff << 44 | 0xfff_ffff_ffff
+    rig["satp"] = full
+    #expect(rig["satp"] == full)
     rig["satp"] = 0
     #expect(rig["satp"] == 0)
   }

@@ -334,9 +334,16 @@ public final class Hart {
     guard let block = found ?? translate(pc, limit: nil) else { return nil }
     if block.pointee.flags != .max {
       entry.pointee = JumpEntry(pc: pc, tag: x[Slot.jumpTag], block: block)
-      executed[TLB.index(pc) >> 6] |= 1 << UInt64(TLB.index(pc) & 63)
+      noteExecuted(pc)
+      if block.pointee.secondPA != Block.onePage { noteExecuted(pc &+ 4096) }
     }
     return block
+  }
+
+  /// Notes that jump-cache entries depend on the translation of the page of `va`.
+  private func noteExecuted(_ va: UInt64) {
+    let index = TLB.index(va)
+    executed[index >> 6] |= 1 << UInt64(index & 63)
   }
 
   /// Translates at `pc`. With a limit, the block serves this one run and nobody finds it.
