@@ -3,10 +3,12 @@ import Engine
 /// A regular file whose pages are in frames of guest RAM: what `read` copies from is what `mmap`
 /// maps (the unified page cache).
 ///
-/// The cache holds one reference to each of its frames, and gives them back when the file is cut, or
-/// when the inode's last link, open file and mapping is gone.
+/// The cache holds one reference to each of its frames, and gives them back when the file is cut,
+/// or when the inode's last link, open file and mapping is gone.
 public class CachedFile: Inode {
-  /// Frames by index of the page. Absent: a hole, or not filled yet.
+  /// Frames by index of the page.
+  ///
+  /// Absent: a hole, or not filled yet.
   final var pages: [UInt64: UInt64] = [:]
   final var length: UInt64 = 0
 
@@ -34,7 +36,9 @@ public class CachedFile: Inode {
     return try frame(index)
   }
 
-  override public func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil)
+  override public func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  )
     throws(Errno) -> [UInt8]
   {
     guard count > 0, offset < length else { return [] }
@@ -79,7 +83,9 @@ public final class TmpfsFile: CachedFile {
 
   override var blocks: UInt64 { UInt64(pages.count) &* (Self.pageSize / 512) }
 
-  override public func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil)
+  override public func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  )
     throws(Errno) -> Int
   {
     guard !bytes.isEmpty else { return 0 }
@@ -168,7 +174,9 @@ public final class TmpfsFile: CachedFile {
     changed = fileSystem.time
   }
 
-  /// Makes a range zero. Whole pages that nobody maps are given back; mapped ones stay, zeroed.
+  /// Makes a range zero.
+  ///
+  /// Whole pages that nobody maps are given back; mapped ones stay, zeroed.
   private func punch(_ start: UInt64, _ end: UInt64) {
     guard start < end else { return }
     for (index, pa) in pages {
@@ -201,8 +209,9 @@ public final class TmpfsFile: CachedFile {
   }
 }
 
-/// A regular file of the host, or one given to the run: read-only. Its pages come into frames when
-/// they are first read or mapped, and can be dropped again.
+/// A regular file of the host, or one given to the run: read-only.
+///
+/// Its pages come into frames when they are first read or mapped, and can be dropped again.
 public final class HostFile: CachedFile {
   private let bytes: HostBytes
 
@@ -244,7 +253,9 @@ public final class HostFile: CachedFile {
     return freed
   }
 
-  override public func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil)
+  override public func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  )
     throws(Errno) -> Int
   { throw .EROFS }
   override public func truncate(to size: UInt64) throws(Errno) { throw .EROFS }

@@ -1,5 +1,7 @@
 /// A name of an inode in a directory (`struct dentry`), or the root of a file system, or the
-/// nameless place of a pipe and the like. Hard links are several dentries of one inode.
+/// nameless place of a pipe and the like.
+///
+/// Hard links are several dentries of one inode.
 public final class Dentry {
   /// What the name stands for.
   public let inode: Inode
@@ -43,7 +45,9 @@ public final class Dentry {
 }
 
 extension Dentry {
-  /// Its path as seen from `root`, `nil` for the root of all. A removed name has ` (deleted)` behind it.
+  /// Its path as seen from `root`, `nil` for the root of all.
+  ///
+  /// A removed name has ` (deleted)` behind it.
   func path(below root: Dentry?) -> Path {
     let (path, _) = components(below: root)
     return isUnlinked ? Path(path.bytes + Array(" (deleted)".utf8)) : path

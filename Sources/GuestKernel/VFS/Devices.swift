@@ -24,7 +24,9 @@ extension DeviceDriver {
   }
 }
 
-/// A device file. One without a driver can't be opened.
+/// A device file.
+///
+/// One without a driver can't be opened.
 final class DeviceNode: Inode {
   private let driver: (any DeviceDriver)?
 
@@ -43,13 +45,17 @@ final class DeviceNode: Inode {
     guard let driver else { throw .ENXIO }
     try driver.open(file)
   }
-  override func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   {
     guard let driver else { throw .ENXIO }
     return count > 0 ? try driver.read(min(count, OpenFile.pieceLimit)) : []
   }
-  override func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  override func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   {
     guard let driver else { throw .ENXIO }
@@ -104,8 +110,8 @@ final class RandomDevice: DeviceDriver {
 
 /// The console behind `/dev/console`, `/dev/tty` and the standard streams.
 ///
-/// `Deviation:` there is no line discipline of our own: the host's terminal echoes and edits. Modes that
-/// a program sets are kept and told back, and decide whether a read ends with the line.
+/// `Deviation:` there is no line discipline of our own: the host's terminal echoes and edits. Modes
+/// that a program sets are kept and told back, and decide whether a read ends with the line.
 final class Console {
   fileprivate weak var host: (any HostServices)?
   let queue = WaitQueue()
@@ -121,7 +127,8 @@ final class Console {
   init(_ host: any HostServices, _ options: VFS.Options) {
     self.host = host
     self.options = options
-    // `tty_std_termios`: input, output, control and local modes, line discipline, control characters.
+    // `tty_std_termios`: input, output, control and local modes, line discipline, control
+    // characters.
     termios =
       littleEndian(UInt32(0o2400)) + littleEndian(UInt32(0o5)) + littleEndian(UInt32(0o277))
       + littleEndian(UInt32(0o105073)) + [0]
@@ -167,7 +174,9 @@ final class Console {
     return input.isEmpty && !isAtEnd ? .writable : .always
   }
 
-  func ioctl(_ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, stream: Int)
+  func ioctl(
+    _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, stream: Int
+  )
     throws(Errno) -> Int
   {
     guard isTerminal(stream) else { throw .ENOTTY }

@@ -3,6 +3,7 @@
 /// A name's place in the listing is a number that only grows, so that a listing that is under way
 /// neither skips nor repeats names while others come and go (`simple_offset` in Linux's
 /// `fs/libfs.c`).
+///
 /// `Deviation:` names are listed in the order of their coming; Linux lists the newest first.
 public final class TmpfsDirectory: Inode {
   private var children: [Path: Dentry] = [:]
@@ -19,16 +20,23 @@ public final class TmpfsDirectory: Inode {
 
   override func lookup(_ name: Path, in here: Dentry) throws(Errno) -> Dentry? { children[name] }
 
-  override func list(from cookie: UInt64, limit: Int, in here: Dentry) throws(Errno)
+  override func list(
+    from cookie: UInt64, limit: Int, in here: Dentry
+  ) throws(Errno)
     -> [DirectoryEntry]
   {
+    order[index(cookie)...].prefix(max(limit, 0)).map { DirectoryEntry($0, cookie: $0.cookie) }
+  }
+
+  /// Where in ``order`` the first name is whose cookie is at least `cookie`.
+  private func index(_ cookie: UInt64) -> Int {
     var low = 0
     var high = order.count
     while low < high {
       let middle = (low + high) / 2
       if order[middle].cookie < cookie { low = middle + 1 } else { high = middle }
     }
-    return order[low...].prefix(max(limit, 0)).map { DirectoryEntry($0, cookie: $0.cookie) }
+    return low
   }
 
   override func insert(_ dentry: Dentry) throws(Errno) {
@@ -45,7 +53,8 @@ public final class TmpfsDirectory: Inode {
   override func remove(_ dentry: Dentry) throws(Errno) {
     guard children[dentry.name] === dentry else { throw .ENOENT }
     children[dentry.name] = nil
-    if let index = order.firstIndex(where: { $0 === dentry }) { order.remove(at: index) }
+    let place = index(dentry.cookie)
+    if place < order.count, order[place] === dentry { order.remove(at: place) }
     fileSystem.names &-= 1
     if dentry.inode.isDirectory { links &-= 1 }
     touch()
@@ -80,6 +89,7 @@ public final class Symlink: Inode {
 /// A directory of the host, read-only.
 ///
 /// What was looked up once stays as it was then: a run sees one state of the host's tree.
+///
 /// `Deviation:` hard links of the host are shown as files of their own.
 public final class HostDirectory: Inode {
   private let path: String
@@ -113,7 +123,9 @@ public final class HostDirectory: Inode {
     return dentry
   }
 
-  override func list(from cookie: UInt64, limit: Int, in here: Dentry) throws(Errno)
+  override func list(
+    from cookie: UInt64, limit: Int, in here: Dentry
+  ) throws(Errno)
     -> [DirectoryEntry]
   {
     let all: [Path]

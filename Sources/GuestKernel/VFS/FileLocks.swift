@@ -55,7 +55,9 @@ final class FileLocks {
     flocks.append((owner, isExclusive))
   }
 
-  private func conflict(_ owner: ObjectIdentifier, _ exclusive: Bool, _ range: ClosedRange<Int64>)
+  private func conflict(
+    _ owner: ObjectIdentifier, _ exclusive: Bool, _ range: ClosedRange<Int64>
+  )
     -> Held?
   {
     records.first {
@@ -64,7 +66,9 @@ final class FileLocks {
     }
   }
 
-  func test(_ owner: ObjectIdentifier, exclusive: Bool, _ range: ClosedRange<Int64>)
+  func test(
+    _ owner: ObjectIdentifier, exclusive: Bool, _ range: ClosedRange<Int64>
+  )
     -> RecordLock?
   {
     conflict(owner, exclusive, range).map {

@@ -36,11 +36,12 @@ public final class FileTable {
     }
   }
 
-  /// The file of a descriptor, `O_PATH` or not: `fstat`, `dup`, `close`, `fcntl`, `fchdir`, `dirfd`s.
+  /// The file of a descriptor, `O_PATH` or not: `fstat`, `dup`, `close`, `fcntl`, `fchdir`,
+  /// `dirfd`s.
   public func raw(_ fd: Int32) throws(Errno) -> OpenFile { try slot(fd).file }
 
-  /// The directory from which `path` is resolved: `nil` (the working directory, or none is needed) for
-  /// `AT_FDCWD` and absolute paths.
+  /// The directory from which `path` is resolved: `nil` (the working directory, or none is needed)
+  /// for `AT_FDCWD` and absolute paths.
   public func base(_ dirfd: Int32, _ path: Path) throws(Errno) -> Dentry? {
     path.isAbsolute || dirfd == Self.workingDirectory ? nil : try raw(dirfd).dentry
   }
@@ -55,7 +56,9 @@ public final class FileTable {
   /// Gives a file the lowest free descriptor that is at least `lowest`.
   ///
   /// - Throws: `EMFILE`; `EINVAL` where `lowest` is negative or at the limit (`F_DUPFD`).
-  public func allocate(_ file: OpenFile, lowest: Int32 = 0, closeOnExec: Bool = false)
+  public func allocate(
+    _ file: OpenFile, lowest: Int32 = 0, closeOnExec: Bool = false
+  )
     throws(Errno) -> Int32
   {
     guard lowest >= 0, lowest == 0 || Int(lowest) < bound else { throw .EINVAL }
@@ -74,8 +77,9 @@ public final class FileTable {
     slots[fd] = slot
   }
 
-  /// Takes a descriptor out of the table. The file is closed only when the table is no longer being
-  /// changed: closing wakes others.
+  /// Takes a descriptor out of the table.
+  ///
+  /// The file is closed only when the table is no longer being changed: closing wakes others.
   private func take(_ fd: Int) -> OpenFile? {
     guard fd >= 0, fd < slots.count, let slot = slots[fd] else { return nil }
     slots[fd] = nil
@@ -85,7 +89,9 @@ public final class FileTable {
   }
 
   /// Gives two files descriptors, or none: `pipe2`, `socketpair`.
-  public func allocate(_ files: (OpenFile, OpenFile), closeOnExec: Bool) throws(Errno) -> (
+  public func allocate(
+    _ files: (OpenFile, OpenFile), closeOnExec: Bool
+  ) throws(Errno) -> (
     Int32, Int32
   ) {
     let first = try allocate(files.0, closeOnExec: closeOnExec)
@@ -98,7 +104,9 @@ public final class FileTable {
   }
 
   /// `dup`, `fcntl(F_DUPFD…)`.
-  public func duplicate(_ fd: Int32, lowest: Int32 = 0, closeOnExec: Bool = false) throws(Errno)
+  public func duplicate(
+    _ fd: Int32, lowest: Int32 = 0, closeOnExec: Bool = false
+  ) throws(Errno)
     -> Int32
   { try allocate(raw(fd), lowest: lowest, closeOnExec: closeOnExec) }
 
@@ -173,7 +181,9 @@ public final class FileTable {
   }
 
   /// `ioctl`.
-  public func ioctl(_ fd: Int32, _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory)
+  public func ioctl(
+    _ fd: Int32, _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory
+  )
     throws(Errno) -> Int
   {
     let file = try self[fd]

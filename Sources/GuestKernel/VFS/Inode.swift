@@ -1,11 +1,14 @@
 /// Who maps pages of an inode: an address space (an entry of `i_mmap`).
 public protocol InodeMapping: AnyObject {
-  /// The pages from `index` on are about to leave the page cache: unmap them, private copies included.
+  /// The pages from `index` on are about to leave the page cache: unmap them, private copies
+  /// included.
   func unmapPages(of inode: Inode, from index: UInt64)
 }
 
-/// A file: its attributes, and what can be done to it whatever its name. Kinds of files are
-/// subclasses; what they do not override answers as Linux answers for a missing operation.
+/// A file: its attributes, and what can be done to it whatever its name.
+///
+/// Kinds of files are subclasses; what they do not override answers as Linux answers for a missing
+/// operation.
 public class Inode {
   /// Bytes in a page of the page cache.
   public static let pageSize: UInt64 = 4096
@@ -72,28 +75,36 @@ public class Inode {
   public var isSeekable: Bool { false }
   /// Whether reading and writing move the position.
   var hasPosition: Bool { isSeekable }
-  /// Whether its pages can be mapped with ``page(_:for:)``. Anonymous zero pages of `/dev/zero` are
-  /// told by ``isZeroDevice``.
+  /// Whether its pages can be mapped with ``page(_:forWrite:)``.
+  ///
+  /// Anonymous zero pages of `/dev/zero` are told by ``isZeroDevice``.
   public var isMappable: Bool { false }
   /// Whether a mapping of it is anonymous memory (`/dev/zero`).
   public var isZeroDevice: Bool { false }
 
-  /// The cached frame of a page, filled with the file's bytes. The cache holds one reference; the
-  /// caller retains for itself.
+  /// The cached frame of a page, filled with the file's bytes.
   ///
-  /// - Throws: `EFAULT` for a page wholly beyond the end (a mapping gets `SIGBUS`), `ENOMEM`, `EIO`,
-  ///   `ENODEV` where the file has no pages.
+  /// The cache holds one reference; the caller retains for itself.
+  ///
+  /// - Throws: `EFAULT` for a page wholly beyond the end (a mapping gets `SIGBUS`), `ENOMEM`,
+  ///   `EIO`, `ENODEV` where the file has no pages.
   public func page(_ index: UInt64, forWrite: Bool) throws(Errno) -> UInt64 { throw .ENODEV }
 
-  /// Reads up to `count` bytes; nothing at the end of the file. Files without positions ignore
-  /// `offset`, and throw `EAGAIN` where a reader has to wait.
-  public func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  /// Reads up to `count` bytes; nothing at the end of the file.
+  ///
+  /// Files without positions ignore `offset`, and throw `EAGAIN` where a reader has to wait.
+  public func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   { throw .EINVAL }
 
-  /// Writes bytes, perhaps not all; never none unless `bytes` is empty. Files without positions
-  /// ignore `offset`, and throw `EAGAIN` where a writer has to wait.
-  public func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  /// Writes bytes, perhaps not all; never none unless `bytes` is empty.
+  ///
+  /// Files without positions ignore `offset`, and throw `EAGAIN` where a writer has to wait.
+  public func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   { throw .EINVAL }
 
@@ -111,11 +122,15 @@ public class Inode {
 
   /// What can be done now.
   func poll(_ file: OpenFile) -> PollEvents { .always }
-  /// Who waits to read, and to write. `nil` where nobody ever waits.
+  /// Who waits to read, and to write.
+  ///
+  /// `nil` where nobody ever waits.
   func readQueue(_ file: OpenFile) -> WaitQueue? { nil }
   func writeQueue(_ file: OpenFile) -> WaitQueue? { nil }
   /// A device's own requests.
-  func ioctl(_ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, _ file: OpenFile)
+  func ioctl(
+    _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, _ file: OpenFile
+  )
     throws(Errno) -> Int
   { throw .ENOTTY }
   /// An open file of this inode comes into being: may refuse.
@@ -125,9 +140,13 @@ public class Inode {
 
   // MARK: Directories and links
 
-  /// The name in this directory, `nil` where there is none. `here` is the directory's dentry.
+  /// The name in this directory, `nil` where there is none.
+  ///
+  /// `here` is the directory's dentry.
   func lookup(_ name: Path, in here: Dentry) throws(Errno) -> Dentry? { throw .ENOTDIR }
-  /// Entries with a cookie of at least `cookie`, in order, at most `limit` of them. Cookies 0 and 1 are `.` and `..`.
+  /// Entries with a cookie of at least `cookie`, in order, at most `limit` of them.
+  ///
+  /// Cookies 0 and 1 are `.` and `..`.
   func list(from cookie: UInt64, limit: Int, in here: Dentry) throws(Errno) -> [DirectoryEntry] {
     throw .ENOTDIR
   }
@@ -150,7 +169,9 @@ public class Inode {
 
   // MARK: Times
 
-  /// Notes that it was read. As `relatime`: only where it changed since the last time, or after a day.
+  /// Notes that it was read.
+  ///
+  /// As `relatime`: only where it changed since the last time, or after a day.
   final func noteAccess() {
     guard !fileSystem.isReadOnly else { return }
     let time = fileSystem.time

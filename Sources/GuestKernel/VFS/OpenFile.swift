@@ -1,5 +1,7 @@
-/// An open file description (`struct file`). Descriptors that were duplicated or inherited share
-/// one; so do mappings. When the last reference goes, the file is closed.
+/// An open file description (`struct file`).
+///
+/// Descriptors that were duplicated or inherited share one; so do mappings. When the last reference
+/// goes, the file is closed.
 public final class OpenFile {
   /// Under which name it was opened.
   public let dentry: Dentry
@@ -69,7 +71,9 @@ public final class OpenFile {
     return bytes
   }
 
-  /// Writes at the position (or the end, with `O_APPEND`) and moves it. May write a part.
+  /// Writes at the position (or the end, with `O_APPEND`) and moves it.
+  ///
+  /// May write a part.
   ///
   /// - Throws: `EAGAIN` where a writer has to wait on ``writeQueue``, whatever `O_NONBLOCK` says;
   ///   `EPIPE` (the caller sends `SIGPIPE`).
@@ -99,7 +103,9 @@ public final class OpenFile {
     return bytes
   }
 
-  /// `pwrite64`. With `O_APPEND` it appends, as Linux does.
+  /// `pwrite64`.
+  ///
+  /// With `O_APPEND` it appends, as Linux does.
   public func pwrite(_ bytes: [UInt8], at offset: Int64) throws(Errno) -> Int {
     try checkPosition(offset)
     guard isWritable else { throw .EBADF }
@@ -134,8 +140,12 @@ public final class OpenFile {
     return sum
   }
 
-  /// `ioctl`. `FIOCLEX` and `FIONCLEX` are the descriptor table's: ``FileTable/ioctl(_:_:_:_:)``.
-  public func ioctl(_ request: UInt32, _ argument: UInt64, _ memory: any UserMemory) throws(Errno)
+  /// `ioctl`.
+  ///
+  /// `FIOCLEX` and `FIONCLEX` are the descriptor table's: ``FileTable/ioctl(_:_:_:_:)``.
+  public func ioctl(
+    _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory
+  ) throws(Errno)
     -> Int
   {
     guard !flags.contains(.path) else { throw .EBADF }
@@ -164,7 +174,9 @@ public final class OpenFile {
   public var readQueue: WaitQueue? { inode.readQueue(self) }
   /// Who waits to write.
   public var writeQueue: WaitQueue? { inode.writeQueue(self) }
-  /// While a FIFO waits for its other side to be opened: where `open` waits. `nil`: go on.
+  /// While a FIFO waits for its other side to be opened: where `open` waits.
+  ///
+  /// `nil`: go on.
   public var openQueue: WaitQueue? { inode.openQueue(self) }
 
   /// `ftruncate`.

@@ -22,11 +22,13 @@ public struct LookupFlags: OptionSet, Sendable {
   public static let inRoot = LookupFlags(rawValue: 128)
 }
 
-/// A walk along a path (`struct nameidata`): where it is, and how many symbolic links it has followed.
+/// A walk along a path (`struct nameidata`): where it is, and how many symbolic links it has
+/// followed.
 ///
 /// - SeeAlso: Linux, `fs/namei.c`, `link_path_walk`; path_resolution(7).
 struct PathWalk {
-  /// The last component of a path is not looked up by ``walkToLast(_:)``: the operation decides what it means.
+  /// The last component of a path is not looked up by ``walkToLast(_:)``: the operation decides
+  /// what it means.
   enum Last {
     case name(Path)
     case dot, dotDot
@@ -105,7 +107,9 @@ struct PathWalk {
     here = root
   }
 
-  /// Counts a link and reads it. A magic link moves the walk itself: then the answer is `nil`.
+  /// Counts a link and reads it.
+  ///
+  /// A magic link moves the walk itself: then the answer is `nil`.
   private mutating func follow(_ link: Dentry) throws(Errno) -> Path? {
     guard !flags.contains(.noSymlinks) else { throw .ELOOP }
     links += 1

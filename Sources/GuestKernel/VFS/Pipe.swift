@@ -131,7 +131,9 @@ final class Pipe: Inode {
     toWrite.wakeAll()
   }
 
-  override func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   {
     guard count > 0 else { return [] }
@@ -145,7 +147,9 @@ final class Pipe: Inode {
     return bytes
   }
 
-  override func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  override func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   {
     guard !bytes.isEmpty else { return 0 }

@@ -22,7 +22,9 @@ final class SocketEnd: Inode {
   private var available: Int { inbound.count - start }
   private var room: Int { Self.capacity - available }
 
-  override func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   {
     guard count > 0 else { return [] }
@@ -44,7 +46,9 @@ final class SocketEnd: Inode {
     return bytes
   }
 
-  override func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  override func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   {
     if wasReset {
@@ -133,7 +137,9 @@ final class EventCounter: Inode {
     super.init(fileSystem, FileMode(rawValue: 0o600))
   }
 
-  override func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   {
     guard count >= 8 else { throw .EINVAL }
@@ -144,7 +150,9 @@ final class EventCounter: Inode {
     return littleEndian(taken)
   }
 
-  override func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  override func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   {
     guard bytes.count >= 8 else { throw .EINVAL }

@@ -4,6 +4,7 @@ extension OpenFile {
   private static let streamPiece: UInt64 = 1 << 20
 
   /// `read` (or, with `position`, `pread64`) straight into a program's memory, in bounded pieces.
+  ///
   /// A fault after the first piece makes it short, as in Linux; what could not be delivered stays.
   public func read(
     _ count: UInt64, to memory: any UserMemory, _ va: UInt64, position: Int64? = nil
@@ -33,7 +34,9 @@ extension OpenFile {
     return Int(total)
   }
 
-  private func readPiece(_ count: Int, _ position: Int64?, _ done: UInt64) throws(Errno)
+  private func readPiece(
+    _ count: Int, _ position: Int64?, _ done: UInt64
+  ) throws(Errno)
     -> [UInt8]
   {
     guard let position else { return try read(count) }
@@ -65,8 +68,8 @@ extension OpenFile {
 
   /// `write` (or `pwrite64`) straight from a program's memory, in bounded pieces.
   ///
-  /// A descriptor that may block and got less than all is written again by the caller, until `EAGAIN`
-  /// says to wait.
+  /// A descriptor that may block and got less than all is written again by the caller, until
+  /// `EAGAIN` says to wait.
   public func write(
     _ count: UInt64, from memory: any UserMemory, _ va: UInt64, position: Int64? = nil
   ) throws(Errno) -> Int {

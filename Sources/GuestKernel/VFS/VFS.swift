@@ -1,5 +1,7 @@
-/// The tree of files: mounts, paths, and the operations that take paths. In every one of them `base` is
-/// where a relative path begins (see ``FileTable/base(_:_:)``), `nil` for the working directory.
+/// The tree of files: mounts, paths, and the operations that take paths.
+///
+/// In every one of them `base` is where a relative path begins (see ``FileTable/base(_:_:)``),
+/// `nil` for the working directory.
 public final class VFS {
   /// What the tree is made of.
   public struct Options: Sendable {
@@ -15,7 +17,9 @@ public final class VFS {
 
   /// The root of all.
   public let root: Dentry
-  /// What `/proc` asks. Set once tasks exist.
+  /// What `/proc` asks.
+  ///
+  /// Set once tasks exist.
   public weak var proc: (any ProcSource)?
   /// For inodes of other rooms that have no name in the tree: `epoll`, `timerfd` and so on.
   public let anonymousFiles: FileSystem
@@ -42,7 +46,9 @@ public final class VFS {
     self.options = options
     self.now = now
     console = Console(host, options)
-    func make(_ minor: UInt32, _ type: String, _ magic: UInt64, readOnly: Bool = false)
+    func make(
+      _ minor: UInt32, _ type: String, _ magic: UInt64, readOnly: Bool = false
+    )
       -> FileSystem
     {
       FileSystem(
@@ -88,7 +94,9 @@ public final class VFS {
   /// Input may have come for the console: wakes its readers.
   public func consoleInputArrived() { console.queue.wakeAll() }
 
-  /// Drops clean pages that nobody maps. The memory room calls it when frames run out.
+  /// Drops clean pages that nobody maps.
+  ///
+  /// The memory room calls it when frames run out.
   ///
   /// - Returns: how many frames came free.
   public func reclaim() -> Int { hostTree.reclaim() }
@@ -112,13 +120,16 @@ public final class VFS {
 
   // MARK: Nameless files
 
-  /// An open file without a name in the tree: `anon_inode:[…]`. For inodes of other rooms.
+  /// An open file without a name in the tree: `anon_inode:[…]`.
+  ///
+  /// For inodes of other rooms.
   func makeAnonymous(_ inode: Inode, name: Path, _ flags: OpenFlags) throws(Errno) -> OpenFile {
     try OpenFile(Dentry(inode, name: name, parent: nil), flags)
   }
 
-  /// `pipe2`: the reading and the writing end. Flags: `O_NONBLOCK`, `O_CLOEXEC`; not `O_DIRECT`
-  /// (`EINVAL`: no packets).
+  /// `pipe2`: the reading and the writing end.
+  ///
+  /// Flags: `O_NONBLOCK`, `O_CLOEXEC`; not `O_DIRECT` (`EINVAL`: no packets).
   public func makePipe(_ flags: OpenFlags = []) throws(Errno) -> (OpenFile, OpenFile) {
     guard flags.subtracting([.nonBlock, .closeOnExec]).isEmpty else { throw .EINVAL }
     let pipe = Pipe(pipes, permissions: 0o600, isNamed: false)
@@ -140,7 +151,9 @@ public final class VFS {
   }
 
   /// `eventfd2`.
-  public func makeEvent(_ initial: UInt32, semaphore: Bool, _ flags: OpenFlags = []) throws(Errno)
+  public func makeEvent(
+    _ initial: UInt32, semaphore: Bool, _ flags: OpenFlags = []
+  ) throws(Errno)
     -> OpenFile
   {
     guard flags.subtracting([.nonBlock, .closeOnExec]).isEmpty else { throw .EINVAL }
@@ -164,7 +177,9 @@ public final class VFS {
   }
 
   /// An unlinked file of zero bytes for a shared anonymous mapping.
-  public static func makeSharedMemory(_ size: UInt64, _ frames: PageAllocator) throws(Errno)
+  public static func makeSharedMemory(
+    _ size: UInt64, _ frames: PageAllocator
+  ) throws(Errno)
     -> OpenFile
   {
     let fileSystem = FileSystem(

@@ -1,6 +1,7 @@
 /// Operations that change names.
 ///
-/// - SeeAlso: Linux, `fs/namei.c`: `filename_create`, `do_unlinkat`, `do_rmdir`, `do_renameat2`, `do_linkat`.
+/// - SeeAlso: Linux, `fs/namei.c`: `filename_create`, `do_unlinkat`, `do_rmdir`, `do_renameat2`,
+///   `do_linkat`.
 extension VFS {
   /// Where a new name is to go: its directory and whether a slash follows it.
   private func placeToCreate(
@@ -80,7 +81,9 @@ extension VFS {
   }
 
   /// Checks that a name may be removed from its directory.
-  private func checkMayRemove(_ victim: Dentry, from directory: Dentry, _ context: FileSystemContext)
+  private func checkMayRemove(
+    _ victim: Dentry, from directory: Dentry, _ context: FileSystemContext
+  )
     throws(Errno)
   {
     try directory.inode.checkAccess(3, context.credentials)
@@ -90,6 +93,7 @@ extension VFS {
     {
       throw .EPERM
     }
+    guard directory.inode is TmpfsDirectory else { throw .EPERM }
   }
 
   /// Takes a name away; with the last one the inode goes when nobody has it open.
@@ -101,7 +105,9 @@ extension VFS {
   }
 
   /// `unlinkat` without `AT_REMOVEDIR`.
-  public func unlink(_ path: Path, _ context: FileSystemContext, from base: Dentry? = nil)
+  public func unlink(
+    _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil
+  )
     throws(Errno)
   {
     var walk = PathWalk(context, from: base, [])
@@ -116,7 +122,9 @@ extension VFS {
   }
 
   /// `unlinkat` with `AT_REMOVEDIR`.
-  public func removeDirectory(_ path: Path, _ context: FileSystemContext, from base: Dentry? = nil)
+  public func removeDirectory(
+    _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil
+  )
     throws(Errno)
   {
     var walk = PathWalk(context, from: base, [])

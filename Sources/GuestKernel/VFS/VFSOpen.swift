@@ -1,8 +1,11 @@
 /// Opening files by path.
 extension VFS {
-  /// `openat`. A FIFO may have to wait for its other side: see ``OpenFile/openQueue``.
+  /// `openat`.
   ///
-  /// - SeeAlso: Linux, `fs/open.c`, `build_open_flags`; `fs/namei.c`, `open_last_lookups`, `do_open`.
+  /// A FIFO may have to wait for its other side: see ``OpenFile/openQueue``.
+  ///
+  /// - SeeAlso: Linux, `fs/open.c`, `build_open_flags`; `fs/namei.c`, `open_last_lookups`,
+  ///   `do_open`.
   public func open(
     _ path: Path, _ flags: OpenFlags, mode: UInt32 = 0, _ context: FileSystemContext,
     from base: Dentry? = nil, lookup: LookupFlags = []
@@ -52,7 +55,9 @@ extension VFS {
     }
   }
 
-  private func openFound(_ found: Dentry, _ flags: OpenFlags, _ context: FileSystemContext)
+  private func openFound(
+    _ found: Dentry, _ flags: OpenFlags, _ context: FileSystemContext
+  )
     throws(Errno) -> OpenFile
   {
     let inode = found.inode
@@ -95,8 +100,8 @@ extension VFS {
     return try OpenFile(dentry, flags.subtracting(.directory))
   }
 
-  /// Opens a file to execute it: a regular file with an `x` bit (`EACCES`) that nobody writes (`ETXTBSY`);
-  /// writers are kept off as long as the open file lives.
+  /// Opens a file to execute it: a regular file with an `x` bit (`EACCES`) that nobody writes
+  /// (`ETXTBSY`); writers are kept off as long as the open file lives.
   public func openExecutable(
     _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil,
     flags: LookupFlags = .follow

@@ -49,7 +49,9 @@ extension VFS {
   }
 
   /// `readlinkat`; with an empty path the link `base` itself.
-  public func readlink(_ path: Path, _ context: FileSystemContext, from base: Dentry? = nil)
+  public func readlink(
+    _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil
+  )
     throws(Errno) -> Path
   {
     if path.isEmpty {
@@ -84,7 +86,9 @@ extension VFS {
   }
 
   /// `chmod`, `fchmod` on what was resolved.
-  public func setMode(_ dentry: Dentry, _ mode: UInt32, _ context: FileSystemContext)
+  public func setMode(
+    _ dentry: Dentry, _ mode: UInt32, _ context: FileSystemContext
+  )
     throws(Errno)
   {
     let inode = dentry.inode
@@ -97,7 +101,9 @@ extension VFS {
   }
 
   /// `chown`; `UInt32.max` keeps an id.
-  public func setOwner(_ dentry: Dentry, uid: UInt32, gid: UInt32, _ context: FileSystemContext)
+  public func setOwner(
+    _ dentry: Dentry, uid: UInt32, gid: UInt32, _ context: FileSystemContext
+  )
     throws(Errno)
   {
     let inode = dentry.inode

@@ -19,7 +19,9 @@ extension VFS {
   /// A directory of the root, made where it is not there.
   private func directory(_ name: Path) -> Dentry? { try? child(name, of: root) }
 
-  /// A directory in a directory. What has the name and is no directory is covered (host) or refused.
+  /// A directory in a directory.
+  ///
+  /// What has the name and is no directory is covered (host) or refused.
   private func child(_ name: Path, of parent: Dentry) throws(Errno) -> Dentry {
     if let there = try parent.inode.lookup(name, in: parent), there.inode.isDirectory {
       return there
@@ -46,8 +48,8 @@ extension VFS {
     try parent.inode.insert(dentry)
   }
 
-  /// Puts a program into the tree at an absolute or root-relative path, whatever the tree has there;
-  /// makes the directories on the way.
+  /// Puts a program into the tree at an absolute or root-relative path, whatever the tree has
+  /// there; makes the directories on the way.
   public func installProgram(_ path: Path, _ bytes: HostBytes) throws(Errno) {
     guard path.bytes.count < Path.pathLimit else { throw .ENAMETOOLONG }
     var names: [Path] = []
