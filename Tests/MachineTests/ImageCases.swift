@@ -16,9 +16,7 @@ enum Images {
     try [UInt8](Data(contentsOf: directory.appendingPathComponent(name)))
   }
 
-  /// The cases of a `cases.txt`.
-  ///
-  /// - Parameter fixed: how many words before the status.
+  /// The cases of a `cases.txt`, whose status stands behind `fixed` words.
   static func cases(_ kind: String, fixed: Int) -> [ImageCase] {
     guard let text = try? String(decoding: bytes("\(kind)/cases.txt"), as: UTF8.self) else {
       return []

@@ -114,7 +114,11 @@ final class ProgramRig {
         machine.ram.host.load(fromByteOffset: $0, as: UInt8.self)
           != other.machine.ram.host.load(fromByteOffset: $0, as: UInt8.self)
       }
-      found.append("RAM from offset \(first ?? 0) on")
+      let at = (first ?? 0) & ~7
+      let words = [machine.ram, other.machine.ram].map {
+        String($0.host.load(fromByteOffset: at, as: UInt64.self), radix: 16)
+      }
+      found.append("RAM at offset 0x\(String(at, radix: 16)): \(words)")
     }
     return found
   }

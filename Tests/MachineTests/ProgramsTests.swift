@@ -9,8 +9,10 @@ import Testing
 
   @Test func theTableIsThere() { #expect(Self.cases.count > 25) }
 
-  /// Output and status are Linux's. A second run, and one that is stopped every 10 007 instructions,
-  /// end in the same state to the last register and byte.
+  /// Output and status are Linux's.
+  ///
+  /// A second run, and one that is stopped every 10 007 instructions, end in the same state to the
+  /// last register and byte.
   @Test(arguments: cases, CacheModel.allCases)
   func program(_ program: ImageCase, _ caches: CacheModel) throws {
     let first = try ProgramRig(program, caches: caches)
