@@ -26,9 +26,12 @@ import Testing
     #expect(program.comparable(first.host.output) == (try program.expected()))
     #expect(first.log.isEmpty)
 
-    let second = try ProgramRig(program, caches: caches)
-    #expect(second.run() == exit)
-    #expect(second.differences(from: first) == [])
+    // The longest is given two runs and not three.
+    if first.machine.hart.count < 100_000_000 {
+      let second = try ProgramRig(program, caches: caches)
+      #expect(second.run() == exit)
+      #expect(second.differences(from: first) == [])
+    }
 
     let sliced = try ProgramRig(program, caches: caches)
     #expect(sliced.run(slice: 10_007) == exit)
