@@ -87,13 +87,13 @@ struct CommandLineTests {
   }
 
   @Test func standardErrorIsTheProgramsToo() throws {
-    // write(2, pc, 4): the bytes of `auipc a1, 0`.
+    // write(2, pc, 2): the first bytes of `auipc a1, 0`.
     let result = try Self.run(
       [Insn(op: .auipc, rd: 11), .li("a0", 2), .li("a2", 2), .li("a7", 64), Insn(op: .ecall)]
         + Insn.call(94, 3))
     #expect(result.status == 3)
     #expect(result.output == "")
-    #expect(Array(result.errors.utf8) == [0x97, 0x05])
+    #expect(result.errors == String(decoding: [0x97, 0x05], as: UTF8.self))
   }
 
   @Test(
