@@ -434,8 +434,7 @@ public final class Hart {
     }
     guard let found = isa.walk(va, access, for: self) else { return nil }
     if !found.wholePage {
-      // Every byte must lie where the access is allowed.
-      guard size <= 1 || isa.walk(va &+ size &- 1, access, for: self) != nil else { return nil }
+      guard isa.allows(found.pa, size, va, access, for: self) else { return nil }
     } else if ram.contains(found.pa) {
       fill(va, found)
     }
