@@ -10,6 +10,8 @@ let package = Package(
     .executable(name: "emu", targets: ["EmuCLI"]),
     // Judges the hart and the machine by QEMU.
     .executable(name: "emu-conformance", targets: ["Conformance"]),
+    // Measures emu beside its peers.
+    .executable(name: "emu-bench", targets: ["Bench"]),
     // What another package's tests depend on to build machines.
     .library(name: "Emu", targets: ["Machine", "GuestKernel", "RISCV", "Engine"]),
   ],
@@ -53,6 +55,10 @@ let package = Package(
       path: "Sources/Emu/Conformance", swiftSettings: strict),
     // The text form of instruction vectors, for the tests and for the tool that has QEMU judge them.
     .target(name: "VectorFile", path: "Tests/VectorFile", swiftSettings: strict),
+    .executableTarget(
+      name: "Bench",
+      dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Benchmarks/Bench", swiftSettings: strict),
     // The host's floating point with its rounding mode and flags: the oracle of soft-float.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
     .testTarget(

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# build.sh OUT: the one recipe. Builds every image into OUT/user/<isa> and OUT/bare/<isa> and writes OUT/MANIFEST.
+# build.sh OUT: the one recipe. Builds every image into OUT/user/<isa>, OUT/bare/<isa> and OUT/kernel/<isa>.elf and writes OUT/MANIFEST.
 # Exit status: 0 built, 1 a source does not build, 3 the compiler is missing or another version.
 #
 # Reproducible by construction: a pinned compiler, a fixed CPU, relative paths, no build id, and tools/prune.py, which
@@ -43,8 +43,8 @@ manifest="$tmp/manifest"
 image() {
   kind=$1 isa=$2 name=$3 sources=$4
   shift 4
-  path="$kind/$isa/$name.elf"
-  mkdir -p "$out/$kind/$isa"
+  path="$kind/$isa${name:+/$name}.elf"   # the kernel has no name of its own
+  mkdir -p "$out/$(dirname "$path")"
   # shellcheck disable=SC2086  # flags and sources are lists of words
   "$PYTHON" -m ziglang cc $(echo "$*" | sed "s|\$PWD|$PWD|g; s|\$TMP|$tmp|g") $sources -o "$tmp/image.elf" || { echo "images: $path does not build" >&2; exit 1; }
   "$PYTHON" images/tools/prune.py "$tmp/image.elf" "$out/$path"
@@ -53,7 +53,9 @@ image() {
   printf '%s %7d %s | %s | %s\n' "$sum" "$size" "$path" "$sources" "$*" >>"$manifest"
 }
 
+. images/kernel/kernel.sh
 for isa in $ISAS; do
+  if [ -d "images/kernel/arch/$isa" ]; then image kernel "$isa" "" "$(kernel_sources "$isa")" $(kernel_flags "$isa"); fi
   target="-target $isa-linux-musl -mcpu=$(cpu "$isa")"
   for name in atomics cat clocks crash files floats forkbench forks hello jumps mallocs mapfile proc signals spin stackgrow threads; do
     extra=

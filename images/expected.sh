@@ -52,7 +52,7 @@ while read -r name program status words; do
     if [ -n "$known" ]; then
       want=1
       printf '%s\n' "$known" | while read -r line; do echo "s/^FAIL $line\$/ok $line/"; done >"$tmp/sed"
-      echo "s/^\($program\): $(printf '%s\n' "$known" | wc -l | tr -d ' ') failed\$/\1: good/" >>"$tmp/sed"
+      printf '%s\n' "s/^\($program\): $(printf '%s\n' "$known" | wc -l | tr -d ' ') failed\$/\1: good/" >>"$tmp/sed"
       sed -i -f "$tmp/sed" "$tmp/raw"
     fi
     [ -z "$cut" ] || sed -i "s/ $cut .*//" "$tmp/raw"

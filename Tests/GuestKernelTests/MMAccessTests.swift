@@ -71,7 +71,9 @@ import Testing
     let shared = try bench.map(2 * page, flags: sharedAnonymous)
     let child = try space.fork()
     #expect(try space.futexKey(own, shared: true) != child.futexKey(own, shared: true))
-    #expect(try space.futexKey(shared + page, shared: true) == child.futexKey(shared + page, shared: true))
+    #expect(
+      try space.futexKey(shared + page, shared: true) == child.futexKey(shared + page, shared: true)
+    )
     #expect(try space.futexKey(shared, shared: true) != space.futexKey(shared + page, shared: true))
     #expect(try space.futexKey(shared, shared: false) != child.futexKey(shared, shared: false))
     #expect(errno { _ = try space.futexKey(own + 2, shared: false) } == .EINVAL)
@@ -174,7 +176,7 @@ import Testing
     let edges: [UInt64] = [
       0, 1, 4095, 4096, 1 << 38, (1 << 38) - 4096, .max, .max - 4095, 1 << 63, (1 << 38) - 1,
     ]
-    for _ in 0..<3000 {
+    for _ in 0..<1200 {
       let space = spaces[Int(random.next() % UInt64(spaces.count))]
       func address() -> UInt64 {
         random.next() % 16 == 0
@@ -262,7 +264,8 @@ import Testing
     func walk(_ va: UInt64) -> (entry: PageEntry, level: Int) {
       var table = space.table.root
       for level in [2, 1] {
-        let entry = bench.ram.load(table + (va >> UInt64(12 + 9 * level) & 511) * 8, as: UInt64.self)
+        let entry = bench.ram.load(
+          table + (va >> UInt64(12 + 9 * level) & 511) * 8, as: UInt64.self)
         let what = bench.isa.classify(entry ?? 0, level: level)
         guard case .table(let next) = what else { return (what, level) }
         table = next
@@ -279,7 +282,8 @@ import Testing
     #expect(
       walk(0xffff_ffff_8000_2000)
         == (
-          .leaf(pa: 0x8020_2000, protection: [.read, .write, .global], accessed: true, dirty: true),
+          .leaf(
+            pa: 0x8020_2000, protection: [.read, .write, .global], accessed: true, dirty: true),
           0
         ))
     #expect(walk(0xffff_ffff_8000_3000).entry == .empty)
@@ -287,7 +291,8 @@ import Testing
     #expect(
       walk(0xffff_ffd6_0020_1234)
         == (
-          .leaf(pa: 0x8020_0000, protection: [.read, .write, .global], accessed: true, dirty: true),
+          .leaf(
+            pa: 0x8020_0000, protection: [.read, .write, .global], accessed: true, dirty: true),
           1
         ))
     #expect(walk(0xffff_ffd6_0100_0000).entry == .empty)
@@ -326,7 +331,9 @@ struct TestELF {
     var file = [UInt8](repeating: 0, count: 64 + 56 * segments.count)
     file.replaceSubrange(0..<7, with: [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1])
     func put(_ at: Int, _ value: UInt64, _ count: Int) {
-      for index in 0..<count { file[at + index] = UInt8(truncatingIfNeeded: value >> UInt64(8 * index)) }
+      for index in 0..<count {
+        file[at + index] = UInt8(truncatingIfNeeded: value >> UInt64(8 * index))
+      }
     }
     put(16, UInt64(type), 2)
     put(18, UInt64(machine), 2)

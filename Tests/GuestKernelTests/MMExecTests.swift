@@ -39,7 +39,9 @@ import Testing
     }
   }
 
-  private func words(_ space: AddressSpace, _ from: UInt64) throws -> (
+  private func words(
+    _ space: AddressSpace, _ from: UInt64
+  ) throws -> (
     argv: [String], envp: [String], aux: [UInt64: UInt64]
   ) {
     var at = from + 8
@@ -222,7 +224,8 @@ import Testing
         == "EPERM: /bin/prog: can't be loaded: EPERM")
     var huge = Self.data
     huge.memory = 1 << 39
-    #expect(reason(TestELF(entry: 0x10000, segments: [Self.text, huge]).bytes).hasPrefix("ENOEXEC"))
+    #expect(
+      reason(TestELF(entry: 0x10000, segments: [Self.text, huge]).bytes).hasPrefix("ENOEXEC"))
     var top = Self.text
     top.address = (1 << 38) - 8192
     #expect(reason(TestELF(entry: top.address, segments: [top]).bytes).hasPrefix("ENOMEM"))

@@ -16,7 +16,8 @@ import Testing
     #expect(
       errno { _ = try bench.map(page, flags: MM.MAP_SHARED_VALIDATE | MM.MAP_ANONYMOUS) }
         == .EINVAL)
-    #expect(errno { _ = try bench.map(page, at: 0x10001, flags: anonymous | MM.MAP_FIXED) } == .EINVAL)
+    #expect(
+      errno { _ = try bench.map(page, at: 0x10001, flags: anonymous | MM.MAP_FIXED) } == .EINVAL)
     #expect(
       errno { _ = try bench.map(page, at: 1 << 38, flags: anonymous | MM.MAP_FIXED) } == .ENOMEM)
     #expect(
@@ -57,7 +58,9 @@ import Testing
   @Test func holesAreFoundWhateverCameBefore() throws {
     let bench = try Bench()
     let block = try bench.map(64 * page, prot: 0)
-    for hole: UInt64 in [1, 3, 2, 5] { try bench.space.munmap(block + hole * 8 * page, hole * page) }
+    for hole: UInt64 in [1, 3, 2, 5] {
+      try bench.space.munmap(block + hole * 8 * page, hole * page)
+    }
     #expect(try bench.map(5 * page, prot: 1) == block + 40 * page)
     #expect(try bench.map(2 * page, prot: 1) == block + 25 * page)
     #expect(try bench.map(2 * page, prot: 1) == block + 16 * page)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # build.sh ISA OUT: builds one kernel image, with the same flags as images/build.sh.
 set -eu
+export LC_ALL=C # the order of sources
 PYTHON="${PYTHON:-python3}"
 out=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 cd "$(dirname "$0")/../.."

@@ -93,7 +93,7 @@ public struct ELFHeader: Sendable, Equatable {
   public var interpreterRange: (offset: UInt64, count: Int)? {
     segments.first { $0.type == ELFSegment.interpreter }.map { ($0.offset, Int($0.fileSize)) }
   }
-  /// Whether `PT_GNU_STACK` asks for an executable stack. `nil` without that header.
+  /// Whether `PT_GNU_STACK` asks for an executable stack; `nil` without that header.
   public var executableStack: Bool? {
     segments.last { $0.type == ELFSegment.gnuStack }?.isExecutable
   }
@@ -112,7 +112,9 @@ public struct ELFHeader: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - fileSize: bytes in the file.
+  ///   - requirements: what else is asked of it.
   ///   - read: bytes of the file at an offset; fewer than asked for at its end.
+  /// - Throws: why it is refused.
   public init(
     fileSize: UInt64, requirements: ELFRequirements = ELFRequirements(),
     read: (_ offset: UInt64, _ count: Int) -> [UInt8]
@@ -224,7 +226,8 @@ public struct ELFHeader: Sendable, Equatable {
   private func checkEntry(_ requirements: ELFRequirements) throws(ELFError) {
     let span = isPIE ? endAddress &- (firstAddress & ~4095) : endAddress
     guard span <= requirements.addressLimit else {
-      throw .malformed("segments reach behind address 0x\(String(requirements.addressLimit, radix: 16))")
+      throw .malformed(
+        "segments reach behind address 0x\(String(requirements.addressLimit, radix: 16))")
     }
     // A shared object need not have an entry.
     if isPIE, entry == 0 { return }

@@ -116,7 +116,9 @@ enum ELFReader {
       throw .truncated("section headers")
     }
     guard offset & 7 == 0 else { throw .malformed("section headers are not aligned") }
-    guard names < count else { throw .malformed("section names are in section \(names) of \(count)") }
+    guard names < count else {
+      throw .malformed("section names are in section \(names) of \(count)")
+    }
     for index in 0..<count {
       try check(fields, Int(offset) + index * 64, index, count, size)
     }
@@ -155,7 +157,7 @@ enum ELFReader {
     }
   }
 
-  /// `SHF_COMPRESSED`
+  /// `SHF_COMPRESSED`.
   private static let compressed: UInt64 = 0x800
 
   /// Strings that end where their section ends: then no search for an end is long.

@@ -73,7 +73,9 @@ public struct ELFSymbolTable: Sendable {
       }
       guard let limit = Self.limit(symbol, sections) else { continue }
       if let last = places.last, last.address == symbol.address {
-        if Self.isBetter(symbol, than: sorted[last.symbol]) { places[places.count - 1].symbol = index }
+        if Self.isBetter(symbol, than: sorted[last.symbol]) {
+          places[places.count - 1].symbol = index
+        }
       } else {
         places.append(Place(address: symbol.address, symbol: index, limit: limit))
       }

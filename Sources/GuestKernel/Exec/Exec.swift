@@ -75,6 +75,9 @@ public struct Exec {
   /// Makes a program ready to run.
   ///
   /// - Parameters:
+  ///   - request: what and how.
+  ///   - frames: where frames come from.
+  ///   - isa: the instruction set.
   ///   - kernelRoot: the table whose upper half every root copies.
   ///   - asid: for the new address space.
   ///   - host: for `AT_RANDOM`.
@@ -82,6 +85,8 @@ public struct Exec {
   ///     each gets its own copy.
   ///   - open: opens a path for execution (Linux's `open_exec`): interpreters of scripts and programs.
   ///     The caller has opened ``ExecRequest/file`` likewise.
+  /// - Returns: the program.
+  /// - Throws: what `execve` answers, and a line for people.
   public static func load(
     _ request: ExecRequest, frames: PageAllocator, isa: any KernelISA, kernelRoot: UInt64,
     asid: UInt16, host: any HostServices, signalPages: SpecialPages? = nil,
@@ -146,7 +151,9 @@ public struct Exec {
 
   // MARK: ELF
 
-  private func header(_ file: OpenFile, _ path: [UInt8], _ wrong: Errno) throws(ExecError)
+  private func header(
+    _ file: OpenFile, _ path: [UInt8], _ wrong: Errno
+  ) throws(ExecError)
     -> ELFHeader
   {
     let end = environment.isa.userEnd
@@ -273,7 +280,7 @@ public struct Exec {
     }
   }
 
-  /// Notes where the program's parts are. The heap begins behind the last segment.
+  /// Notes where the program's parts are; the heap begins behind the last segment.
   private func layOut(_ header: ELFHeader, _ bias: UInt64, in space: AddressSpace) {
     var layout = AddressSpace.Layout()
     let code = header.loadable.filter(\.isExecutable)

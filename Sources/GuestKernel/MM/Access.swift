@@ -84,8 +84,9 @@ extension AddressSpace {
     return bytes
   }
 
-  /// Copies bytes into the program's memory (`copy_to_user`). What precedes the first byte that
-  /// can't be written is written, as on Linux.
+  /// Copies bytes into the program's memory (`copy_to_user`).
+  ///
+  /// What precedes the first byte that can't be written is written, as on Linux.
   ///
   /// - Throws: `EFAULT`
   public func write(_ va: UInt64, _ bytes: [UInt8]) throws(Errno) {
@@ -142,7 +143,7 @@ extension AddressSpace {
     return bytes.withUnsafeBytes { $0.loadUnaligned(as: T.self) }
   }
 
-  /// Writes one value (`put_user`). Nothing is written where a byte of it can't be.
+  /// Writes one value (`put_user`); nothing where a byte of it can't be written.
   ///
   /// - Throws: `EFAULT`
   @inline(__always)
@@ -199,7 +200,9 @@ extension AddressSpace {
   }
 
   /// Writes what is mapped whatever its protection: into a private copy of the page, or through a
-  /// shared writable mapping. Breakpoints are placed so; fetch is asked to see it.
+  /// shared writable mapping.
+  ///
+  /// Breakpoints are placed so; fetch is asked to see it.
   ///
   /// - Throws: `EFAULT` where nothing is mapped; `EIO` for a shared mapping that is not writable.
   public func writeForced(_ va: UInt64, _ bytes: [UInt8]) throws(Errno) {
@@ -240,7 +243,10 @@ extension AddressSpace {
   /// What a futex at `va` is known by: this object and the address, or, where the mapping is shared,
   /// what is mapped and the place in it.
   ///
-  /// - Parameter shared: `FUTEX_PRIVATE_FLAG` is not set.
+  /// - Parameters:
+  ///   - va: its address.
+  ///   - shared: `FUTEX_PRIVATE_FLAG` is not set.
+  /// - Returns: the same for the same futex, in whatever process.
   /// - Throws: `EINVAL` where `va` is not a multiple of 4; `EFAULT`
   public func futexKey(_ va: UInt64, shared: Bool) throws(Errno) -> FutexKey {
     guard va & 3 == 0 else { throw .EINVAL }

@@ -99,7 +99,11 @@ public final class AddressSpace: UserMemory {
 
   /// An address space with no mapping.
   ///
-  /// - Parameter kernelRoot: the table whose upper half its root copies.
+  /// - Parameters:
+  ///   - frames: where frames come from.
+  ///   - isa: the instruction set.
+  ///   - kernelRoot: the table whose upper half its root copies.
+  ///   - asid: the address-space number given to the hardware.
   /// - Throws: `ENOMEM`
   public init(
     frames: PageAllocator, isa: any KernelISA, kernelRoot: UInt64, asid: UInt16 = 0
@@ -276,8 +280,9 @@ public final class AddressSpace: UserMemory {
 
   // MARK: Page-table entries
 
-  /// What the tables are asked to allow for `prot`. No access at all is a page of the kernel's,
-  /// so that the entry can keep the frame.
+  /// What the tables are asked to allow for `prot`.
+  ///
+  /// No access at all is a page of the kernel's, so that the entry can keep the frame.
   @inline(__always)
   static func protection(_ prot: Int32, writable: Bool) -> PageProtection {
     if prot & 7 == 0 { return .read }
@@ -288,8 +293,10 @@ public final class AddressSpace: UserMemory {
     return result
   }
 
-  /// The entry for a frame. What may be written is accessed and dirty from the start, so that
-  /// hardware never faults to say so.
+  /// The entry for a frame.
+  ///
+  /// What may be written is accessed and dirty from the start, so that hardware never faults to
+  /// say so.
   @inline(__always)
   func leaf(_ pa: UInt64, _ prot: Int32, writable: Bool) -> UInt64 {
     isa.leafEntry(

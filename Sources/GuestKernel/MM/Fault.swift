@@ -9,7 +9,9 @@ extension AddressSpace {
   ///
   /// - Parameters:
   ///   - va: the address of the access.
-  ///   - user: taken in user mode; a fault in kernel mode on a kernel address is never served.
+  ///   - access: what it is for.
+  ///   - user: taken in user mode; a fault on a kernel address is never served.
+  /// - Returns: what becomes of the access.
   public func handleFault(_ va: UInt64, _ access: Access, user: Bool) -> FaultOutcome {
     guard va < isa.userEnd else { return .mapError }
     faults &+= 1
@@ -57,7 +59,9 @@ extension AddressSpace {
     return true
   }
 
-  /// Makes one page of a mapping present, and writable if need be. The access is known to be allowed.
+  /// Makes one page of a mapping present, and writable if need be.
+  ///
+  /// The access is known to be allowed.
   func populate(_ index: Int, _ va: UInt64, write: Bool) -> FaultOutcome {
     do throws(Errno) {
       let slot = try table.makeEntry(va)
@@ -171,7 +175,9 @@ extension AddressSpace {
 
   /// Unmaps what lies behind the end of a file that became shorter, copies of it too.
   ///
-  /// - Parameter index: the first page that is gone.
+  /// - Parameters:
+  ///   - inode: the file.
+  ///   - index: the first page that is gone.
   /// - SeeAlso: Linux, `mm/memory.c`, `unmap_mapping_pages`
   public func unmapPages(of inode: Inode, from index: UInt64) {
     for vma in vmas {

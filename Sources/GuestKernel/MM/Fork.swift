@@ -60,7 +60,9 @@ extension AddressSpace {
       for index in 0..<count where first[index] != 0 {
         guard let (pa, protection) = present(first[index]) else { continue }
         let to: UnsafeMutablePointer<UInt64>
-        if let target { to = target } else {
+        if let target {
+          to = target
+        } else {
           to = try child.table.makeEntry(va)
           target = to
         }
@@ -75,7 +77,9 @@ extension AddressSpace {
     }
   }
 
-  /// Gives back all frames and tables. The root must not be in force any more.
+  /// Gives back all frames and tables.
+  ///
+  /// The root must not be in force any more.
   public func releaseAll() {
     for inode in registered { inode.removeMapping(self) }
     registered = []

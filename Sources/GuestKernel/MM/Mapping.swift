@@ -19,9 +19,14 @@ extension AddressSpace {
   /// `mmap`: maps `length` bytes of a file or of zeroes.
   ///
   /// - Parameters:
+  ///   - hint: where, with `MAP_FIXED`; else where it would be welcome.
+  ///   - length: bytes, rounded up to pages.
+  ///   - prot: `PROT_*`.
+  ///   - flags: `MAP_*`.
   ///   - file: what is mapped; not looked at with `MAP_ANONYMOUS`.
   ///   - offset: in bytes; not a multiple of the page size: `EINVAL`.
   /// - Returns: where.
+  /// - Throws: what mmap(2) says.
   /// - SeeAlso: Linux, `mm/mmap.c`, `do_mmap`
   public func mmap(
     _ hint: UInt64, _ length: UInt64, prot: Int32, flags: Int32, file: OpenFile? = nil,
@@ -239,10 +244,15 @@ extension AddressSpace {
     return addr
   }
 
-  /// Maps pages of the kernel's: `[vdso]` and the like. They are shared by whoever maps them.
+  /// Maps pages of the kernel's, `[vdso]` and the like, which are shared by whoever maps them.
   ///
-  /// - Parameter hint: where; 0: anywhere free.
+  /// - Parameters:
+  ///   - name: what `/proc/pid/maps` calls them.
+  ///   - hint: where; 0: anywhere free.
+  ///   - pages: the frames.
+  ///   - prot: `PROT_*`.
   /// - Returns: where.
+  /// - Throws: `ENOMEM`; `EEXIST` where something is mapped there.
   /// - SeeAlso: Linux, `mm/mmap.c`, `_install_special_mapping`
   public func insertSpecial(
     name: String, at hint: UInt64 = 0, pages: SpecialPages,

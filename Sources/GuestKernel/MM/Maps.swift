@@ -47,7 +47,8 @@ extension AddressSpace {
 
   /// A newline in a path is shown as `\012`.
   private func escape(_ name: String) -> String {
-    name.utf8.contains(10) ? name.split(separator: "\n", omittingEmptySubsequences: false)
-      .joined(separator: "\\012") : name
+    name.utf8.contains(10)
+      ? name.split(separator: "\n", omittingEmptySubsequences: false)
+        .joined(separator: "\\012") : name
   }
 }

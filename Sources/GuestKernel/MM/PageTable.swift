@@ -9,7 +9,7 @@ final class PageTable {
   let ram: PhysicalMemory
   let frames: PageAllocator
   let isa: any KernelISA
-  /// Physical address of the root table. Zero after ``free()``.
+  /// Physical address of the root table; zero after ``free(_:)``.
   private(set) var root: UInt64
   /// Tables, the root included.
   private(set) var tables = 1

@@ -5,7 +5,7 @@ import Engine
 // - SeeAlso: Linux, `mm/mprotect.c`; mprotect(2)
 
 extension AddressSpace {
-  /// `mprotect`. What lies before the first obstacle is changed even where the call fails, as on Linux.
+  /// `mprotect`: what lies before the first obstacle is changed even where the call fails, as on Linux.
   public func mprotect(_ addr: UInt64, _ length: UInt64, _ prot: Int32) throws(Errno) {
     let grows = prot & (MM.PROT_GROWSDOWN | MM.PROT_GROWSUP)
     let prot = prot & ~(MM.PROT_GROWSDOWN | MM.PROT_GROWSUP)

@@ -7,8 +7,14 @@ import Engine
 extension AddressSpace {
   /// `mremap`: makes a mapping longer, shorter, or moves it.
   ///
-  /// - Parameter newAddr: looked at with `MREMAP_FIXED` and `MREMAP_DONTUNMAP`.
+  /// - Parameters:
+  ///   - addr: where it is.
+  ///   - oldLength: its bytes; 0: a second mapping of the same shared pages.
+  ///   - newLength: the bytes it shall have.
+  ///   - flags: `MREMAP_*`.
+  ///   - newAddr: looked at with `MREMAP_FIXED` and `MREMAP_DONTUNMAP`.
   /// - Returns: where it is now.
+  /// - Throws: what mremap(2) says.
   public func mremap(
     _ addr: UInt64, _ oldLength: UInt64, _ newLength: UInt64, flags: Int32, newAddr: UInt64 = 0
   ) throws(Errno) -> UInt64 {

@@ -247,7 +247,7 @@ public final class SharedMemory {
 
   deinit { for pa in pages.values where frames.owns(pa) { frames.release(pa) } }
 
-  /// The frame of a page. This object keeps its own reference.
+  /// The frame of a page, of which this object keeps its own reference.
   func page(_ index: UInt64) throws(Errno) -> UInt64 {
     if let pa = pages[index] { return pa }
     let pa = try frames.allocate()

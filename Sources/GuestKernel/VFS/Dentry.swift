@@ -1,5 +1,7 @@
 /// A name of an inode in a directory (`struct dentry`), or the root of a file system, or the
-/// nameless place of a pipe and the like. Hard links are several dentries of one inode.
+/// nameless place of a pipe and the like.
+///
+/// Hard links are several dentries of one inode.
 public final class Dentry {
   /// What the name stands for.
   public let inode: Inode
@@ -25,5 +27,58 @@ public final class Dentry {
     self.name = name
     self.parent = parent
     self.isRoot = isRoot
+  }
+
+  /// The file system that the name is in: what it is compared by for `EXDEV`.
+  var fileSystem: FileSystem { isRoot ? inode.fileSystem : (parent ?? self).inode.fileSystem }
+
+  deinit {
+    // A long chain of removed directories goes one by one, not by recursion.
+    var next = parent
+    parent = nil
+    while isKnownUniquelyReferenced(&next) {
+      let up = next?.parent
+      next?.parent = nil
+      next = up
+    }
+  }
+}
+
+extension Dentry {
+  /// Its path as seen from `root`, `nil` for the root of all.
+  ///
+  /// A removed name has ` (deleted)` behind it.
+  func path(below root: Dentry?) -> Path {
+    let (path, _) = components(below: root)
+    return isUnlinked ? Path(path.bytes + Array(" (deleted)".utf8)) : path
+  }
+
+  /// Its path, and whether `root` is above it.
+  func components(below root: Dentry?) -> (path: Path, isReachable: Bool) {
+    if parent == nil, !isRoot { return (name, true) }
+    var names: [Path] = []
+    var here = self
+    var isReachable = root == nil
+    while true {
+      if here === root {
+        isReachable = true
+        break
+      }
+      if here.isRoot {
+        guard let covered = here.covered else { break }
+        here = covered
+        continue
+      }
+      guard let up = here.parent else { break }
+      names.append(here.name)
+      here = up
+    }
+    guard !names.isEmpty else { return ("/", isReachable) }
+    var bytes: [UInt8] = []
+    for name in names.reversed() {
+      bytes.append(Path.slash)
+      bytes += name.bytes
+    }
+    return (Path(bytes), isReachable)
   }
 }

@@ -1,4 +1,6 @@
-/// What `stat` and `statx` tell of a file. The system-call layer encodes it.
+/// What `stat` and `statx` tell of a file.
+///
+/// The system-call layer encodes it.
 public struct FileAttributes: Sendable, Equatable {
   /// The device that the file is on.
   public var device: DeviceNumber

@@ -27,12 +27,19 @@ public struct FileMode: OptionSet, Hashable, Sendable {
 
 /// `S_IFMT`: what a file is.
 public enum FileKind: UInt32, Sendable, CaseIterable {
+  /// `S_IFIFO`: a pipe.
   case fifo = 0o010000
+  /// `S_IFCHR`: a character device.
   case character = 0o020000
+  /// `S_IFDIR`.
   case directory = 0o040000
+  /// `S_IFBLK`: a block device.
   case block = 0o060000
+  /// `S_IFREG`: a file of bytes.
   case regular = 0o100000
+  /// `S_IFLNK`: a symbolic link.
   case symlink = 0o120000
+  /// `S_IFSOCK`.
   case socket = 0o140000
 
   /// `S_IFMT`.
@@ -43,8 +50,8 @@ public enum FileKind: UInt32, Sendable, CaseIterable {
 
 /// `O_*`: how a file is opened.
 ///
-/// The numbers are asm-generic's, which x86, RISC-V and LoongArch use.
-/// AArch64 swaps `O_DIRECTORY`, `O_NOFOLLOW`, `O_DIRECT` and `O_LARGEFILE`; its system-call layer translates.
+/// The numbers are asm-generic's, which x86, RISC-V and LoongArch use. AArch64 swaps `O_DIRECTORY`,
+/// `O_NOFOLLOW`, `O_DIRECT` and `O_LARGEFILE`; its system-call layer translates.
 ///
 /// - SeeAlso: Linux, `include/uapi/asm-generic/fcntl.h`.
 public struct OpenFlags: OptionSet, Hashable, Sendable {

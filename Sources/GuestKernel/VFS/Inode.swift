@@ -1,11 +1,14 @@
 /// Who maps pages of an inode: an address space (an entry of `i_mmap`).
 public protocol InodeMapping: AnyObject {
-  /// The pages from `index` on are about to leave the page cache: unmap them, private copies included.
+  /// The pages from `index` on are about to leave the page cache: unmap them, private copies
+  /// included.
   func unmapPages(of inode: Inode, from index: UInt64)
 }
 
-/// A file: its attributes, and what can be done to it whatever its name. Kinds of files are
-/// subclasses; what they do not override answers as Linux answers for a missing operation.
+/// A file: its attributes, and what can be done to it whatever its name.
+///
+/// Kinds of files are subclasses; what they do not override answers as Linux answers for a missing
+/// operation.
 public class Inode {
   /// Bytes in a page of the page cache.
   public static let pageSize: UInt64 = 4096
@@ -32,7 +35,7 @@ public class Inode {
   /// How many open files can write to it, and how many forbid it (`i_writecount`).
   var writers = 0
   var writeDenials = 0
-  var locks: FileLocks?
+  let locks = FileLocks()
   private var mappings: [WeakMapping] = []
 
   init(_ fileSystem: FileSystem, _ mode: FileMode, number: UInt64? = nil) {
@@ -55,6 +58,8 @@ public class Inode {
   /// Units of 512 bytes in use.
   var blocks: UInt64 { 0 }
   var blockSize: UInt32 { 4096 }
+  /// Whether it is gone: nothing can be made in it.
+  var isDead: Bool { links == 0 }
 
   /// What `stat` tells.
   public func attributes() -> FileAttributes {
@@ -68,28 +73,38 @@ public class Inode {
 
   /// Whether it has positions: `lseek`, `pread` and `pwrite` work.
   public var isSeekable: Bool { false }
-  /// Whether its pages can be mapped with ``page(_:for:)``. Anonymous zero pages of `/dev/zero` are
-  /// told by ``isZeroDevice``.
+  /// Whether reading and writing move the position.
+  var hasPosition: Bool { isSeekable }
+  /// Whether its pages can be mapped with ``page(_:forWrite:)``.
+  ///
+  /// Anonymous zero pages of `/dev/zero` are told by ``isZeroDevice``.
   public var isMappable: Bool { false }
   /// Whether a mapping of it is anonymous memory (`/dev/zero`).
   public var isZeroDevice: Bool { false }
 
-  /// The cached frame of a page, filled with the file's bytes. The cache holds one reference; the
-  /// caller retains for itself.
+  /// The cached frame of a page, filled with the file's bytes.
   ///
-  /// - Throws: `EFAULT` for a page wholly beyond the end (a mapping gets `SIGBUS`), `ENOMEM`, `EIO`,
-  ///   `ENODEV` where the file has no pages.
+  /// The cache holds one reference; the caller retains for itself.
+  ///
+  /// - Throws: `EFAULT` for a page wholly beyond the end (a mapping gets `SIGBUS`), `ENOMEM`,
+  ///   `EIO`, `ENODEV` where the file has no pages.
   public func page(_ index: UInt64, forWrite: Bool) throws(Errno) -> UInt64 { throw .ENODEV }
 
-  /// Reads up to `count` bytes; nothing at the end of the file. Files without positions ignore
-  /// `offset`, and throw `EAGAIN` where a reader has to wait.
-  public func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  /// Reads up to `count` bytes; nothing at the end of the file.
+  ///
+  /// Files without positions ignore `offset`, and throw `EAGAIN` where a reader has to wait.
+  public func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   { throw .EINVAL }
 
-  /// Writes bytes, perhaps not all; never none unless `bytes` is empty. Files without positions
-  /// ignore `offset`, and throw `EAGAIN` where a writer has to wait.
-  public func write(at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil) throws(Errno)
+  /// Writes bytes, perhaps not all; never none unless `bytes` is empty.
+  ///
+  /// Files without positions ignore `offset`, and throw `EAGAIN` where a writer has to wait.
+  public func write(
+    at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
+  ) throws(Errno)
     -> Int
   { throw .EINVAL }
 
@@ -107,11 +122,15 @@ public class Inode {
 
   /// What can be done now.
   func poll(_ file: OpenFile) -> PollEvents { .always }
-  /// Who waits to read, and to write. `nil` where nobody ever waits.
+  /// Who waits to read, and to write.
+  ///
+  /// `nil` where nobody ever waits.
   func readQueue(_ file: OpenFile) -> WaitQueue? { nil }
   func writeQueue(_ file: OpenFile) -> WaitQueue? { nil }
   /// A device's own requests.
-  func ioctl(_ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, _ file: OpenFile)
+  func ioctl(
+    _ request: UInt32, _ argument: UInt64, _ memory: any UserMemory, _ file: OpenFile
+  )
     throws(Errno) -> Int
   { throw .ENOTTY }
   /// An open file of this inode comes into being: may refuse.
@@ -121,9 +140,13 @@ public class Inode {
 
   // MARK: Directories and links
 
-  /// The name in this directory, `nil` where there is none. `here` is the directory's dentry.
+  /// The name in this directory, `nil` where there is none.
+  ///
+  /// `here` is the directory's dentry.
   func lookup(_ name: Path, in here: Dentry) throws(Errno) -> Dentry? { throw .ENOTDIR }
-  /// Entries with a cookie of at least `cookie`, in order, at most `limit` of them. Cookies 0 and 1 are `.` and `..`.
+  /// Entries with a cookie of at least `cookie`, in order, at most `limit` of them.
+  ///
+  /// Cookies 0 and 1 are `.` and `..`.
   func list(from cookie: UInt64, limit: Int, in here: Dentry) throws(Errno) -> [DirectoryEntry] {
     throw .ENOTDIR
   }
@@ -137,8 +160,25 @@ public class Inode {
   func readlink() throws(Errno) -> Path { throw .EINVAL }
   /// Where a magic link of `/proc` leads, without a walk; `nil` for others.
   func magicTarget() throws(Errno) -> Dentry? { nil }
-  /// Forgets what refers back to it, at the end of the machine.
-  func tearDown() {}
+  /// Gives up the names below it, at the end of the machine.
+  func takeChildren() -> [Dentry] { [] }
+  /// Puts bytes back that were read and could not be delivered.
+  func unread(_ bytes: [UInt8], _ file: OpenFile) {}
+  /// Where an opening has to wait for its other side.
+  func openQueue(_ file: OpenFile) -> WaitQueue? { nil }
+
+  // MARK: Times
+
+  /// Notes that it was read.
+  ///
+  /// As `relatime`: only where it changed since the last time, or after a day.
+  final func noteAccess() {
+    guard !fileSystem.isReadOnly else { return }
+    let time = fileSystem.time
+    if accessed <= modified || accessed <= changed || time &- accessed >= 86_400_000_000_000 {
+      accessed = time
+    }
+  }
 
   // MARK: Mappings
 

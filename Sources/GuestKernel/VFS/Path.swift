@@ -1,5 +1,6 @@
-/// A path or a name in a directory: bytes, as Linux has it. No encoding is assumed, so that any
-/// name can be told from any other.
+/// A path or a name in a directory: bytes, as Linux has it.
+///
+/// No encoding is assumed, so that any name can be told from any other.
 public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
   /// The bytes, without a terminator.
   public var bytes: [UInt8]

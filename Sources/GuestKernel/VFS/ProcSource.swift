@@ -1,7 +1,10 @@
-/// What `/proc` must know of tasks. The tasks room implements it.
+/// What `/proc` must know of tasks.
+///
+/// The tasks room implements it.
 public protocol ProcSource: AnyObject {
-  /// Process and thread of the system call that runs now: `/proc/self`, `/proc/thread-self`.
+  /// Process of the system call that runs now: `/proc/self`.
   var currentProcess: Int32 { get }
+  /// Thread of the system call that runs now.
   var currentThread: Int32 { get }
   /// Processes that have not been reaped, ascending.
   var processes: [Int32] { get }
@@ -11,14 +14,17 @@ public protocol ProcSource: AnyObject {
   func status(of tid: Int32) -> ProcStatus?
   /// `/proc/pid/maps`; empty for a zombie.
   func maps(of tid: Int32) -> [UInt8]
-  /// Bytes of its arguments, its environment and its auxiliary vector, from its memory.
+  /// Bytes of its arguments, from its memory.
   func commandLine(of tid: Int32) -> [UInt8]
+  /// Bytes of its environment.
   func environment(of tid: Int32) -> [UInt8]
+  /// Bytes of its auxiliary vector.
   func auxiliaryVector(of tid: Int32) -> [UInt8]
   /// What it executes.
   func executable(of tid: Int32) -> Dentry?
-  /// Its descriptors, and its place in the tree.
+  /// Its descriptors.
   func files(of tid: Int32) -> FileTable?
+  /// Its place in the tree.
   func context(of tid: Int32) -> FileSystemContext?
   /// The memory of a process, for `/proc/pid/mem`.
   func memory(of tid: Int32) -> (any UserMemory)?
@@ -45,8 +51,8 @@ public struct ProcStatus: Sendable {
   /// Addresses of its image.
   public var codeStart, codeEnd, dataStart, dataEnd, heapStart, stackStart: UInt64
   /// Bits of signals.
-  public var pendingSignals, sharedPendingSignals, blockedSignals, ignoredSignals, caughtSignals:
-    UInt64
+  public var pendingSignals, sharedPendingSignals, blockedSignals, ignoredSignals,
+    caughtSignals: UInt64
   /// Ids of its owner.
   public var credentials: Credentials
   /// Exit code as `wait4` gives it.

@@ -1,59 +1,7 @@
-/// How a path is walked.
-public struct LookupFlags: OptionSet, Sendable {
-  /// The bits.
-  public let rawValue: UInt32
-  /// Flags of the given bits.
-  public init(rawValue: UInt32) { self.rawValue = rawValue }
-  /// A symbolic link at the end is followed (not `AT_SYMLINK_NOFOLLOW`).
-  public static let follow = LookupFlags(rawValue: 1)
-  /// What is found must be a directory.
-  public static let directory = LookupFlags(rawValue: 2)
-  /// `AT_EMPTY_PATH`: an empty path is the base itself.
-  public static let emptyPath = LookupFlags(rawValue: 4)
-  /// `RESOLVE_NO_XDEV`.
-  public static let noCrossing = LookupFlags(rawValue: 8)
-  /// `RESOLVE_NO_MAGICLINKS`.
-  public static let noMagicLinks = LookupFlags(rawValue: 16)
-  /// `RESOLVE_NO_SYMLINKS`.
-  public static let noSymlinks = LookupFlags(rawValue: 32)
-  /// `RESOLVE_BENEATH`.
-  public static let beneath = LookupFlags(rawValue: 64)
-  /// `RESOLVE_IN_ROOT`.
-  public static let inRoot = LookupFlags(rawValue: 128)
-}
-
-/// A file of the host that is shown to the guest without copying it first.
-public struct HostBytes {
-  /// Bytes.
-  public var size: UInt64
-  /// Permission bits.
-  public var permissions: UInt32
-  /// Nanoseconds since 1970.
-  public var modified: UInt64
-  /// Up to `count` bytes from an offset on; `nil` on a read error.
-  public var read: (_ offset: UInt64, _ count: Int) -> [UInt8]?
-  /// A file of the given parts.
-  public init(
-    size: UInt64, permissions: UInt32 = 0o755, modified: UInt64 = 0,
-    read: @escaping (UInt64, Int) -> [UInt8]?
-  ) {
-    self.size = size
-    self.permissions = permissions
-    self.modified = modified
-    self.read = read
-  }
-  /// A file of the given bytes.
-  public init(_ bytes: [UInt8], permissions: UInt32 = 0o755, modified: UInt64 = 0) {
-    self.init(size: UInt64(bytes.count), permissions: permissions, modified: modified) {
-      offset, count in
-      guard offset < UInt64(bytes.count) else { return [] }
-      return Array(bytes[Int(offset)...].prefix(count))
-    }
-  }
-}
-
-/// The tree of files: mounts, paths, and the operations that take paths. In every one of them `base` is
-/// where a relative path begins (see ``FileTable/base(_:_:)``), `nil` for the working directory.
+/// The tree of files: mounts, paths, and the operations that take paths.
+///
+/// In every one of them `base` is where a relative path begins (see ``FileTable/base(_:_:)``),
+/// `nil` for the working directory.
 public final class VFS {
   /// What the tree is made of.
   public struct Options: Sendable {
@@ -69,149 +17,176 @@ public final class VFS {
 
   /// The root of all.
   public let root: Dentry
-  /// What `/proc` asks. Set once tasks exist.
+  /// What `/proc` asks.
+  ///
+  /// Set once tasks exist.
   public weak var proc: (any ProcSource)?
+  /// For inodes of other rooms that have no name in the tree: `epoll`, `timerfd` and so on.
+  public let anonymousFiles: FileSystem
+
+  let frames: PageAllocator
+  let options: Options
+  let now: () -> UInt64
+  let console: Console
+  let hostTree: HostTree
+  private let pipes: FileSystem
+  private let sockets: FileSystem
+  let hidden: FileSystem
+  weak var host: (any HostServices)?
+  private(set) var mounts: [(point: Dentry?, root: Dentry)] = []
+  private var nextMinor: UInt32 = 20
 
   /// Makes the tree: `/` (empty, or the host's directory), `/dev`, `/proc`, `/sys`, `/tmp`.
   public init(
     frames: PageAllocator, host: any HostServices, options: Options = Options(),
     now: @escaping () -> UInt64
   ) {
-    let fs = FileSystem(
-      device: DeviceNumber(0, 1), typeName: "tmpfs", magic: 0x0102_1994, frames: frames, now: now)
-    root = Dentry(Inode(fs, FileMode(.directory, 0o755)), name: "/", parent: nil, isRoot: true)
+    self.frames = frames
+    self.host = host
+    self.options = options
+    self.now = now
+    console = Console(host, options)
+    func make(
+      _ minor: UInt32, _ type: String, _ magic: UInt64, readOnly: Bool = false
+    )
+      -> FileSystem
+    {
+      FileSystem(
+        device: DeviceNumber(0, minor), typeName: type, magic: magic, isReadOnly: readOnly,
+        frames: frames, now: now)
+    }
+    anonymousFiles = make(11, "anon_inodefs", FileSystem.anonymousMagic)
+    pipes = make(12, "pipefs", FileSystem.pipeMagic)
+    sockets = make(13, "sockfs", FileSystem.socketMagic)
+    hidden = make(14, "tmpfs", FileSystem.tmpfsMagic)
+    hostTree = HostTree(make(15, "hostfs", FileSystem.hostMagic, readOnly: true), host)
+    let top: Inode =
+      options.hostRoot
+      ? HostDirectory(hostTree, path: "/", host.hostStat("/"))
+      : TmpfsDirectory(make(16, "tmpfs", FileSystem.tmpfsMagic), permissions: 0o755)
+    root = Dentry(top, name: "/", parent: nil, isRoot: true)
+    mounts.append((nil, root))
+    hidden.reclaim = { [weak hostTree] in hostTree?.reclaim() ?? 0 }
+    top.fileSystem.reclaim = hidden.reclaim
+    hostTree.fileSystem.reclaim = hidden.reclaim
+    console.identity = { [weak self] in
+      guard let proc = self?.proc, let status = proc.status(of: proc.currentProcess) else {
+        return (1, 1)
+      }
+      return (status.group, status.session)
+    }
+    populate()
+  }
+
+  deinit {
+    // Names and directories refer to each other: take them apart, one by one.
+    var rest = mounts.map(\.root)
+    while let dentry = rest.popLast() {
+      rest += dentry.inode.takeChildren()
+      dentry.parent = nil
+      dentry.mounted = nil
+    }
   }
 
   /// A context at the root, for the first process.
   public func makeContext() -> FileSystemContext { FileSystemContext(root: root, cwd: root) }
-  /// Open files for descriptors 0, 1 and 2.
-  public func standardStreams() -> [OpenFile] { [] }
+
   /// Input may have come for the console: wakes its readers.
-  public func consoleInputArrived() {}
-  /// Puts a program into the tree at an absolute or root-relative path, whatever the tree has there;
-  /// makes the directories on the way.
-  public func installProgram(_ path: Path, _ bytes: HostBytes) throws(Errno) { throw .ENOSYS }
-  /// Drops clean pages that nobody maps. The memory room calls it when frames run out.
+  public func consoleInputArrived() { console.queue.wakeAll() }
+
+  /// Drops clean pages that nobody maps.
+  ///
+  /// The memory room calls it when frames run out.
   ///
   /// - Returns: how many frames came free.
-  public func reclaim() -> Int { 0 }
+  public func reclaim() -> Int { hostTree.reclaim() }
 
-  // MARK: Paths
-
-  /// What a path names.
-  public func resolve(
-    _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil,
-    flags: LookupFlags = .follow
-  ) throws(Errno) -> Dentry { throw .ENOSYS }
-  /// The path of a dentry as seen from a context's root, with ` (deleted)` behind a removed one.
-  public func path(of dentry: Dentry, _ context: FileSystemContext? = nil) -> Path { "" }
-  /// `getcwd`: `ENOENT` where the directory was removed.
-  public func currentDirectory(_ context: FileSystemContext) throws(Errno) -> Path { throw .ENOSYS }
-  /// `chdir`.
-  public func changeDirectory(_ path: Path, _ context: FileSystemContext) throws(Errno) {
-    throw .ENOSYS
+  /// Mounts a new tmpfs or another file system at a dentry.
+  func mount(
+    _ point: Dentry, _ type: String, _ magic: UInt64, readOnly: Bool = false,
+    _ makeRoot: (FileSystem) -> Inode
+  ) -> Dentry {
+    let fileSystem = FileSystem(
+      device: DeviceNumber(0, nextMinor), typeName: type, magic: magic, isReadOnly: readOnly,
+      frames: frames, now: now)
+    nextMinor &+= 1
+    fileSystem.reclaim = hidden.reclaim
+    let top = Dentry(makeRoot(fileSystem), name: "/", parent: nil, isRoot: true)
+    top.covered = point
+    point.mounted = top
+    mounts.append((point, top))
+    return top
   }
-  /// `fchdir`.
-  public func changeDirectory(to file: OpenFile, _ context: FileSystemContext) throws(Errno) {
-    throw .ENOSYS
+
+  // MARK: Nameless files
+
+  /// An open file without a name in the tree: `anon_inode:[…]`.
+  ///
+  /// For inodes of other rooms.
+  func makeAnonymous(_ inode: Inode, name: Path, _ flags: OpenFlags) throws(Errno) -> OpenFile {
+    try OpenFile(Dentry(inode, name: name, parent: nil), flags)
   }
-  /// `chroot`.
-  public func changeRoot(_ path: Path, _ context: FileSystemContext) throws(Errno) { throw .ENOSYS }
-  /// `readlinkat`; with an empty path the link `base` itself.
-  public func readlink(_ path: Path, _ context: FileSystemContext, from base: Dentry? = nil)
-    throws(Errno) -> Path
-  { throw .ENOSYS }
-  /// `faccessat2`: mode 4 read, 2 write, 1 execute, 0 existence.
-  public func access(
-    _ path: Path, mode: UInt32, _ context: FileSystemContext, from base: Dentry? = nil,
-    flags: LookupFlags = .follow
-  ) throws(Errno) { throw .ENOSYS }
 
-  // MARK: Opening
-
-  /// `openat`. A FIFO may have to wait for its other side: see ``OpenFile/openQueue``.
-  public func open(
-    _ path: Path, _ flags: OpenFlags, mode: UInt32 = 0, _ context: FileSystemContext,
-    from base: Dentry? = nil, lookup: LookupFlags = []
-  ) throws(Errno) -> OpenFile { throw .ENOSYS }
-  /// Opens a file to execute it: a regular file with an `x` bit (`EACCES`) that nobody writes (`ETXTBSY`);
-  /// writers are kept off as long as the open file lives.
-  public func openExecutable(
-    _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil,
-    flags: LookupFlags = .follow
-  ) throws(Errno) -> OpenFile { throw .ENOSYS }
-  /// `pipe2`: the reading and the writing end. Flags: `O_NONBLOCK`, `O_DIRECT` (`EINVAL`: no packets).
+  /// `pipe2`: the reading and the writing end.
+  ///
+  /// Flags: `O_NONBLOCK`, `O_CLOEXEC`; not `O_DIRECT` (`EINVAL`: no packets).
   public func makePipe(_ flags: OpenFlags = []) throws(Errno) -> (OpenFile, OpenFile) {
-    throw .ENOSYS
+    guard flags.subtracting([.nonBlock, .closeOnExec]).isEmpty else { throw .EINVAL }
+    let pipe = Pipe(pipes, permissions: 0o600, isNamed: false)
+    let dentry = Dentry(pipe, name: Path("pipe:[\(pipe.number)]"), parent: nil)
+    let status = flags.intersection(.nonBlock)
+    return (try OpenFile(dentry, status), try OpenFile(dentry, status.union(.writeOnly)))
   }
+
   /// `socketpair(AF_UNIX, SOCK_STREAM)`.
   public func makeSocketPair(_ flags: OpenFlags = []) throws(Errno) -> (OpenFile, OpenFile) {
-    throw .ENOSYS
+    guard flags.subtracting([.nonBlock, .closeOnExec]).isEmpty else { throw .EINVAL }
+    let ends = (SocketEnd(sockets), SocketEnd(sockets))
+    SocketEnd.connect(ends.0, ends.1)
+    let status = flags.intersection(.nonBlock).union(.readWrite)
+    return (
+      try makeAnonymous(ends.0, name: Path("socket:[\(ends.0.number)]"), status),
+      try makeAnonymous(ends.1, name: Path("socket:[\(ends.1.number)]"), status)
+    )
   }
+
   /// `eventfd2`.
-  public func makeEvent(_ initial: UInt32, semaphore: Bool, _ flags: OpenFlags = []) throws(Errno)
+  public func makeEvent(
+    _ initial: UInt32, semaphore: Bool, _ flags: OpenFlags = []
+  ) throws(Errno)
     -> OpenFile
-  { throw .ENOSYS }
+  {
+    guard flags.subtracting([.nonBlock, .closeOnExec]).isEmpty else { throw .EINVAL }
+    return try makeAnonymous(
+      EventCounter(anonymousFiles, UInt64(initial), isSemaphore: semaphore),
+      name: "anon_inode:[eventfd]", flags.intersection(.nonBlock).union(.readWrite))
+  }
+
   /// `memfd_create`: the name without its prefix.
-  public func makeMemoryFile(_ name: Path) throws(Errno) -> OpenFile { throw .ENOSYS }
+  public func makeMemoryFile(_ name: Path) throws(Errno) -> OpenFile {
+    guard name.bytes.count <= 249 else { throw .EINVAL }
+    let file = TmpfsFile(hidden, FileMode(.regular, 0o777))
+    return try Self.unlinked(file, Path(Array("/memfd:".utf8) + name.bytes))
+  }
+
+  private static func unlinked(_ file: TmpfsFile, _ name: Path) throws(Errno) -> OpenFile {
+    file.links = 0
+    let dentry = Dentry(file, name: name, parent: nil)
+    dentry.isUnlinked = true
+    return try OpenFile(dentry, [.readWrite, .largeFile])
+  }
+
   /// An unlinked file of zero bytes for a shared anonymous mapping.
-  public static func makeSharedMemory(_ size: UInt64, _ frames: PageAllocator) throws(Errno)
+  public static func makeSharedMemory(
+    _ size: UInt64, _ frames: PageAllocator
+  ) throws(Errno)
     -> OpenFile
-  { throw .ENOSYS }
-
-  // MARK: Changing the tree
-
-  /// `mkdirat`.
-  public func makeDirectory(
-    _ path: Path, mode: UInt32, _ context: FileSystemContext, from base: Dentry? = nil
-  ) throws(Errno) { throw .ENOSYS }
-  /// `mknodat`: regular files (also for kind 0), FIFOs, sockets, devices.
-  public func makeNode(
-    _ path: Path, mode: UInt32, device: UInt64, _ context: FileSystemContext,
-    from base: Dentry? = nil
-  ) throws(Errno) { throw .ENOSYS }
-  /// `symlinkat`.
-  public func makeSymlink(
-    _ target: Path, _ path: Path, _ context: FileSystemContext, from base: Dentry? = nil
-  ) throws(Errno) { throw .ENOSYS }
-  /// `linkat`; `flags`: ``LookupFlags/follow`` for `AT_SYMLINK_FOLLOW`, ``LookupFlags/emptyPath``.
-  public func link(
-    _ old: Path, from oldBase: Dentry? = nil, to new: Path, from newBase: Dentry? = nil,
-    flags: LookupFlags = [], _ context: FileSystemContext
-  ) throws(Errno) { throw .ENOSYS }
-  /// `unlinkat` without `AT_REMOVEDIR`.
-  public func unlink(_ path: Path, _ context: FileSystemContext, from base: Dentry? = nil)
-    throws(Errno)
-  { throw .ENOSYS }
-  /// `unlinkat` with `AT_REMOVEDIR`.
-  public func removeDirectory(_ path: Path, _ context: FileSystemContext, from base: Dentry? = nil)
-    throws(Errno)
-  { throw .ENOSYS }
-  /// `renameat2`; flags: 1 `RENAME_NOREPLACE`, 2 `RENAME_EXCHANGE`.
-  public func rename(
-    _ old: Path, from oldBase: Dentry? = nil, to new: Path, from newBase: Dentry? = nil,
-    flags: UInt32 = 0, _ context: FileSystemContext
-  ) throws(Errno) { throw .ENOSYS }
-  /// `truncate`.
-  public func truncate(_ path: Path, to size: Int64, _ context: FileSystemContext) throws(Errno) {
-    throw .ENOSYS
-  }
-  /// `chmod`, `fchmod` on what was resolved.
-  public func setMode(_ dentry: Dentry, _ mode: UInt32, _ context: FileSystemContext) throws(Errno) {
-    throw .ENOSYS
-  }
-  /// `chown`; `UInt32.max` keeps an id.
-  public func setOwner(_ dentry: Dentry, uid: UInt32, gid: UInt32, _ context: FileSystemContext)
-    throws(Errno)
-  { throw .ENOSYS }
-  /// `utimensat`.
-  public func setTimes(
-    _ dentry: Dentry, accessed: FileTime, modified: FileTime, _ context: FileSystemContext
-  ) throws(Errno) { throw .ENOSYS }
-  /// `statfs` of what was resolved.
-  public func statistics(_ dentry: Dentry) -> FileSystemStatistics {
-    FileSystemStatistics(
-      magic: 0, blockSize: 4096, blocks: 0, freeBlocks: 0, files: 0, freeFiles: 0, identifier: 0,
-      nameLimit: 255, flags: 0)
+  {
+    let fileSystem = FileSystem(
+      device: DeviceNumber(0, 1), typeName: "tmpfs", magic: FileSystem.tmpfsMagic, frames: frames,
+      now: { 0 })
+    let file = TmpfsFile(fileSystem, FileMode(.regular, 0o777))
+    try file.truncate(to: size)
+    return try unlinked(file, "/dev/zero")
   }
 }

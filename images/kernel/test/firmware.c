@@ -38,7 +38,7 @@ struct task {
 static struct task tasks[MAX_TASKS], *current_task;
 static u64 kernel_root, next_page = 0x80400000UL;
 static long ticks, switches, blocks, mode, irqs, calls, faults, notifications, child_asid, arguments_ok = 1, failures, checks;
-static long dies_expected, kernel_breaks, idle_ticks;
+static long dies_expected, kernel_breaks, idle_ticks, idles;
 static u64 break_at;
 static unsigned short break_saved;
 static struct frame magic; /* registers of the last return to MAGIC */
@@ -437,6 +437,7 @@ static struct answer gate(struct frame *f) {
       break;
     case GATE_IRQ: irqs++; break;
     case GATE_IDLE:
+      idles++;
       if (x[4] != K_init_task) check("IDLE: by the idle task", 0);
       r.value = 1;
       break;
@@ -449,6 +450,7 @@ static struct answer gate(struct frame *f) {
       if (t->pid == 100) {
         check("exit: wait status of the first task", x[10] == 7 << 8);
         check("the idle task took timer interrupts", idle_ticks > 0);
+        check("and waited for them", idles <= idle_ticks + 10);
         stop();
       }
       break;
@@ -588,6 +590,7 @@ void firmware_main(void) {
 
   memset((void *)physical(K_init_task), 0, K_layout_task_stack_size);
   csr_write(stvec, 0);
+  csr_write(sscratch, 1);
   csr_set(mstatus, 0x46000); /* dirt that _start has to clear */
   struct frame f = {.x = {[2] = K_boot_stack_top}};
   s_call(&f, K__start);

@@ -134,14 +134,19 @@ static void table(void) {
     if (call(nr, 11L, 22L, 33L, 44L, 55L, 66L) != 0x10000 + nr) ok = 0;
     some++;
   }
-  check("every number reaches the gate as itself", call(T_MODE, 0L) == 0 && ok && some == 460);
+  ok &= call(T_MODE, 0L) == 0 && some == 460;
+  check("every number reaches the gate as itself", ok);
   check("arguments arrive, in order, as many as the signature has", call(T_ARGUMENTS) == 1);
+  /* No check while a mode is on: it would be answered like every call. */
   call(T_MODE, 5L);
-  check("mmap: an offset in pages and back", call(222, 0L, 0L, 0L, 0L, 0L, 0x7000L) == 0x7000 && call(222, 0L, 0L, 0L, 0L, 0L, 0x7001L) == 0x7001);
+  ok = call(222, 0L, 0L, 0L, 0L, 0L, 0x7000L) == 0x7000 && call(222, 0L, 0L, 0L, 0L, 0L, 0x7001L) == 0x7001;
   call(T_MODE, 2L);
-  check("unlinkat: do_rmdir and do_unlinkat", call(35, 0L, 0L, 0x200L) == 0x200 && call(35, 0L, 0L, 0L) == 0);
-  check("an unsigned int argument loses its upper half, a long keeps it", call(62, 0L, 0L, 1L << 32 | 5) == 5 && call(29, 0L, 0L, -1L) == -1);
+  int paths = call(35, 0L, 0L, 0x200L) == 0x200 && call(35, 0L, 0L, 0L) == 0;
+  int types = call(62, 0L, 0L, 1L << 32 | 5) == 5 && call(29, 0L, 0L, -1L) == -1;
   call(T_MODE, 0L);
+  check("mmap: an offset in pages and back", ok);
+  check("unlinkat: do_rmdir and do_unlinkat", paths);
+  check("an unsigned int argument loses its upper half, a long keeps it", types);
 }
 
 static void switches(void) {

@@ -93,8 +93,11 @@ public enum ProgramRun {
     do {
       // The same reading that execve will do, for a line that says what is wrong.
       if bytes.prefix(2) != [0x23, 0x21] {
-        _ = try ELFHeader(
-          bytes, requirements: ELFRequirements(machine: machine.kernel.isa.elfMachine))
+        let needs = ELFRequirements(
+          machine: machine.kernel.isa.elfMachine, addressLimit: machine.kernel.isa.userEnd)
+        _ = try ELFHeader(fileSize: UInt64(bytes.count), requirements: needs) { offset, count in
+          Array(bytes.dropFirst(Int(clamping: offset)).prefix(count))
+        }
       }
     } catch {
       throw LaunchError(
@@ -118,7 +121,8 @@ public enum ProgramRun {
       : program.contains("/")
         ? []
         : ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].map { "\($0)/\(program)" }
-    return candidates.first { machine.kernel.exists($0) }
+    let vfs = machine.kernel.vfs
+    return candidates.first { (try? vfs.resolve(Path($0), vfs.makeContext())) != nil }
   }
 
   /// The typed path as the guest, whose working directory is `/`, understands it.
@@ -190,11 +194,30 @@ extension ProgramMachine {
     if let found = kernel.image?.symbol(at: pc) {
       return "\(hex) (\(found.name)+0x\(String(found.offset, radix: 16)))"
     }
-    return kernel.symbolize(pc).map { "\(hex) (\($0))" } ?? hex
+    guard let vma = kernel.current?.space?.vma(at: pc), let file = vma.file else { return hex }
+    let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
+    return symbol(in: file, at: offset).map { "\(hex) (\($0))" } ?? hex
   }
 
   func describe(_ fatal: FatalSignal) -> String {
     let hex = "0x\(String(fatal.pc, radix: 16))"
-    return fatal.symbol.map { "\(hex) (\($0))" } ?? hex
+    guard let mapping = fatal.mapping,
+      let file = try? kernel.vfs.openExecutable(Path(mapping.path), kernel.vfs.makeContext())
+    else { return hex }
+    return symbol(in: file, at: mapping.offset).map { "\(hex) (\($0))" } ?? hex
+  }
+
+  /// The symbol at a byte of an ELF file.
+  private func symbol(in file: OpenFile, at offset: UInt64) -> String? {
+    guard let size = Int(exactly: file.inode.size), size <= 1 << 30,
+      let bytes = try? file.inode.read(at: 0, size), let elf = try? ELFFile(bytes)
+    else { return nil }
+    for segment in elf.header.loadable where offset &- segment.offset < segment.fileSize {
+      let address = segment.address &+ (offset &- segment.offset)
+      guard let found = elf.symbols.symbol(at: address) else { return nil }
+      return found.offset == 0
+        ? found.symbol.name : "\(found.symbol.name)+0x\(String(found.offset, radix: 16))"
+    }
+    return nil
   }
 }

@@ -1,0 +1,194 @@
+import ArgumentParser
+import Glibc
+
+/// Measures `emu` beside QEMU on the same binaries in the same run and prints tables of ratios.
+@main
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "emu-bench",
+    abstract: "Measure emu beside qemu-riscv64 on the same binaries, in the same run.",
+    discussion: """
+      EXAMPLES
+        emu-bench --emu .build/release/emu
+        emu-bench --only kernels --runs 5
+      """)
+
+  @Option(help: "The emu to measure.")
+  var emu = ".build/release/emu"
+
+  @Option(help: "The peer: QEMU's user mode.")
+  var qemu = "qemu-riscv64"
+
+  @Option(help: "The folder with the guest images.")
+  var images = "images/user/riscv64"
+
+  @Option(help: "Runs of each, of which the median counts.")
+  var runs = 5
+
+  @Option(help: "Only one part: kernels, start, fork or memory.")
+  var only: String?
+
+  private static let kernels = [
+    "sieve", "sort", "crc", "list", "vm", "calls", "nbody", "stream", "hash", "hot", "matmul",
+  ]
+
+  func validate() throws {
+    guard runs >= 1 else { throw ValidationError("--runs is at least 1") }
+    if let only, !["kernels", "start", "fork", "memory"].contains(only) {
+      throw ValidationError("--only is kernels, start, fork or memory")
+    }
+  }
+
+  func run() throws {
+    guard let version = runChild([qemu, "--version"]), version.status == 0 else {
+      printLine("emu-bench: no \(qemu); install Debian's qemu-user")
+      throw ExitCode(3)
+    }
+    printLine("peer: " + (version.output.split(separator: "\n").first.map(String.init) ?? qemu))
+    printLine(
+      "median of \(runs); CPU time is user + system of the process; ratio > 1: emu is faster\n")
+    if wants("kernels") { try measureKernels() }
+    if wants("start") { try measureStart() }
+    if wants("fork") { try measureFork() }
+    if wants("memory") { try measureMemory() }
+  }
+
+  private func wants(_ part: String) -> Bool { only == nil || only == part }
+
+  /// Runs both commands alternately, so that what disturbs one disturbs the other.
+  private func pair(_ one: [String], _ other: [String]) throws -> (Samples, Samples) {
+    var a = Samples()
+    var b = Samples()
+    for _ in 0..<runs {
+      a.add(try good(one))
+      b.add(try good(other))
+    }
+    return (a, b)
+  }
+
+  private func good(_ command: [String]) throws -> ChildRun {
+    guard let run = runChild(command), run.status == 0 else {
+      printLine("emu-bench: failed: \(command.joined(separator: " "))")
+      throw ExitCode(1)
+    }
+    return run
+  }
+
+  private func measureKernels() throws {
+    let image = "\(images)/kbench.elf"
+    printLine("CPU-bound kernels (\(image)): CPU seconds, less a run of one iteration")
+    printLine(row("kernel", "emu s", "spread", "qemu s", "spread", "ratio"))
+    var totals = (0.0, 0.0)
+    var logs = 0.0
+    for kernel in Self.kernels {
+      let base = try pair([emu, "run", image, kernel, "1"], [qemu, image, kernel, "1"])
+      let full = try pair([emu, "run", image, kernel], [qemu, image, kernel])
+      let mine = max(full.0.cpu.median - base.0.cpu.median, 1e-4)
+      let theirs = max(full.1.cpu.median - base.1.cpu.median, 1e-4)
+      totals.0 += mine
+      totals.1 += theirs
+      logs += log(theirs / mine)
+      printLine(
+        row(
+          kernel, text(mine, 3), full.0.cpu.spread, text(theirs, 3), full.1.cpu.spread,
+          text(theirs / mine, 3)))
+    }
+    printLine(
+      row("all", text(totals.0, 3), "", text(totals.1, 3), "", text(totals.1 / totals.0, 3)))
+    printLine(
+      row("geomean", "", "", "", "", text(exp(logs / Double(Self.kernels.count)), 3)) + "\n")
+  }
+
+  private func measureStart() throws {
+    let image = "\(images)/hello.elf"
+    let (mine, theirs) = try pair([emu, "run", image], [qemu, image])
+    printLine("start to exit of hello: wall milliseconds")
+    printLine(row("", "emu", "spread", "qemu", "spread", "ratio"))
+    printLine(
+      row(
+        "hello", text(mine.wall.median * 1000, 1), mine.wall.spread,
+        text(theirs.wall.median * 1000, 1), theirs.wall.spread,
+        text(theirs.wall.median / mine.wall.median, 2)))
+    let help = try good([emu, "--version"])
+    printLine("  of emu's: starting the process (emu --version) \(text(help.wall * 1000, 1)) ms")
+    for line in try good([emu, "run", "--stats", image]).errors.split(separator: "\n")
+    where line.contains("time") || line.contains("first instruction") { printLine("  \(line)") }
+    printLine("")
+  }
+
+  private func measureFork() throws {
+    let image = "\(images)/forkbench.elf"
+    let loops = 2000.0
+    let (mine, theirs) = try pair(
+      [emu, "run", image, "\(Int(loops))"], [qemu, image, "\(Int(loops))"])
+    printLine("fork + exec + wait (\(image)): a second, wall")
+    printLine(row("", "emu", "spread", "qemu", "spread", "ratio"))
+    printLine(
+      row(
+        "loops/s", text(loops / mine.wall.median, 0), mine.wall.spread,
+        text(loops / theirs.wall.median, 0), theirs.wall.spread,
+        text(theirs.wall.median / mine.wall.median, 2)) + "\n")
+  }
+
+  private func measureMemory() throws {
+    printLine("memory: peak of the process less the guest's pages, MiB (goal: 64)")
+    printLine(row("program", "peak", "guest", "over", "", ""))
+    for name in ["hello", "mallocs", "threads"] {
+      let run = try good([emu, "run", "--stats", "\(images)/\(name).elf"])
+      let pages = run.errors.split(separator: "\n").first { $0.contains("guest pages at most") }
+      let count =
+        pages.flatMap {
+          Double($0.filter(\.isNumber))
+        } ?? 0
+      let guest = count * 4096 / 1_048_576
+      printLine(
+        row(name, text(run.peakMiB, 1), text(guest, 1), text(run.peakMiB - guest, 1), "", ""))
+    }
+    printLine("")
+  }
+}
+
+/// Several measurements of one thing.
+struct Series {
+  var values: [Double] = []
+
+  var median: Double {
+    let sorted = values.sorted()
+    return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+  }
+
+  /// From least to most, in percent of the median.
+  var spread: String {
+    guard let low = values.min(), let high = values.max(), median > 0 else { return "" }
+    return "±\(Int(((high - low) / 2 / median * 100).rounded()))%"
+  }
+}
+
+struct Samples {
+  var cpu = Series()
+  var wall = Series()
+
+  mutating func add(_ run: ChildRun) {
+    cpu.values.append(run.cpu)
+    wall.values.append(run.wall)
+  }
+}
+
+func printLine(_ line: String) {
+  print(line)
+  fflush(nil)
+}
+
+func row(_ cells: String...) -> String {
+  cells.enumerated().map { index, cell in
+    let width = index == 0 ? 10 : 9
+    let space = String(repeating: " ", count: max(width - cell.count, 0))
+    return index == 0 ? cell + space : space + cell
+  }.joined(separator: " ")
+}
+
+func text(_ value: Double, _ places: Int) -> String {
+  var buffer = [CChar](repeating: 0, count: 64)
+  _ = withVaList([value]) { vsnprintf(&buffer, buffer.count, "%.\(places)f", $0) }
+  return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}

@@ -1,0 +1,202 @@
+import Engine
+
+/// The guest kernel's model: tasks, memory, files and signals. The guest's own kernel text calls
+/// it through the gate (``gate(_:arguments:)``).
+///
+/// One host thread drives it; it has no locks and no clock but ``clock``.
+public final class Kernel {
+  /// What the model must know of the instruction set.
+  public let isa: any KernelISA
+  /// Guest RAM.
+  public let ram: PhysicalMemory
+  /// Its frames.
+  public let frames: PageAllocator
+  /// The world outside.
+  public unowned let host: any HostServices
+  /// The one hart.
+  public var hart: Hart
+  /// The guest kernel's text and symbols. `nil` only in tests of the model alone.
+  public let image: KernelImage?
+  /// Mounts and the root.
+  public let vfs: VFS
+  /// System calls by number and name.
+  public let syscalls: SyscallTable
+  /// Nanoseconds of guest monotonic time: retired instructions and skipped idle time. Set by the
+  /// machine; must never go back.
+  public var clock: () -> UInt64 = { 0 }
+  /// Seen by the model for what the ISA calls a trap: the signal and `si_code` for a `TRAP` gate
+  /// call's cause. Set by the machine; every trap is an illegal instruction otherwise.
+  public var classifyTrap: (_ cause: UInt64) -> TrapSignal = { _ in .illegal }
+  /// Asked in order about each trap and page fault before the kernel looks at it (Linux's
+  /// die-notifier chain): probes.
+  public var trapHooks: [any TrapHook] = []
+  /// Receives the lines that the guest kernel prints (`CONSOLE`, oops reports).
+  public var log: (String) -> Void = { _ in }
+
+  /// The page tables that every address space's upper half is copied from.
+  public internal(set) var kernelRoot: UInt64 = 0
+  /// The task that runs. `nil`: the idle task.
+  public internal(set) var current: Task?
+  /// Whether the idle task runs.
+  public internal(set) var isIdle = true
+  /// The first program: the run ends with it.
+  public internal(set) var firstProcess: Process?
+  /// Tasks by number.
+  public internal(set) var tasks: [Int32: Task] = [:]
+  /// Processes by number, zombies too.
+  public internal(set) var processes: [Int32: Process] = [:]
+  /// How the first program ended; the run is over once this is set. Tasks that still exist then
+  /// are gone with it, as in a container whose init ends.
+  public internal(set) var exitStatus: ExitStatus?
+  /// The fatal signal of the task that died of one most recently.
+  public internal(set) var fatalSignal: FatalSignal?
+  /// Counters; ``KernelStatistics/syscalls`` and `unsupported` are filled in by
+  /// ``collectStatistics()``.
+  public internal(set) var statistics = KernelStatistics()
+  /// What `uname` and `sethostname` call this machine.
+  public internal(set) var hostname = "emu"
+  /// The NIS domain name.
+  public internal(set) var domainname = "(none)"
+
+  let taskLayout: TaskLayout
+  var timers = TimerHeap()
+  var runQueue: [Task] = []
+  var runQueueHead = 0
+  var quantumEnd: UInt64 = 0
+  var runStart: UInt64 = 0
+  var idleBlock: TaskBlock?
+  var signalPages: SpecialPages?
+  var deadBlocks: [TaskBlock] = []
+  /// Address spaces that the hart may still be in, and those that it has left.
+  var dyingSpaces: [AddressSpace] = []
+  var deadSpaces: [AddressSpace] = []
+  var nextPID: Int32 = 1
+  var nextASID: UInt16 = 0
+  var asidsWrapped = false
+  var futexes = FutexTable()
+  /// Standard input of the first program: who waits for it, waits for the machine's console.
+  var console: OpenFile?
+  /// The terminal's session and its foreground process group.
+  public internal(set) var terminalSession: Int32 = 1
+  /// The process group that the terminal's signals go to.
+  public internal(set) var foregroundGroup: Int32 = 1
+  /// How `struct stat` is laid out: asm-generic's unless the machine says otherwise.
+  public var encodeStat: (FileAttributes) -> [UInt8] = ABI.stat
+  /// The text of `/proc/cpuinfo`: set by the machine.
+  public var cpuinfo = ""
+  private(set) lazy var proc = ProcTables(self)
+  /// How many tasks use an address space, and a descriptor table.
+  var spaceUsers: [ObjectIdentifier: Int] = [:]
+  var fileUsers: [ObjectIdentifier: Int] = [:]
+  /// What `clock_settime` added to the clock of the day.
+  var realtimeOffset: Int64 = 0
+  var syscallCounts: [UInt64]
+  var unknownCounts: [String: UInt64] = [:]
+
+  /// The release that `uname` reports.
+  public static let release = "6.6.0-emu"
+  /// The version that `uname` reports.
+  public static let version = "#1 SMP PREEMPT_DYNAMIC emu"
+
+  /// A kernel that has not booted.
+  public init(
+    isa: any KernelISA, ram: PhysicalMemory, frames: PageAllocator, host: any HostServices,
+    hart: Hart, image: KernelImage?, vfs: VFS
+  ) {
+    self.isa = isa
+    self.ram = ram
+    self.frames = frames
+    self.host = host
+    self.hart = hart
+    self.image = image
+    self.vfs = vfs
+    syscalls = SyscallTable(isa: isa)
+    syscallCounts = Array(repeating: 0, count: SyscallTable.rows.count)
+    taskLayout = TaskLayout(image: image, regsSize: isa.ptRegs.size)
+  }
+
+  /// Nanoseconds of guest monotonic time.
+  public var now: UInt64 { clock() }
+
+  /// Nanoseconds since 1970 by the guest's clock of the day.
+  public var realtime: UInt64 { host.startOfRun &+ now &+ UInt64(bitPattern: realtimeOffset) }
+
+  /// The value of a symbol of the guest kernel's image.
+  public func symbol(_ name: String) -> UInt64? { image?.symbol(name) }
+
+  // MARK: What the machine asks between slices
+
+  /// When the timer interrupt is next due, in ``now``'s nanoseconds. `nil`: never.
+  ///
+  /// Deadlines in the past are due at once.
+  public var nextDeadline: UInt64? {
+    let timer = timers.next
+    guard !isIdle, hasRunnable || current?.process.hasCPUTimer ?? false else { return timer }
+    let turn = cpuDeadline
+    return timer.map { min($0, turn) } ?? turn
+  }
+
+  private var cpuDeadline: UInt64 {
+    guard let current else { return quantumEnd }
+    let timer = current.process.nextCPUTimer.map { runStart &+ $0 } ?? .max
+    return hasRunnable ? min(quantumEnd, timer) : timer
+  }
+
+  /// Whether a task waits for console input.
+  public var waitingForConsole: Bool { !(console?.readQueue?.isEmpty ?? true) }
+
+  /// Tells tasks that wait for console input to look again: called by the machine once the host
+  /// has some, or has reached its end. A hart that waits must then be given an interrupt.
+  public func consoleInputArrived() { vfs.consoleInputArrived() }
+
+  /// Whether nothing can ever happen again: no task is runnable, no timer is set, nobody waits
+  /// for the console.
+  public var isStuck: Bool {
+    isIdle && !hasRunnable && nextDeadline == nil && !waitingForConsole && exitStatus == nil
+  }
+
+  /// Whether `struct sigaction` has `sa_restorer` (`SA_RESTORER` is defined): set by the machine
+  /// for ISAs where it does.
+  public var signalActionHasRestorer = false
+
+  /// Processes that have not been waited for and have threads.
+  var liveProcesses: [Process] {
+    processes.values.filter { !$0.isZombie }.sorted { $0.pid < $1.pid }
+  }
+}
+
+/// The signal that a trap of user mode raises.
+public struct TrapSignal: Sendable, Equatable {
+  /// Its number.
+  public var signal: Int32
+  /// `si_code`.
+  public var code: Int32
+
+  /// A signal with its code.
+  public init(signal: Int32, code: Int32) {
+    self.signal = signal
+    self.code = code
+  }
+
+  /// `SIGILL`, illegal opcode.
+  public static let illegal = TrapSignal(signal: Signal.SIGILL, code: 1)
+  /// `SIGTRAP`, breakpoint.
+  public static let breakpoint = TrapSignal(signal: Signal.SIGTRAP, code: 1)
+  /// `SIGTRAP`, trace.
+  public static let trace = TrapSignal(signal: Signal.SIGTRAP, code: 2)
+  /// `SIGBUS`, misaligned.
+  public static let misaligned = TrapSignal(signal: Signal.SIGBUS, code: 1)
+  /// `SIGSEGV`, access not allowed.
+  public static let access = TrapSignal(signal: Signal.SIGSEGV, code: 2)
+}
+
+/// Sees traps before the kernel does.
+public protocol TrapHook: AnyObject {
+  /// A trap or page fault with the registers at `regs` in guest memory.
+  ///
+  /// - Parameters:
+  ///   - address: the faulting address; `nil` for a `TRAP`.
+  ///   - cause: the ISA's cause, or for a fault the access (0 load, 1 store, 2 fetch).
+  /// - Returns: an answer where the hook deals with it.
+  func trap(_ kernel: Kernel, regs: UInt64, address: UInt64?, cause: UInt64) -> GateReply?
+}
