@@ -21,9 +21,10 @@ struct BareCommand: ParsableCommand {
     let qemu = try HostProcess.require("qemu-system-riscv64", package: "qemu-system-misc")
     let emu = try options.emuPath()
     let folder = try CaseFolder(images: options.images, bare: true)
+    let cases = try folder.cases(only: options.cases)
     print(Report.line("case", "qemu", "emu", "time", "verdict"))
     var report = Report()
-    for named in try folder.cases(only: options.cases) {
+    for named in cases {
       let home = folder.url.deletingLastPathComponent().path
       let image = "bare/riscv64/\(named.name).elf"
       let input = named.input.map { "bare/\($0)" } ?? "/dev/null"
@@ -44,7 +45,7 @@ struct BareCommand: ParsableCommand {
       }
       let began = Date()
       let ours = try HostProcess(
-        emu, ["run", "--bare"] + Self.translated(named.arguments) + [image],
+        emu, ["run", "--bare", "--caches", options.caches] + Self.translated(named.arguments) + [image],
         input: try folder.input(named), timeout: options.timeout, workingDirectory: home
       ).finish()
       let seconds = Date().timeIntervalSince(began)

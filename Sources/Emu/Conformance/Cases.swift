@@ -139,6 +139,9 @@ struct CaseOptions: ParsableArguments {
   @Option(help: "The folder of images.")
   var images = "images"
 
+  @Option(help: "Run emu with these caches: coherent or architectural.")
+  var caches = "coherent"
+
   @Option(help: "Seconds after which a run is killed.")
   var timeout: Double = 120
 

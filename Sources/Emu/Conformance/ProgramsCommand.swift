@@ -24,9 +24,10 @@ struct ProgramsCommand: ParsableCommand {
     let emu = try options.emuPath()
     let folder = try CaseFolder(images: options.images, bare: false)
     let wrapper = Self.namespace(qemu)
+    let cases = try folder.cases(only: options.cases)
     print(Report.line("case", "qemu", "emu", "time", "verdict"))
     var report = Report()
-    for named in try folder.cases(only: options.cases) {
+    for named in cases {
       let image = "user/riscv64/\(named.image).elf"
       let input = try folder.input(named)
       let home = folder.url.deletingLastPathComponent().path
@@ -43,7 +44,7 @@ struct ProgramsCommand: ParsableCommand {
       let began = Date()
       let variables = named.environment.flatMap { ["--env", $0] }
       let ours = try HostProcess(
-        emu, ["run"] + variables + [image] + named.arguments, input: input,
+        emu, ["run", "--caches", options.caches] + variables + [image] + named.arguments, input: input,
         timeout: options.timeout, workingDirectory: home
       ).finish()
       let seconds = Date().timeIntervalSince(began)
