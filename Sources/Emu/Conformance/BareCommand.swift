@@ -45,7 +45,8 @@ struct BareCommand: ParsableCommand {
       }
       let began = Date()
       let ours = try HostProcess(
-        emu, ["run", "--bare", "--caches", options.caches] + Self.translated(named.arguments) + [image],
+        emu,
+        ["run", "--bare", "--caches", options.caches] + Self.translated(named.arguments) + [image],
         input: try folder.input(named), timeout: options.timeout, workingDirectory: home
       ).finish()
       let seconds = Date().timeIntervalSince(began)

@@ -26,8 +26,10 @@ struct CaseFolder {
   init(images: String, bare: Bool) throws {
     url = URL(fileURLWithPath: images).appendingPathComponent(bare ? "bare" : "user")
     isBare = bare
-    guard FileManager.default.fileExists(atPath: url.appendingPathComponent("cases.txt").path) else {
-      throw ToolError(description: "\(url.path)/cases.txt does not exist; --images says where it is")
+    guard FileManager.default.fileExists(atPath: url.appendingPathComponent("cases.txt").path)
+    else {
+      throw ToolError(
+        description: "\(url.path)/cases.txt does not exist; --images says where it is")
     }
   }
 
@@ -122,7 +124,9 @@ struct CaseFolder {
     }
     guard !wrong.isEmpty else { return lines }
     return lines.map { line in
-      if wrong.contains(where: { line == "FAIL \($0.first ?? "")" }) { return "ok" + line.dropFirst(4) }
+      if wrong.contains(where: { line == "FAIL \($0.first ?? "")" }) {
+        return "ok" + line.dropFirst(4)
+      }
       if line.hasSuffix(": \(wrong.count) failed") {
         return String(line.prefix { $0 != ":" }) + ": good"
       }
@@ -161,7 +165,8 @@ struct CaseOptions: ParsableArguments {
 
 /// A table of verdicts.
 struct Report {
-  private var rows: [(name: String, qemu: String, emu: String, seconds: Double, verdict: String)] = []
+  private var rows: [(name: String, qemu: String, emu: String, seconds: Double, verdict: String)] =
+    []
   private var details: [String] = []
   private(set) var differences = 0
 
@@ -174,7 +179,8 @@ struct Report {
     rows.append((named.name, their, our, seconds, complaints.isEmpty ? "same" : "DIFFERS"))
     details += complaints.map { "\(named.name): \($0)" }
     let last = rows[rows.count - 1]
-    print(Self.line(last.name, last.qemu, last.emu, String(format: "%.2f s", seconds), last.verdict))
+    print(
+      Self.line(last.name, last.qemu, last.emu, String(format: "%.2f s", seconds), last.verdict))
   }
 
   static func line(_ columns: String...) -> String {

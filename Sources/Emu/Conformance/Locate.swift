@@ -124,6 +124,7 @@ struct Records {
   let reached: Int
 
   /// - Parameters:
+  ///   - bytes: what the program wrote.
   ///   - memory: every checkpoint wrote the scratch buffer.
   ///   - complete: the program reached its end.
   init(_ bytes: [UInt8], memory: Bool, complete: Bool) {

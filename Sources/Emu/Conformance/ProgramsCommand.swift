@@ -44,7 +44,8 @@ struct ProgramsCommand: ParsableCommand {
       let began = Date()
       let variables = named.environment.flatMap { ["--env", $0] }
       let ours = try HostProcess(
-        emu, ["run", "--caches", options.caches] + variables + [image] + named.arguments, input: input,
+        emu, ["run", "--caches", options.caches] + variables + [image] + named.arguments,
+        input: input,
         timeout: options.timeout, workingDirectory: home
       ).finish()
       let seconds = Date().timeIntervalSince(began)
@@ -80,8 +81,9 @@ struct ProgramsCommand: ParsableCommand {
     return complaints
   }
 
-  /// What lets children of a guest program `execve` under QEMU: `binfmt_misc` in a user namespace of
-  /// its own. Nothing where the host does not let us (Linux before 6.7).
+  /// What lets children of a guest program `execve` under QEMU.
+  ///
+  /// That is `binfmt_misc` in a user namespace, or nothing where the host refuses (Linux before 6.7).
   private static func namespace(_ qemu: String) -> [String] {
     guard let unshare = HostProcess.find("unshare"), let shell = HostProcess.find("sh") else {
       return []
@@ -96,7 +98,8 @@ struct ProgramsCommand: ParsableCommand {
       >/proc/sys/fs/binfmt_misc/register && exec "$@"
       """
     let prefix = [unshare, "-Urm", shell, "-c", script, "sh"]
-    let probe = try? HostProcess(unshare, Array(prefix.dropFirst()) + ["true"], timeout: 10).finish()
+    let probe = try? HostProcess(unshare, Array(prefix.dropFirst()) + ["true"], timeout: 10)
+      .finish()
     if probe?.status == 0 { return prefix }
     print("no binfmt_misc in a namespace: programs that execve are wrong under qemu-riscv64 here")
     return []

@@ -95,7 +95,8 @@ struct RandomCommand: ParsableCommand {
       print(difference.text)
       throw ExitCode(1)
     }
-    print("program \(number) of seed \(seed): \(judge.randomInsns) random instructions, no difference")
+    print(
+      "program \(number) of seed \(seed): \(judge.randomInsns) random instructions, no difference")
   }
 }
 
