@@ -20,7 +20,7 @@ import VectorFile
   }
 
   @Test func everyOperationHasACase() throws {
-    var missing = Set(Op.allCases)
+    var missing = Set(RISCV.Op.allCases)
     var rows = Set(Encodings.allRows.map(\.mnemonic))
     for file in Self.files {
       for vector in try Self.load(file) {

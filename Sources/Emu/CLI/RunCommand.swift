@@ -89,6 +89,8 @@ struct RunCommand: ParsableCommand {
 
   mutating func validate() throws {
     guard let first = program.first else { throw ValidationError("Which program?") }
+    // Everything behind PROGRAM belongs to it, and so the parser leaves options it does not know.
+    if first == "--help" || first == "-h" { throw CleanExit.helpRequest(Self.self) }
     if first.hasPrefix("-"), first != "-" {
       throw ValidationError("Unknown option '\(first)'")
     }

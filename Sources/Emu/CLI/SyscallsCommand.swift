@@ -1,6 +1,8 @@
 import ArgumentParser
 import Machine
 
+extension SyscallList.Filter: ExpressibleByArgument {}
+
 struct SyscallsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "syscalls",
@@ -10,5 +12,9 @@ struct SyscallsCommand: ParsableCommand {
         emu syscalls
         emu syscalls --status partial
       """)
-  func run() throws {}
+
+  @Option(help: "Only rows of this status.")
+  var status: SyscallList.Filter?
+
+  func run() { Listing.print(SyscallList.text(status)) }
 }

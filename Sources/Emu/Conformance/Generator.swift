@@ -22,7 +22,14 @@ struct RandomProgram {
   var plumbing: [Range<UInt64>] = []
   var memory = false
 
-  var file: [UInt8] { ELFImage.bytes(code: code, data: data) }
+  var file: [UInt8] {
+    ELFImage.bytes(
+      [
+        Segment(address: Layout.code, bytes: code, executable: true),
+        Segment(address: Layout.pool, bytes: data),
+        Segment(address: Layout.dump, bytes: [], size: Layout.dumpBytes),
+      ], entry: Layout.code)
+  }
 
   func insn(at pc: UInt64) -> (bits: UInt32, insn: Insn?)? {
     let at = Int(pc &- Layout.code)
@@ -241,8 +248,10 @@ struct Generator {
 
   private mutating func anyUnit() {
     switch rng.below(100) {
-    case 0..<46: unit { $0.compute() }
-    case 46..<62: unit { $0.memory() }
+    case 0..<38: unit { $0.compute() }
+    case 38..<43: unit { $0.chain() }
+    case 43..<47: unit { $0.burst() }
+    case 47..<62: unit { $0.memory() }
     case 62..<72: unit { $0.reload() }
     case 72..<77: unit { $0.atomic() }
     case 77..<79: unit { $0.reservation() }
@@ -291,6 +300,52 @@ struct Generator {
       return
     }
     put(Insn(op: .addi))
+  }
+
+  /// Frequent instructions on few registers, as compilers make them.
+  private mutating func chain() {
+    var registers: [UInt8] = []
+    while registers.count < 3 {
+      let register = UInt8(1 + rng.below(31))
+      if !kept.contains(register) { registers.append(register) }
+    }
+    for _ in 0..<2 + rng.below(4) {
+      let row = Rows.row(rng.pick(Rows.frequent))
+      var insn = row.sample(using: &rng)
+      insn.rd = rng.pick(registers)
+      if row.rs1Kind == .x { insn.rs1 = rng.pick(registers) }
+      if row.rs2Kind == .x { insn.rs2 = rng.pick(registers) }
+      put(insn)
+    }
+  }
+
+  /// Several accesses by one base register.
+  private mutating func burst() {
+    guard let drawn = sample(Rows.row(.addi)), drawn.rd != 0 else { return }
+    let base = drawn.rd
+    let address = Int64(Layout.scratch) + 4096 * Int64(1 + rng.below(2)) + Int64(rng.below(4096))
+    if rng.once(in: 3), let index = sample(Rows.row(.addi)), index.rd != base, index.rd != 0 {
+      let part = Int64(rng.below(2048))
+      load(base, constant: address - part)
+      load(index.rd, constant: part)
+      put(Insn(op: .add, rd: base, rs1: base, rs2: index.rd))
+    } else {
+      load(base, constant: address)
+    }
+    kept.insert(base)
+    for _ in 0..<2 + rng.below(4) {
+      let row = Rows.row(rng.pick(Rows.frequentMemory))
+      guard var insn = sample(row) else { continue }
+      if row.traits.isDisjoint(with: [.load, .store]) {
+        if rng.once(in: 2) { insn.rs1 = base }
+      } else {
+        insn.rs1 = base
+        insn.imm = Int64(rng.below(2048)) - (rng.once(in: 2) ? 2048 : 0)
+        if rng.once(in: 2) { insn.imm &= ~7 }
+      }
+      put(insn)
+    }
+    kept.remove(base)
   }
 
   private mutating func scratchAddress(_ size: Int, aligned: Bool) -> UInt64 {
@@ -409,12 +464,19 @@ struct Generator {
     let row = Rows.branches[rng.below(Rows.branches.count)]
     let branch = row.sample(using: &rng)
     var at = 0
-    unit { at = $0.reserve(branch.length) }
+    let before = rng.once(in: 2) ? sample(Rows.row(rng.pick([.addi, .addi, .addiw]))) : nil
+    unit {
+      if var before {
+        if branch.rs1 != 0, !$0.kept.contains(branch.rs1) { before.rd = branch.rs1 }
+        $0.put(before)
+      }
+      at = $0.reserve(branch.length)
+    }
     // A compressed branch does not reach over nested bodies.
-    let before = depth
+    let outside = depth
     if branch.length == 2 { depth = 1 }
     body()
-    depth = before
+    depth = outside
     var insn = branch
     insn.imm = Int64(program.code.count - at)
     patch(at, insn)
@@ -434,18 +496,22 @@ struct Generator {
     }
     guard let based = base(insn, row) else { return }
     insn = based
+    // A far call goes through its own link register.
+    if row.length == 4, rng.once(in: 3) { insn.rd = insn.rs1 }
     var adjust = 0
+    let adjusts = row.length == 4 && rng.once(in: 3)
     let start = program.code.count
     unit {
       $0.put(Insn(op: .auipc, rd: insn.rs1))
-      if row.length == 2 { adjust = $0.reserve(4) }
+      if row.length == 2 || adjusts { adjust = $0.reserve(4) }
       at = $0.reserve(insn.length)
     }
     body()
     // Bit 0 of the target is cleared.
     let distance = Int64(program.code.count - start) + Int64(rng.below(2))
-    if row.length == 2 {
+    if row.length == 2 || adjusts {
       patch(adjust, Insn(op: .addi, rd: insn.rs1, rs1: insn.rs1, imm: distance))
+      if row.length == 4 { insn.imm = 0 }
     } else {
       insn.imm = distance
     }
@@ -519,6 +585,14 @@ enum Rows {
   static let wideCompute = compute.filter {
     $0.length == 4 && !$0.traits.contains(.fence) && $0.op != .ctzw
   }
+
+  /// What interpreters join in pairs.
+  static let frequent: [Op] = [
+    .addi, .addi, .addiw, .slli, .srli, .add, .add, .mul, .xor, .lui, .and, .sltu, .auipc,
+  ]
+  static let frequentMemory: [Op] = [
+    .ld, .ld, .sd, .sd, .lw, .lw, .lbu, .sb, .sw, .addi, .addiw, .add, .fld, .fsd,
+  ]
 
   private static let wide: [Op: Row] = Dictionary(
     Encodings.allRows.filter { $0.length == 4 }.map { ($0.op, $0) }, uniquingKeysWith: { one, _ in one })

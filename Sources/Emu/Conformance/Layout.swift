@@ -17,12 +17,21 @@ enum Layout {
   static let recordBytes = 512
 }
 
+/// A part of an executable file.
+struct Segment {
+  var address: UInt64
+  var bytes: [UInt8]
+  /// Bytes in memory, if more.
+  var size: UInt64 = 0
+  var executable = false
+}
+
 /// An executable file for `qemu-riscv64`, written byte by byte.
 ///
 /// - SeeAlso: System V Application Binary Interface, 'Object Files'; RISC-V ABIs Specification,
 ///   'File Header'.
 enum ELFImage {
-  static func bytes(code: [UInt8], data: [UInt8]) -> [UInt8] {
+  static func bytes(_ segments: [Segment], entry: UInt64) -> [UInt8] {
     var file: [UInt8] = []
     func put<T: FixedWidthInteger>(_ value: T) {
       withUnsafeBytes(of: value.littleEndian) { file += $0 }
@@ -31,37 +40,33 @@ enum ELFImage {
     put(UInt16(2))  // ET_EXEC
     put(UInt16(243))  // EM_RISCV
     put(UInt32(1))
-    put(Layout.code)
+    put(entry)
     put(UInt64(64))
     put(UInt64(0))
     put(UInt32(0x5))  // EF_RISCV_RVC, EF_RISCV_FLOAT_ABI_DOUBLE
     put(UInt16(64))
     put(UInt16(56))
-    put(UInt16(3))
+    put(UInt16(segments.count))
     put(UInt16(64))
     put(UInt16(0))
     put(UInt16(0))
-    let codeAt = 4096
-    let dataAt = (codeAt + code.count + 4095) & ~4095
-    // Code is writable too: programs patch themselves.
-    let segments: [(flags: UInt32, at: Int, address: UInt64, size: Int, memory: UInt64)] = [
-      (7, codeAt, Layout.code, code.count, UInt64(code.count)),
-      (6, dataAt, Layout.pool, data.count, UInt64(data.count)),
-      (6, 0, Layout.dump, 0, Layout.dumpBytes),
-    ]
+    var at = 4096
     for segment in segments {
       put(UInt32(1))  // PT_LOAD
-      put(segment.flags)
-      put(UInt64(segment.at))
+      // Code is writable too: programs patch themselves.
+      put(UInt32(segment.executable ? 7 : 6))
+      put(UInt64(at))
       put(segment.address)
       put(segment.address)
-      put(UInt64(segment.size))
-      put(segment.memory)
+      put(UInt64(segment.bytes.count))
+      put(max(segment.size, UInt64(segment.bytes.count)))
       put(UInt64(4096))
+      at = (at + segment.bytes.count + 4095) & ~4095
     }
-    file += [UInt8](repeating: 0, count: codeAt - file.count)
-    file += code
-    file += [UInt8](repeating: 0, count: dataAt - file.count)
-    return file + data
+    for segment in segments {
+      file += [UInt8](repeating: 0, count: (4096 - file.count & 4095) & 4095)
+      file += segment.bytes
+    }
+    return file
   }
 }

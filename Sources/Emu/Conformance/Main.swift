@@ -14,10 +14,11 @@ struct Conformance: ParsableCommand {
         emu-conformance random
         emu-conformance random --seed 7 --insns 5000000
         emu-conformance random --seed 7 --program 123
+        emu-conformance vectors Tests/RISCVTests/Vectors/*.ins
         emu-conformance programs --emu .build/release/emu
         emu-conformance bare
       """,
-    subcommands: [RandomCommand.self])
+    subcommands: [RandomCommand.self, VectorsCommand.self])
 
   static func main() {
     do {

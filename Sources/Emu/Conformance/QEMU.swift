@@ -9,8 +9,8 @@ struct QEMU {
     path = try HostProcess.require("qemu-riscv64", package: "qemu-user")
   }
 
-  func start(_ program: RandomProgram, _ options: [String] = []) throws -> QEMURun {
-    try QEMURun(self, program, options)
+  func start(_ image: [UInt8], _ options: [String] = []) throws -> QEMURun {
+    try QEMURun(self, image, options)
   }
 
   /// The addresses of all instructions executed, in order, by its log.
@@ -18,7 +18,7 @@ struct QEMU {
     let log = FileManager.default.temporaryDirectory.appendingPathComponent(
       "emu-conformance-\(UUID().uuidString).log")
     defer { try? FileManager.default.removeItem(at: log) }
-    let single = try start(program, ["-singlestep", "-d", "exec,nochain", "-D", log.path])
+    let single = try start(program.file, ["-singlestep", "-d", "exec,nochain", "-D", log.path])
     _ = try single.finish()
     var path: [UInt64] = []
     // Trace 0: 0x7f.. [00000000/0000000000010000/00000000/ff000201]
@@ -40,10 +40,10 @@ final class QEMURun {
   private let process: HostProcess
   private let file: URL
 
-  init(_ qemu: QEMU, _ program: RandomProgram, _ options: [String]) throws {
+  init(_ qemu: QEMU, _ image: [UInt8], _ options: [String]) throws {
     file = FileManager.default.temporaryDirectory.appendingPathComponent(
       "emu-conformance-\(UUID().uuidString).elf")
-    try Data(program.file).write(to: file)
+    try Data(image).write(to: file)
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
     process = try HostProcess(qemu.path, ["-cpu", QEMU.cpu] + options + [file.path])
   }

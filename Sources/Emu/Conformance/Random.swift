@@ -126,7 +126,7 @@ final class Judge {
 
   func start(_ number: UInt64, _ options: Checkpoints = .usual) throws -> Started {
     let program = Generator.make(seed: seed, number: number, units: units, options: options)
-    return Started(number: number, program: program, qemu: try qemu.start(program))
+    return Started(number: number, program: program, qemu: try qemu.start(program.file))
   }
 
   func runHere(_ program: RandomProgram, _ variant: Variant, _ number: UInt64) throws -> OurResult {

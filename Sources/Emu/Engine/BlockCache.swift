@@ -182,7 +182,7 @@ public final class BlockCache {
   /// Drops every block that overlaps the written bytes, which lie within one page.
   ///
   /// - Returns: whether one was dropped.
-  func invalidate(_ pa: UInt64, _ count: UInt64, _ harts: [Hart]) -> Bool {
+  func invalidate(_ pa: UInt64, _ count: UInt64, _ harts: [AttachedHart]) -> Bool {
     let page = Int((pa &- ram.base) / PhysicalMemory.pageSize)
     let first = (pa & 4095) &>> 6
     let last = ((pa & 4095) &+ count &- 1) &>> 6
@@ -230,7 +230,7 @@ public final class BlockCache {
     return any
   }
 
-  private func drop(_ block: UnsafeMutablePointer<Block>, _ harts: [Hart]) {
+  private func drop(_ block: UnsafeMutablePointer<Block>, _ harts: [AttachedHart]) {
     block.pointee.valid = false
     dropped += 1
     let index = bucket(block.pointee.pa, block.pointee.pc)
@@ -257,7 +257,7 @@ public final class BlockCache {
       }
     }
     block.pointee.incoming = .none
-    for hart in harts { hart.forgetJump(to: block) }
+    for attached in harts { attached.hart.forgetJump(to: block) }
   }
 
   /// Makes one of a block's ways lead straight to `target`.

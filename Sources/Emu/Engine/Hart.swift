@@ -99,6 +99,7 @@ public final class Hart {
   }
 
   deinit {
+    ram.detach(ObjectIdentifier(self))
     x.deallocate()
     tlbs.deallocate()
     filled.deallocate()
@@ -211,7 +212,7 @@ public final class Hart {
   public func observe(_ observer: (any InsnObserver)?) {
     self.observer = observer
     x[Slot.block] = 0
-    for hart in ram.harts where hart.blocks === blocks { hart.flushJumps() }
+    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
     blocks.clear()
   }
 
@@ -315,7 +316,7 @@ public final class Hart {
   }
 
   private func clearBlocks() {
-    for hart in ram.harts where hart.blocks === blocks { hart.flushJumps() }
+    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
     blocks.clear()
   }
 
@@ -333,9 +334,16 @@ public final class Hart {
     guard let block = found ?? translate(pc, limit: nil) else { return nil }
     if block.pointee.flags != .max {
       entry.pointee = JumpEntry(pc: pc, tag: x[Slot.jumpTag], block: block)
-      executed[TLB.index(pc) >> 6] |= 1 << UInt64(TLB.index(pc) & 63)
+      noteExecuted(pc)
+      if block.pointee.secondPA != Block.onePage { noteExecuted(pc &+ 4096) }
     }
     return block
+  }
+
+  /// Notes that jump-cache entries depend on the translation of the page of `va`.
+  private func noteExecuted(_ va: UInt64) {
+    let index = TLB.index(va)
+    executed[index >> 6] |= 1 << UInt64(index & 63)
   }
 
   /// Translates at `pc`. With a limit, the block serves this one run and nobody finds it.

@@ -23,7 +23,7 @@ public final class PhysicalMemory {
   /// Why stores to a page take the slow path. One byte a page.
   let flags: UnsafeMutablePointer<UInt8>
   /// The harts whose TLBs and translations depend on this memory.
-  private(set) var harts: [Hart] = []
+  private(set) var harts: [AttachedHart] = []
 
   /// Told of every store to a monitored page, after it: address and size in bytes.
   public var onMonitoredStore: ((UInt64, UInt64) -> Void)?
@@ -66,7 +66,9 @@ public final class PhysicalMemory {
     static let monitored = PageFlags(rawValue: 8)
   }
 
-  func attach(_ hart: Hart) { harts.append(hart) }
+  func attach(_ hart: Hart) { harts.append(AttachedHart(hart)) }
+
+  func detach(_ hart: ObjectIdentifier) { harts.removeAll { $0.id == hart } }
 
   /// Whether all of `count` bytes at `pa` are RAM.
   @inline(__always)
@@ -165,7 +167,8 @@ public final class PhysicalMemory {
       if here.contains(.code) {
         var empty = true
         var seen: BlockCache?
-        for hart in harts where hart.blocks !== seen {
+        for attached in harts where attached.hart.blocks !== seen {
+          let hart = attached.hart
           seen = hart.blocks
           if hart.blocks.invalidate(start, end &- start, harts) { dropped = true }
           if !hart.blocks.isEmpty(page: index) { empty = false }
@@ -174,14 +177,15 @@ public final class PhysicalMemory {
       }
       if here.contains(.pageTable) {
         flags[index] &= ~PageFlags.pageTable.rawValue
-        for hart in harts { hart.flushTLB() }
+        for attached in harts { attached.hart.flushTLB() }
         dropped = true
       }
       if here.contains(.reserved) {
-        for hart in harts where hart !== writer {
-          hart.reservationWritten(start, end &- start)
+        for attached in harts where attached.hart !== writer {
+          attached.hart.reservationWritten(start, end &- start)
         }
-        if !harts.contains(where: { $0.holdsReservation(inPage: page &* Self.pageSize &+ base) }) {
+        let address = page &* Self.pageSize &+ base
+        if !harts.contains(where: { $0.hart.holdsReservation(inPage: address) }) {
           flags[index] &= ~PageFlags.reserved.rawValue
         }
       }
@@ -201,12 +205,23 @@ public final class PhysicalMemory {
     flags[index] = before | reason.rawValue
     guard before == 0 else { return }
     let page = host + index * Int(Self.pageSize)
-    for hart in harts { hart.forgetWritable(hostPage: page) }
+    for attached in harts { attached.hart.forgetWritable(hostPage: page) }
   }
 
   /// Whether stores to the page of `pa` must take the slow path.
   @inline(__always)
   func isWatched(_ pa: UInt64) -> Bool { flags[Int((pa &- base) / Self.pageSize)] != 0 }
+}
+
+/// A hart that is told of writes. It owns its RAM, so RAM must not own it; it detaches itself.
+struct AttachedHart {
+  let id: ObjectIdentifier
+  unowned(unsafe) let hart: Hart
+
+  init(_ hart: Hart) {
+    id = ObjectIdentifier(hart)
+    self.hart = hart
+  }
 }
 
 /// Address space from the host, zero-filled and not backed until touched.
