@@ -21,6 +21,8 @@ struct RandomProgram {
   /// Addresses of what is not a random instruction: prologue, checkpoints, exit.
   var plumbing: [Range<UInt64>] = []
   var memory = false
+  /// The register that checkpoints are called through.
+  var link = 0
 
   var file: [UInt8] {
     ELFImage.bytes(
@@ -78,6 +80,7 @@ struct Generator {
     (pointer, link) = (candidates[0], candidates[1])
     kept = [pointer, link]
     program.memory = options.memory
+    program.link = Int(link)
   }
 
   // MARK: Emitting
