@@ -80,7 +80,7 @@ public struct BareImage {
   /// Copies the image into RAM.
   ///
   /// - Returns: a line that says which part does not fit, or `nil`.
-  func load(into ram: PhysicalMemory) -> String? {
+  public func load(into ram: PhysicalMemory) -> String? {
     for piece in pieces where piece.size > 0 {
       guard ram.contains(piece.pa, piece.size), UInt64(piece.bytes.count) <= piece.size else {
         let end = piece.pa &+ piece.size
