@@ -73,7 +73,8 @@ let package = Package(
     .testTarget(
       name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
     .testTarget(
-      name: "MachineTests", dependencies: ["Machine"], path: "Tests/MachineTests",
+      name: "MachineTests", dependencies: ["Machine", "GuestKernel", "RISCV", "Engine"],
+      path: "Tests/MachineTests",
       swiftSettings: strict),
   ]
 )

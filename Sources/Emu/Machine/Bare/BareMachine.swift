@@ -72,6 +72,8 @@ public final class BareMachine {
   private var running: Int?
   private var sliceStart: UInt64 = 0
   private var turn = 0
+  /// What is left of the turn of a hart that only the limit of a run cut short.
+  private var unfinished: (hart: Int, left: UInt64)?
   var exit: BareExit?
   var states: [SBIHartState]
   var waiting: [Bool]
@@ -242,6 +244,8 @@ public final class BareMachine {
 
   /// Runs until the guest ends, the limit of instructions (of all harts together) is reached, or
   /// nothing can happen any more.
+  ///
+  /// Where the limit was reached, a further run goes on as if there had been no stop.
   public func run(limit: UInt64 = .max) -> BareExit {
     while exit == nil {
       if isInterrupted() { return .interrupted }
@@ -253,18 +257,28 @@ public final class BareMachine {
       for transport in transports { transport.poll() }
       guard exit == nil else { break }
       let deadline = nextDeadline
-      guard let hart = pick() else {
-        guard idle(until: deadline) else { return .stuck }
-        continue
+      let planned: (hart: Int, left: UInt64)
+      if let unfinished {
+        planned = unfinished
+        self.unfinished = nil
+      } else {
+        guard let hart = pick() else {
+          guard idle(until: deadline) else { return .stuck }
+          continue
+        }
+        var slice = harts.count > 1 ? max(configuration.quantum, 1) : 1 << 22
+        if let deadline { slice = min(slice, max(deadline &- base, 1)) }
+        planned = (hart, slice)
       }
-      var slice = min(harts.count > 1 ? configuration.quantum : 1 << 22, limit &- count)
-      if let deadline { slice = min(slice, max(deadline &- base, 1)) }
-      run(hart, slice)
+      let slice = min(planned.left, limit &- count)
+      if run(planned.hart, slice) == .budget, slice < planned.left {
+        unfinished = (planned.hart, planned.left &- slice)
+      }
     }
     return exit ?? .stuck
   }
 
-  private func run(_ index: Int, _ slice: UInt64) {
+  private func run(_ index: Int, _ slice: UInt64) -> HartStop {
     let hart = harts[index]
     running = index
     sliceStart = hart.count
@@ -273,6 +287,7 @@ public final class BareMachine {
     running = nil
     if stop == .waiting { waiting[index] = true }
     if harts.count > 1 { hart.leave() }
+    return stop
   }
 
   /// The next hart that can run, round robin.
