@@ -23,7 +23,9 @@ public struct BootRequest {
 }
 
 extension Kernel {
-  /// Builds the kernel's page tables and the first task. The image must be in RAM already.
+  /// Builds the kernel's page tables and the first task.
+  ///
+  /// The image must be in RAM already.
   ///
   /// Afterwards the machine puts ``bootRoot`` into the page-table register and enters the image.
   ///

@@ -66,9 +66,9 @@ public struct GateReply: Sendable, Equatable {
 }
 
 extension Kernel {
-  /// Serves one call of guest kernel text. Never traps, whatever the arguments.
+  /// Serves one call of guest kernel text, with the argument registers a0 to a4.
   ///
-  /// - Parameter arguments: the argument registers, a0 to a4.
+  /// Never traps, whatever the arguments.
   public func gate(_ function: UInt64, arguments: [UInt64]) -> GateReply {
     func argument(_ index: Int) -> UInt64 {
       arguments.indices.contains(index) ? arguments[index] : 0

@@ -1,7 +1,8 @@
 import Engine
 
-/// The guest kernel's model: tasks, memory, files and signals. The guest's own kernel text calls
-/// it through the gate (``gate(_:arguments:)``).
+/// The guest kernel's model: tasks, memory, files and signals.
+///
+/// The guest's own kernel text calls it through the gate (``gate(_:arguments:)``).
 ///
 /// One host thread drives it; it has no locks and no clock but ``clock``.
 public final class Kernel {
@@ -15,17 +16,22 @@ public final class Kernel {
   public unowned let host: any HostServices
   /// The one hart.
   public var hart: Hart
-  /// The guest kernel's text and symbols. `nil` only in tests of the model alone.
+  /// The guest kernel's text and symbols.
+  ///
+  /// `nil` only in tests of the model alone.
   public let image: KernelImage?
   /// Mounts and the root.
   public let vfs: VFS
   /// System calls by number and name.
   public let syscalls: SyscallTable
-  /// Nanoseconds of guest monotonic time: retired instructions and skipped idle time. Set by the
-  /// machine; must never go back.
+  /// Nanoseconds of guest monotonic time: retired instructions and skipped idle time.
+  ///
+  /// Set by the machine; must never go back.
   public var clock: () -> UInt64 = { 0 }
   /// Seen by the model for what the ISA calls a trap: the signal and `si_code` for a `TRAP` gate
-  /// call's cause. Set by the machine; every trap is an illegal instruction otherwise.
+  /// call's cause.
+  ///
+  /// Set by the machine; every trap is an illegal instruction otherwise.
   public var classifyTrap: (_ cause: UInt64) -> TrapSignal = { _ in .illegal }
   /// Asked in order about each trap and page fault before the kernel looks at it (Linux's
   /// die-notifier chain): probes.
@@ -35,7 +41,9 @@ public final class Kernel {
 
   /// The page tables that every address space's upper half is copied from.
   public internal(set) var kernelRoot: UInt64 = 0
-  /// The task that runs. `nil`: the idle task.
+  /// The task that runs.
+  ///
+  /// `nil`: the idle task.
   public internal(set) var current: Task?
   /// Whether the idle task runs.
   public internal(set) var isIdle = true
@@ -45,8 +53,9 @@ public final class Kernel {
   public internal(set) var tasks: [Int32: Task] = [:]
   /// Processes by number, zombies too.
   public internal(set) var processes: [Int32: Process] = [:]
-  /// How the first program ended; the run is over once this is set. Tasks that still exist then
-  /// are gone with it, as in a container whose init ends.
+  /// How the first program ended; the run is over once this is set.
+  ///
+  /// Tasks that still exist then are gone with it, as in a container whose init ends.
   public internal(set) var exitStatus: ExitStatus?
   /// The fatal signal of the task that died of one most recently.
   public internal(set) var fatalSignal: FatalSignal?
@@ -126,7 +135,9 @@ public final class Kernel {
 
   // MARK: What the machine asks between slices
 
-  /// When the timer interrupt is next due, in ``now``'s nanoseconds. `nil`: never.
+  /// When the timer interrupt is next due, in ``now``'s nanoseconds.
+  ///
+  /// `nil`: never.
   ///
   /// Deadlines in the past are due at once.
   public var nextDeadline: UInt64? {
@@ -145,8 +156,10 @@ public final class Kernel {
   /// Whether a task waits for console input.
   public var waitingForConsole: Bool { !(console?.readQueue?.isEmpty ?? true) }
 
-  /// Tells tasks that wait for console input to look again: called by the machine once the host
-  /// has some, or has reached its end. A hart that waits must then be given an interrupt.
+  /// Tells tasks that wait for console input to look again: called by the machine once the host has
+  /// some, or has reached its end.
+  ///
+  /// A hart that waits must then be given an interrupt.
   public func consoleInputArrived() { vfs.consoleInputArrived() }
 
   /// Whether nothing can ever happen again: no task is runnable, no timer is set, nobody waits
@@ -194,9 +207,9 @@ public struct TrapSignal: Sendable, Equatable {
 public protocol TrapHook: AnyObject {
   /// A trap or page fault with the registers at `regs` in guest memory.
   ///
-  /// - Parameters:
-  ///   - address: the faulting address; `nil` for a `TRAP`.
-  ///   - cause: the ISA's cause, or for a fault the access (0 load, 1 store, 2 fetch).
+  /// `address` is the faulting address, `nil` for a `TRAP`; `cause` is the ISA's cause, or for a
+  /// fault the access (0 load, 1 store, 2 fetch).
+  ///
   /// - Returns: an answer where the hook deals with it.
   func trap(_ kernel: Kernel, regs: UInt64, address: UInt64?, cause: UInt64) -> GateReply?
 }

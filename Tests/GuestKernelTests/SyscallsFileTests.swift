@@ -137,7 +137,8 @@ import Testing
     try bench.put(0, UInt32(1))
     try bench.put(8, UInt64(42))
     #expect(bench.call("epoll_ctl", UInt64(set), 1, UInt64(event), bench.scratch) == 0)
-    #expect(bench.call("epoll_ctl", UInt64(set), 1, UInt64(event), bench.scratch) == failed(.EEXIST))
+    #expect(
+      bench.call("epoll_ctl", UInt64(set), 1, UInt64(event), bench.scratch) == failed(.EEXIST))
     #expect(bench.call("epoll_pwait", UInt64(set), bench.scratch + 64, 4, 0, 0, 8) == 0)
     try bench.put(16, UInt64(1))
     #expect(bench.call("write", UInt64(event), bench.scratch + 16, 8) == 8)

@@ -18,7 +18,9 @@ struct Conformance: ParsableCommand {
         emu-conformance programs --emu .build/release/emu
         emu-conformance bare
       """,
-    subcommands: [RandomCommand.self, VectorsCommand.self])
+    subcommands: [
+      RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
+    ])
 
   static func main() {
     do {

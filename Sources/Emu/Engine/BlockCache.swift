@@ -184,9 +184,9 @@ public final class BlockCache {
   /// - Returns: whether one was dropped.
   func invalidate(_ pa: UInt64, _ count: UInt64, _ harts: [AttachedHart]) -> Bool {
     let page = Int((pa &- ram.base) / PhysicalMemory.pageSize)
-    let first = (pa & 4095) &>> 6
-    let last = ((pa & 4095) &+ count &- 1) &>> 6
-    let span: UInt64 = last &- first == 63 ? .max : ((1 &<< (last &- first &+ 1)) &- 1) &<< first
+    let low = (pa & 4095) &>> 6
+    let high = ((pa & 4095) &+ count &- 1) &>> 6
+    let span: UInt64 = high &- low == 63 ? .max : ((1 &<< (high &- low &+ 1)) &- 1) &<< low
     guard pageGranules[page] & span != 0 else { return false }
     var any = false
     var kept: UnsafeMutablePointer<Block>?
@@ -196,18 +196,20 @@ public final class BlockCache {
       let isFirstPage = Int((block.pointee.pa &- ram.base) / PhysicalMemory.pageSize) == page
       next = isFirstPage ? block.pointee.nextInPage : block.pointee.nextInSecondPage
       guard block.pointee.valid else { continue }
-      let start: UInt64
-      let end: UInt64
-      if isFirstPage {
-        start = block.pointee.pa
-        end = min(
-          block.pointee.pa &+ (block.pointee.end &- block.pointee.pc),
-          (block.pointee.pa & ~4095) &+ 4096)
-      } else {
-        start = block.pointee.secondPA
-        end = block.pointee.secondPA &+ 4
-      }
-      if start < pa &+ count, pa < end {
+      // A block that reaches into a second page covers the start of that; both can be one page.
+      let inSecond =
+        block.pointee.secondPA != Block.onePage
+        && Int((block.pointee.secondPA &- ram.base) / PhysicalMemory.pageSize) == page
+      let first =
+        isFirstPage
+        ? block.pointee
+          .pa..<min(
+            block.pointee.pa &+ (block.pointee.end &- block.pointee.pc),
+            (block.pointee.pa & ~4095) &+ 4096) : 0..<0
+      let second =
+        inSecond ? block.pointee.secondPA..<block.pointee.secondPA &+ 4 : 0..<0
+      let written = pa..<pa &+ count
+      if first.overlaps(written) || second.overlaps(written) {
         drop(block, harts)
         any = true
         continue
@@ -218,11 +220,13 @@ public final class BlockCache {
         block.pointee.nextInSecondPage = kept
       }
       kept = block
-      var granule = (start & 4095) &>> 6
-      let lastGranule = ((end &- 1) & 4095) &>> 6
-      while granule <= lastGranule {
-        granules |= 1 &<< granule
-        granule &+= 1
+      for range in [first, second] where !range.isEmpty {
+        var granule = (range.lowerBound & 4095) &>> 6
+        let lastGranule = ((range.upperBound &- 1) & 4095) &>> 6
+        while granule <= lastGranule {
+          granules |= 1 &<< granule
+          granule &+= 1
+        }
       }
     }
     pageFirst[page] = kept

@@ -42,6 +42,11 @@ public protocol GuestISA: AnyObject {
   ///
   /// - Returns: `nil` with the exception pending where the access faults.
   func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation?
+  /// Whether all bytes of an access may be touched, where ``walk(_:_:for:)`` said that its answer
+  /// does not hold for the whole page. Makes the exception pending where not.
+  func allows(
+    _ pa: UInt64, _ size: UInt64, _ va: UInt64, _ access: Access, for hart: Hart
+  ) -> Bool
   /// Makes the exception for an access to a physical address where nothing answers pending.
   func accessFault(_ va: UInt64, _ access: Access, for hart: Hart)
   /// Takes the pending exception: enters the guest's own vector.

@@ -325,7 +325,7 @@ public final class Hart {
     let entry = jumpCache + JumpEntry.index(pc)
     if entry.pointee.pc == pc, entry.pointee.tag == x[Slot.jumpTag] { return entry.pointee.block }
     guard let pa = fetchAddress(pc) else { return nil }
-    let flags = x[Slot.translationFlags]
+    let flags = blockFlags
     var found = blocks.find(pa: pa, pc: pc, flags: flags)
     if let block = found, block.pointee.secondPA != Block.onePage {
       guard let second = fetchAddress((pc & ~4095) &+ 4096) else { return nil }
@@ -338,6 +338,12 @@ public final class Hart {
       if block.pointee.secondPA != Block.onePage { noteExecuted(pc &+ 4096) }
     }
     return block
+  }
+
+  /// What a block must have been made under to serve this hart now. Harts that share blocks need not
+  /// all be observed: bit 16 says which blocks report to an observer.
+  private var blockFlags: UInt64 {
+    x[Slot.translationFlags] | (observer == nil ? 0 : 1 << 16)
   }
 
   /// Notes that jump-cache entries depend on the translation of the page of `va`.
@@ -360,7 +366,7 @@ public final class Hart {
     builder.close()
     let listed = limit == nil && !partial
     let block = blocks.insert(
-      builder, flags: listed ? x[Slot.translationFlags] : .max, listed: listed)
+      builder, flags: listed ? blockFlags : .max, listed: listed)
     if cacheModel == .coherent {
       blocks.cover(block)
       ram.watch(pa, .code)
@@ -434,8 +440,7 @@ public final class Hart {
     }
     guard let found = isa.walk(va, access, for: self) else { return nil }
     if !found.wholePage {
-      // Every byte must lie where the access is allowed.
-      guard size <= 1 || isa.walk(va &+ size &- 1, access, for: self) != nil else { return nil }
+      guard isa.allows(found.pa, size, va, access, for: self) else { return nil }
     } else if ram.contains(found.pa) {
       fill(va, found)
     }

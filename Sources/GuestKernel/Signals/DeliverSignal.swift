@@ -78,7 +78,8 @@ extension Kernel {
   }
 
   /// A handler will run: repeat the call after it, or make it fail with `EINTR`.
-  private func rewind(_ task: Task, _ regs: inout [UInt8], _ restart: Errno, _ action: SignalAction) {
+  private func rewind(_ task: Task, _ regs: inout [UInt8], _ restart: Errno, _ action: SignalAction)
+  {
     if restart == .ERESTARTSYS, action.flags & SignalAction.SA_RESTART != 0 {
       repeatCall(&regs)
     } else {

@@ -115,8 +115,9 @@ extension Kernel {
     }
   }
 
-  /// Sends a signal that an instruction of `task` raised. It can't be held up: where it is
-  /// blocked or ignored its action becomes the default one.
+  /// Sends a signal that an instruction of `task` raised.
+  ///
+  /// It can't be held up: where it is blocked or ignored its action becomes the default one.
   ///
   /// - SeeAlso: Linux, `kernel/signal.c`, `force_sig_info_to_task`
   func force(_ info: SignalInfo, _ task: Task) {

@@ -123,7 +123,9 @@ struct SignalQueue: Sendable {
   /// Entries in the queue.
   var count: Int { infos.count }
 
-  /// Adds a signal. A classic signal that is already there is not added again.
+  /// Adds a signal.
+  ///
+  /// A classic signal that is already there is not added again.
   mutating func add(_ info: SignalInfo) {
     if info.signal < Signal.realtime, set.contains(info.signal) { return }
     set.insert(info.signal)

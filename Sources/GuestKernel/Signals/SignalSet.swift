@@ -37,7 +37,8 @@ public enum Signal {
   public static func name(_ signal: Int32) -> String {
     if signal > 0, signal < realtime { return "SIG" + names[Int(signal)] }
     if signal == realtime { return "SIGRTMIN" }
-    return signal > realtime && signal <= last ? "SIGRTMIN+\(signal - realtime)" : "signal \(signal)"
+    return signal > realtime && signal <= last
+      ? "SIGRTMIN+\(signal - realtime)" : "signal \(signal)"
   }
 }
 

@@ -139,7 +139,9 @@ final class EpollInode: Inode {
     return file.poll().rawValue & (wanted | 0x18)
   }
 
-  /// Where to wait for any of them. Sets in sets are looked into five deep, as Linux allows.
+  /// Where to wait for any of them.
+  ///
+  /// Sets in sets are looked into five deep, as Linux allows.
   func queues(depth: Int = 0) -> [WaitQueue] {
     guard depth < 5 else { return [] }
     return items.compactMap(\.file).flatMap { file in
@@ -186,8 +188,9 @@ enum EpollCalls {
     let file = try call.files[fd]
     let events = event.get(0, UInt32.self)
     let data = event.get(8, UInt64.self)
-    guard file.inode.kind != .directory, !(file.inode.isSeekable && file.inode.kind == .regular)
-      || file.inode is EpollInode || file.readQueue != nil
+    guard file.inode.kind != .directory,
+      !(file.inode.isSeekable && file.inode.kind == .regular)
+        || file.inode is EpollInode || file.readQueue != nil
     else { throw Errno.EPERM }
     let set = try set(call)
     guard file.inode !== set else { throw Errno.EINVAL }
@@ -273,7 +276,9 @@ final class TimerInode: Inode {
     queue.wakeAll()
   }
 
-  override func read(at offset: UInt64, _ count: Int, _ file: OpenFile? = nil) throws(Errno)
+  override func read(
+    at offset: UInt64, _ count: Int, _ file: OpenFile? = nil
+  ) throws(Errno)
     -> [UInt8]
   {
     guard count >= 8 else { throw .EINVAL }

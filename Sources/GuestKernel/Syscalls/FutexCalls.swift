@@ -106,7 +106,9 @@ enum FutexCalls {
   }
 
   /// - SeeAlso: Linux, `kernel/futex/waitwake.c`, `futex_wake_op`, `futex_atomic_op_inuser`
-  private static func wakeOp(_ call: SyscallCall, _ key: (UInt64) throws -> FutexKey) throws
+  private static func wakeOp(
+    _ call: SyscallCall, _ key: (UInt64) throws -> FutexKey
+  ) throws
     -> Int64
   {
     let encoded = call.uint(5)

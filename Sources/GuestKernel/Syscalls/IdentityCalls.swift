@@ -53,7 +53,8 @@ extension SyscallTable {
       return try IdentityCalls.limit(
         $0, process, $0[2] == 0 ? nil : $0[2], $0[3], resource: $0.uint(1))
     },
-    SyscallRow("prctl", partial: "names, death signal, dumpable, subreaper, slack, no_new_privs, keepcaps",
+    SyscallRow(
+      "prctl", partial: "names, death signal, dumpable, subreaper, slack, no_new_privs, keepcaps",
       IdentityCalls.prctl),
     SyscallRow("capget", IdentityCalls.capget),
     SyscallRow("capset") { _ in 0 },
@@ -96,7 +97,8 @@ enum IdentityCalls {
     return 0
   }
 
-  static func setGroups(_ call: SyscallCall, _ r: UInt32, _ e: UInt32, _ s: UInt32) throws -> Int64 {
+  static func setGroups(_ call: SyscallCall, _ r: UInt32, _ e: UInt32, _ s: UInt32) throws -> Int64
+  {
     var who = call.process.credentials
     let own = [who.rgid, who.egid, who.sgid]
     for id in [r, e, s] where !mayBecome(id, who.euid == 0, own) { throw Errno.EPERM }
@@ -225,7 +227,7 @@ enum IdentityCalls {
       process.noNewPrivileges = true
     case 39: return process.noNewPrivileges ? 1 : 0
     case 40: try call.store(call[1], task.clearChildTID)
-    case 0x53564d41: break
+    case 0x5356_4d41: break
     default: throw Errno.EINVAL
     }
     return 0

@@ -1,114 +1,116 @@
 extension SyscallTable {
   /// Calls that take paths.
-  static let pathRows: [SyscallRow] = [
-    SyscallRow("openat") { call in
-      try PathCalls.open(call, flags: call.int(2), mode: call.uint(3), lookup: [])
-    },
-    SyscallRow("openat2", PathCalls.openat2),
-    SyscallRow("mkdirat") { call in
-      let (path, base) = try call.place(0, 1)
-      try call.vfs.makeDirectory(path, mode: call.uint(2), call.context, from: base)
-      return 0
-    },
-    SyscallRow("mknodat") { call in
-      let (path, base) = try call.place(0, 1)
-      try call.vfs.makeNode(
-        path, mode: call.uint(2), device: UInt64(call.uint(3)), call.context, from: base)
-      return 0
-    },
-    SyscallRow("symlinkat") { call in
-      let target = Path(try call.path(0))
-      let (path, base) = try call.place(1, 2)
-      try call.vfs.makeSymlink(target, path, call.context, from: base)
-      return 0
-    },
-    SyscallRow("linkat", PathCalls.link),
-    SyscallRow("unlinkat") { call in
-      let flags = call.int(2)
-      guard flags & ~SyscallCall.AT_REMOVEDIR == 0 else { throw Errno.EINVAL }
-      let (path, base) = try call.place(0, 1)
-      if flags != 0 {
-        try call.vfs.removeDirectory(path, call.context, from: base)
-      } else {
-        try call.vfs.unlink(path, call.context, from: base)
-      }
-      return 0
-    },
-    SyscallRow("renameat") { try PathCalls.rename($0, flags: 0) },
-    SyscallRow("renameat2", partial: "no RENAME_WHITEOUT") { call in
-      guard call.uint(4) & ~7 == 0, call.uint(4) & 3 != 3, call.uint(4) & 6 != 6 else {
-        throw Errno.EINVAL
-      }
-      guard call.uint(4) & 4 == 0 else { throw Errno.EINVAL }
-      return try PathCalls.rename(call, flags: call.uint(4))
-    },
-    SyscallRow("readlinkat") { call in
-      guard call.int(3) > 0 else { throw Errno.EINVAL }
-      let path = Path(try call.path(1, mayBeEmpty: true))
-      let base = path.isEmpty ? try call.rawFile(0).dentry : try call.files.base(call.int(0), path)
-      let target = try call.vfs.readlink(path, call.context, from: base)
-      let bytes = Array(target.bytes.prefix(Int(call.int(3))))
-      try call.write(call[2], bytes)
-      return Int64(bytes.count)
-    },
-    SyscallRow("faccessat") { try PathCalls.access($0, flags: 0) },
-    SyscallRow("faccessat2") { call in
-      let known =
-        SyscallCall.AT_EACCESS | SyscallCall.AT_SYMLINK_NOFOLLOW | SyscallCall.AT_EMPTY_PATH
-      guard call.int(3) & ~known == 0 else { throw Errno.EINVAL }
-      return try PathCalls.access(call, flags: call.int(3))
-    },
-    SyscallRow("chdir") { call in
-      try call.vfs.changeDirectory(Path(try call.path(0)), call.context)
-      return 0
-    },
-    SyscallRow("fchdir") { call in
-      try call.vfs.changeDirectory(to: try call.rawFile(0), call.context)
-      return 0
-    },
-    SyscallRow("getcwd") { call in
-      let path = try call.vfs.currentDirectory(call.context).bytes + [0]
-      guard UInt64(path.count) <= call[1] else { throw Errno.ERANGE }
-      try call.write(call[0], path)
-      return Int64(path.count)
-    },
-    SyscallRow("truncate") { call in
-      guard call.long(1) >= 0 else { throw Errno.EINVAL }
-      try call.vfs.truncate(Path(try call.path(0)), to: call.long(1), call.context)
-      return 0
-    },
-    SyscallRow("fchmodat") { try PathCalls.setMode($0, flags: 0) },
-    SyscallRow("fchmodat2") { call in
-      guard call.int(3) & ~0x1100 == 0 else { throw Errno.EINVAL }
-      return try PathCalls.setMode(call, flags: call.int(3))
-    },
-    SyscallRow("fchownat") { call in
-      guard call.int(4) & ~0x1100 == 0 else { throw Errno.EINVAL }
-      let dentry = try call.resolve(0, 1, flags: call.int(4))
-      try call.vfs.setOwner(dentry, uid: call.uint(2), gid: call.uint(3), call.context)
-      return 0
-    },
-    SyscallRow("utimensat", PathCalls.utimens),
-    SyscallRow("newfstatat") { call in
-      guard call.int(3) & ~0x1900 == 0 else { throw Errno.EINVAL }
-      let dentry = try call.resolve(0, 1, flags: call.int(3))
-      try call.write(call[2], call.kernel.encodeStat(dentry.inode.attributes()))
-      return 0
-    },
-    SyscallRow("statx") { call in
-      guard call.int(2) & ~0x7900 == 0, call.uint(3) & 0x8000_0000 == 0 else {
-        throw Errno.EINVAL
-      }
-      let dentry = try call.resolve(0, 1, flags: call.int(2))
-      try call.write(call[4], ABI.statx(dentry.inode.attributes()))
-      return 0
-    },
-    SyscallRow("statfs") { call in
-      let dentry = try call.vfs.resolve(Path(try call.path(0)), call.context)
-      try call.write(call[1], ABI.statfs(call.vfs.statistics(dentry)))
-      return 0
-    },
-  ]
+  static let pathRows: [SyscallRow] =
+    [
+      SyscallRow("openat") { call in
+        try PathCalls.open(call, flags: call.int(2), mode: call.uint(3), lookup: [])
+      },
+      SyscallRow("openat2", PathCalls.openat2),
+      SyscallRow("mkdirat") { call in
+        let (path, base) = try call.place(0, 1)
+        try call.vfs.makeDirectory(path, mode: call.uint(2), call.context, from: base)
+        return 0
+      },
+      SyscallRow("mknodat") { call in
+        let (path, base) = try call.place(0, 1)
+        try call.vfs.makeNode(
+          path, mode: call.uint(2), device: UInt64(call.uint(3)), call.context, from: base)
+        return 0
+      },
+      SyscallRow("symlinkat") { call in
+        let target = Path(try call.path(0))
+        let (path, base) = try call.place(1, 2)
+        try call.vfs.makeSymlink(target, path, call.context, from: base)
+        return 0
+      },
+      SyscallRow("linkat", PathCalls.link),
+      SyscallRow("unlinkat") { call in
+        let flags = call.int(2)
+        guard flags & ~SyscallCall.AT_REMOVEDIR == 0 else { throw Errno.EINVAL }
+        let (path, base) = try call.place(0, 1)
+        if flags != 0 {
+          try call.vfs.removeDirectory(path, call.context, from: base)
+        } else {
+          try call.vfs.unlink(path, call.context, from: base)
+        }
+        return 0
+      },
+      SyscallRow("renameat") { try PathCalls.rename($0, flags: 0) },
+      SyscallRow("renameat2", partial: "no RENAME_WHITEOUT") { call in
+        guard call.uint(4) & ~7 == 0, call.uint(4) & 3 != 3, call.uint(4) & 6 != 6 else {
+          throw Errno.EINVAL
+        }
+        guard call.uint(4) & 4 == 0 else { throw Errno.EINVAL }
+        return try PathCalls.rename(call, flags: call.uint(4))
+      },
+      SyscallRow("readlinkat") { call in
+        guard call.int(3) > 0 else { throw Errno.EINVAL }
+        let path = Path(try call.path(1, mayBeEmpty: true))
+        let base =
+          path.isEmpty ? try call.rawFile(0).dentry : try call.files.base(call.int(0), path)
+        let target = try call.vfs.readlink(path, call.context, from: base)
+        let bytes = Array(target.bytes.prefix(Int(call.int(3))))
+        try call.write(call[2], bytes)
+        return Int64(bytes.count)
+      },
+      SyscallRow("faccessat") { try PathCalls.access($0, flags: 0) },
+      SyscallRow("faccessat2") { call in
+        let known =
+          SyscallCall.AT_EACCESS | SyscallCall.AT_SYMLINK_NOFOLLOW | SyscallCall.AT_EMPTY_PATH
+        guard call.int(3) & ~known == 0 else { throw Errno.EINVAL }
+        return try PathCalls.access(call, flags: call.int(3))
+      },
+      SyscallRow("chdir") { call in
+        try call.vfs.changeDirectory(Path(try call.path(0)), call.context)
+        return 0
+      },
+      SyscallRow("fchdir") { call in
+        try call.vfs.changeDirectory(to: try call.rawFile(0), call.context)
+        return 0
+      },
+      SyscallRow("getcwd") { call in
+        let path = try call.vfs.currentDirectory(call.context).bytes + [0]
+        guard UInt64(path.count) <= call[1] else { throw Errno.ERANGE }
+        try call.write(call[0], path)
+        return Int64(path.count)
+      },
+      SyscallRow("truncate") { call in
+        guard call.long(1) >= 0 else { throw Errno.EINVAL }
+        try call.vfs.truncate(Path(try call.path(0)), to: call.long(1), call.context)
+        return 0
+      },
+      SyscallRow("fchmodat") { try PathCalls.setMode($0, flags: 0) },
+      SyscallRow("fchmodat2") { call in
+        guard call.int(3) & ~0x1100 == 0 else { throw Errno.EINVAL }
+        return try PathCalls.setMode(call, flags: call.int(3))
+      },
+      SyscallRow("fchownat") { call in
+        guard call.int(4) & ~0x1100 == 0 else { throw Errno.EINVAL }
+        let dentry = try call.resolve(0, 1, flags: call.int(4))
+        try call.vfs.setOwner(dentry, uid: call.uint(2), gid: call.uint(3), call.context)
+        return 0
+      },
+      SyscallRow("utimensat", PathCalls.utimens),
+      SyscallRow("newfstatat") { call in
+        guard call.int(3) & ~0x1900 == 0 else { throw Errno.EINVAL }
+        let dentry = try call.resolve(0, 1, flags: call.int(3))
+        try call.write(call[2], call.kernel.encodeStat(dentry.inode.attributes()))
+        return 0
+      },
+      SyscallRow("statx") { call in
+        guard call.int(2) & ~0x7900 == 0, call.uint(3) & 0x8000_0000 == 0 else {
+          throw Errno.EINVAL
+        }
+        let dentry = try call.resolve(0, 1, flags: call.int(2))
+        try call.write(call[4], ABI.statx(dentry.inode.attributes()))
+        return 0
+      },
+      SyscallRow("statfs") { call in
+        let dentry = try call.vfs.resolve(Path(try call.path(0)), call.context)
+        try call.write(call[1], ABI.statfs(call.vfs.statistics(dentry)))
+        return 0
+      },
+    ]
     + [
       "setxattr", "lsetxattr", "getxattr", "lgetxattr", "listxattr", "llistxattr", "removexattr",
       "lremovexattr",
@@ -129,7 +131,9 @@ extension SyscallTable {
 /// Handlers of calls that take paths.
 enum PathCalls {
   /// Opens; a FIFO may have to wait for its other side.
-  static func open(_ call: SyscallCall, flags: Int32, mode: UInt32, lookup: LookupFlags) throws
+  static func open(
+    _ call: SyscallCall, flags: Int32, mode: UInt32, lookup: LookupFlags
+  ) throws
     -> Int64
   {
     let flags = OpenFlags(rawValue: flags).intersection(.valid)

@@ -6,7 +6,8 @@ extension SyscallTable {
     SyscallRow("rt_sigpending") { call in
       let size = call[1]
       guard size <= 8 else { throw Errno.EINVAL }
-      let set = (call.task.pending.set.bits | call.process.pending.set.bits) & call.task.blocked.bits
+      let set =
+        (call.task.pending.set.bits | call.process.pending.set.bits) & call.task.blocked.bits
       var bytes = [UInt8](repeating: 0, count: 8)
       bytes.put(0, set)
       try call.write(call[0], Array(bytes.prefix(Int(size))))
@@ -151,7 +152,9 @@ enum SignalCalls {
     }
   }
 
-  static func userInfo(_ call: SyscallCall, _ va: UInt64, _ signal: Int32, to pid: Int32) throws
+  static func userInfo(
+    _ call: SyscallCall, _ va: UInt64, _ signal: Int32, to pid: Int32
+  ) throws
     -> SignalInfo
   {
     let info = SignalInfo(signal: signal, user: try call.read(va, SignalInfo.size))
@@ -161,7 +164,9 @@ enum SignalCalls {
     return info
   }
 
-  static func deliver(_ call: SyscallCall, _ info: SignalInfo, _ task: Task, group: Bool) throws
+  static func deliver(
+    _ call: SyscallCall, _ info: SignalInfo, _ task: Task, group: Bool
+  ) throws
     -> Int64
   {
     guard info.signal >= 0, info.signal <= Signal.last else { throw Errno.EINVAL }
@@ -175,7 +180,9 @@ enum SignalCalls {
       signal, code: code, .kill(pid: call.process.pid, uid: call.process.credentials.ruid))
   }
 
-  static func thread(_ call: SyscallCall, group: Int32?, _ tid: Int32, _ signal: Int32) throws
+  static func thread(
+    _ call: SyscallCall, group: Int32?, _ tid: Int32, _ signal: Int32
+  ) throws
     -> Int64
   {
     guard let task = call.kernel.tasks[tid], group == nil || task.process.pid == group else {
@@ -215,7 +222,8 @@ enum SignalCalls {
 
   @Sendable static func sigaltstack(_ call: SyscallCall) throws -> Int64 {
     let task = call.task
-    let sp = call.kernel.readKernel(call.regs, call.kernel.isa.ptRegs.size)?
+    let sp =
+      call.kernel.readKernel(call.regs, call.kernel.isa.ptRegs.size)?
       .load64(call.kernel.isa.ptRegs.sp) ?? 0
     let old = task.signalStack
     let oldBytes = ABI.stack(

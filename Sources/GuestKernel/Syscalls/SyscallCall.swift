@@ -99,7 +99,9 @@ struct SyscallCall {
   }
 
   /// Sleeps until a queue or the deadline wakes the task; the call is tried again then.
-  func wait(on queues: [WaitQueue], until deadline: UInt64?, orFail errno: Errno = .ERESTARTSYS)
+  func wait(
+    on queues: [WaitQueue], until deadline: UInt64?, orFail errno: Errno = .ERESTARTSYS
+  )
     throws -> Never
   {
     if task.hasSignal || task.mustEnd { throw errno }
@@ -115,7 +117,9 @@ struct SyscallCall {
 
   // MARK: Times
 
-  /// A `struct timespec` as nanoseconds. `EINVAL` where it is not normalised.
+  /// A `struct timespec` as nanoseconds.
+  ///
+  /// `EINVAL` where it is not normalised.
   func timespec(_ va: UInt64) throws -> UInt64 {
     let bytes = try read(va, 16)
     return try ABI.timespec(bytes, 0)

@@ -1,28 +1,30 @@
 extension SyscallTable {
-  private static let noSockets: [SyscallRow] = [
-    SyscallRow("socket", partial: "no address family", fails: .EAFNOSUPPORT),
-    SyscallRow("socketpair", partial: "AF_UNIX streams only", SocketCalls.pair),
-    SyscallRow("shutdown") { call in
-      try SocketCalls.socket(call).shutdown(call.int(1))
-      return 0
-    },
-    SyscallRow("sendto", partial: "streams only, no out-of-band data") { call in
-      _ = try SocketCalls.socket(call)
-      return try TransferCalls.write(call, [(call[1], try call.count(2))], position: nil)
-    },
-    SyscallRow("recvfrom", partial: "streams only, flags are ignored") { call in
-      _ = try SocketCalls.socket(call)
-      return try TransferCalls.read(call, [(call[1], try call.count(2))], position: nil)
-    },
-  ] + [
-    "bind", "listen", "accept", "connect", "getsockname", "getpeername", "setsockopt",
-    "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg",
-  ].map { name in
-    SyscallRow(name, .partial("socket pairs do not have it")) { call in
-      _ = try SocketCalls.socket(call)
-      throw Errno.EOPNOTSUPP
+  private static let noSockets: [SyscallRow] =
+    [
+      SyscallRow("socket", partial: "no address family", fails: .EAFNOSUPPORT),
+      SyscallRow("socketpair", partial: "AF_UNIX streams only", SocketCalls.pair),
+      SyscallRow("shutdown") { call in
+        try SocketCalls.socket(call).shutdown(call.int(1))
+        return 0
+      },
+      SyscallRow("sendto", partial: "streams only, no out-of-band data") { call in
+        _ = try SocketCalls.socket(call)
+        return try TransferCalls.write(call, [(call[1], try call.count(2))], position: nil)
+      },
+      SyscallRow("recvfrom", partial: "streams only, flags are ignored") { call in
+        _ = try SocketCalls.socket(call)
+        return try TransferCalls.read(call, [(call[1], try call.count(2))], position: nil)
+      },
+    ]
+    + [
+      "bind", "listen", "accept", "connect", "getsockname", "getpeername", "setsockopt",
+      "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg",
+    ].map { name in
+      SyscallRow(name, .partial("socket pairs do not have it")) { call in
+        _ = try SocketCalls.socket(call)
+        throw Errno.EOPNOTSUPP
+      }
     }
-  }
 
   private static let refused: [SyscallRow] = [
     "reboot", "mount", "umount2", "pivot_root", "chroot", "vhangup",
@@ -133,7 +135,8 @@ enum SystemCalls {
     while left > 0 {
       let bytes = call.kernel.host.randomBytes(min(left, SyscallCall.chunk))
       guard !bytes.isEmpty else { break }
-      let copied = (try? call.checkUser(at, UInt64(bytes.count))) == nil
+      let copied =
+        (try? call.checkUser(at, UInt64(bytes.count))) == nil
         ? 0 : call.space.writePartial(at, bytes)
       done += copied
       if copied < bytes.count { break }

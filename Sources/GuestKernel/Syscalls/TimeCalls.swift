@@ -128,9 +128,12 @@ enum TimeCalls {
     return 0
   }
 
-  /// Sleeps until a moment of monotonic time. Interrupted, it tells the time left and can be
-  /// restarted.
-  static func sleep(_ call: SyscallCall, until deadline: UInt64, remaining: UInt64) throws
+  /// Sleeps until a moment of monotonic time.
+  ///
+  /// Interrupted, it tells the time left and can be restarted.
+  static func sleep(
+    _ call: SyscallCall, until deadline: UInt64, remaining: UInt64
+  ) throws
     -> Int64
   {
     if call.kernel.now >= deadline { return 0 }

@@ -24,10 +24,10 @@ enum CloneFlags {
   static let NEWCGROUP: UInt64 = 0x2000000
   static let NEWUTS: UInt64 = 0x4000000
   static let NEWIPC: UInt64 = 0x8000000
-  static let NEWUSER: UInt64 = 0x10000000
-  static let NEWPID: UInt64 = 0x20000000
-  static let NEWNET: UInt64 = 0x40000000
-  static let IO: UInt64 = 0x80000000
+  static let NEWUSER: UInt64 = 0x1000_0000
+  static let NEWPID: UInt64 = 0x2000_0000
+  static let NEWNET: UInt64 = 0x4000_0000
+  static let IO: UInt64 = 0x8000_0000
   static let CLEAR_SIGHAND: UInt64 = 0x1_0000_0000
   static let INTO_CGROUP: UInt64 = 0x2_0000_0000
   static let NEWTIME: UInt64 = 0x80
@@ -153,7 +153,9 @@ extension Kernel {
     return child
   }
 
-  /// The next free number. Numbers are not used again soon.
+  /// The next free number.
+  ///
+  /// Numbers are not used again soon.
   func allocatePID() -> Int32 {
     while true {
       let pid = nextPID
@@ -166,7 +168,9 @@ extension Kernel {
     }
   }
 
-  /// An address-space number. When they come round, every translation is flushed.
+  /// An address-space number.
+  ///
+  /// When they come round, every translation is flushed.
   func allocateASID() -> UInt16 {
     if nextASID == 0xffff {
       nextASID = 0

@@ -55,7 +55,9 @@ extension ProcessCalls {
   }
 
   /// The strings of a null-terminated array of pointers.
-  private static func strings(_ call: SyscallCall, _ va: UInt64, _ total: inout Int) throws
+  private static func strings(
+    _ call: SyscallCall, _ va: UInt64, _ total: inout Int
+  ) throws
     -> [[UInt8]]
   {
     guard va != 0 else { return [] }

@@ -14,7 +14,8 @@ extension Kernel {
 
   /// Ends a task.
   ///
-  /// - Parameter status: as `wait` reports it.
+  /// `status` is as `wait` reports it.
+  ///
   /// - SeeAlso: Linux, `kernel/exit.c`, `do_exit`
   func exitTask(_ task: Task, status: Int32) {
     guard task.state != .dead else { return }
@@ -50,10 +51,10 @@ extension Kernel {
     }
   }
 
-  /// Gives up a task's memory: at its end and when it execs.
+  /// Gives up a task's memory: at its end, and when it execs (`reloading`: the guest reloads the
+  /// root right after this gate call).
   ///
   /// - SeeAlso: Linux, `kernel/fork.c`, `mm_release`
-  /// - Parameter reloading: the guest reloads the root right after this gate call.
   func releaseMemory(_ task: Task, reloading: Bool = false) {
     if let space = task.space {
       if task.clearChildTID != 0, users(space) > 1 {

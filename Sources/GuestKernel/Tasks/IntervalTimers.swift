@@ -2,7 +2,9 @@
 struct IntervalTimer {
   /// Nanoseconds between expirations; 0: once.
   var interval: UInt64 = 0
-  /// `ITIMER_REAL`: when it expires next. The others: CPU time left. 0: not armed.
+  /// `ITIMER_REAL`: when it expires next.
+  ///
+  /// The others: CPU time left. 0: not armed.
   var value: UInt64 = 0
   var timer: Timer?
 }
@@ -45,9 +47,7 @@ extension Process {
 extension Kernel {
   private static let itimerSignals = [Signal.SIGALRM, Signal.SIGVTALRM, Signal.SIGPROF]
 
-  /// Sets one of a process's interval timers.
-  ///
-  /// - Parameter value: nanoseconds from now; 0 disarms it.
+  /// Sets one of a process's interval timers, by nanoseconds from now; 0 disarms it.
   func setIntervalTimer(_ process: Process, _ which: Int, value: UInt64, interval: UInt64) {
     process.intervalTimers[which].timer?.cancel()
     process.intervalTimers[which] = IntervalTimer()

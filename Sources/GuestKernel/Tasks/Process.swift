@@ -114,8 +114,9 @@ public final class Process {
   var isEnding: Bool { groupExit != nil || isZombie }
 }
 
-/// Who a process acts for. Everybody is root: numbers are kept and reported, nothing is refused
-/// because of them.
+/// Who a process acts for.
+///
+/// Everybody is root: numbers are kept and reported, nothing is refused because of them.
 public struct Identity: Sendable, Equatable {
   /// Real, effective, saved and file-system user.
   public var ruid: UInt32 = 0, euid: UInt32 = 0, suid: UInt32 = 0, fsuid: UInt32 = 0
@@ -158,7 +159,9 @@ public struct ResourceLimits: Sendable, Equatable {
     values[Self.rtPriority] = (0, 0)
   }
 
-  /// A limit. Unknown numbers read as unlimited and can't be set.
+  /// A limit.
+  ///
+  /// Unknown numbers read as unlimited and can't be set.
   public subscript(index: Int) -> (soft: UInt64, hard: UInt64) {
     get { values.indices.contains(index) ? values[index] : (Self.infinity, Self.infinity) }
     set { if values.indices.contains(index) { values[index] = newValue } }

@@ -29,7 +29,9 @@ public final class Task: Waiter {
   /// Its name (`PR_SET_NAME`), at most 15 bytes.
   public var comm: String
 
-  /// Its memory. `nil` once it has ended.
+  /// Its memory.
+  ///
+  /// `nil` once it has ended.
   public internal(set) var space: AddressSpace?
   /// Its file descriptors.
   public internal(set) var files: FileTable
@@ -57,7 +59,9 @@ public final class Task: Waiter {
 
   // MARK: Progress of the present system call
 
-  /// What a blocked system call has achieved. `nil` at its first try.
+  /// What a blocked system call has achieved.
+  ///
+  /// `nil` at its first try.
   var progress: Progress?
   /// The present system call has blocked and will be tried again.
   var blockedInCall = false
@@ -121,7 +125,9 @@ public final class Task: Waiter {
 
   // MARK: Sleeping
 
-  /// Sleeps until one of `queues` or the deadline wakes it. The system call is made again then.
+  /// Sleeps until one of `queues` or the deadline wakes it.
+  ///
+  /// The system call is made again then.
   func sleep(on queues: [WaitQueue], until deadline: UInt64?, state: TaskState) {
     stopWaiting()
     self.queues = queues
@@ -147,6 +153,7 @@ public final class Task: Waiter {
     state != .runnable && queues.contains { $0 === queue }
   }
 
+  /// Makes it runnable, if it sleeps.
   public func wake() {
     switch state {
     case .interruptible, .killable:

@@ -1,7 +1,9 @@
 import Engine
 
 /// A task's 16 KiB in guest memory: `struct task`, the kernel stack, and `struct pt_regs` at its
-/// top. The offsets come from the image's `layout_…` symbols.
+/// top.
+///
+/// The offsets come from the image's `layout_…` symbols.
 public struct TaskBlock {
   /// Bytes in a block.
   public static let size: UInt64 = 16_384

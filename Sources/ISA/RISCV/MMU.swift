@@ -49,13 +49,18 @@ extension RV64 {
     hart.setMode(mmuIndex: index, flags: status >> 13 & 3)
   }
 
+  /// The privilege that an access is made with: under mstatus.MPRV not the present one.
+  func accessPrivilege(_ access: Access, _ hart: Hart) -> UInt64 {
+    let status = hart.x[SystemSlot.mstatus]
+    let privilege = hart.x[SystemSlot.privilege]
+    guard access != .fetch, privilege == 3, status & Status.mprv != 0 else { return privilege }
+    return (status & Status.mpp) >> 11
+  }
+
   public func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? {
     let x = hart.x
     let status = x[SystemSlot.mstatus]
-    var privilege = x[SystemSlot.privilege]
-    if access != .fetch, privilege == 3, status & Status.mprv != 0 {
-      privilege = (status & Status.mpp) >> 11
-    }
+    let privilege = accessPrivilege(access, hart)
     let mode = x[SystemSlot.satp] >> 60
     guard privilege < 3, mode != 0 else {
       return protect(
@@ -103,6 +108,7 @@ extension RV64 {
       hart.ram.pointer(found.address).storeBytes(of: updated, as: UInt64.self)
       remember(va, updated, found.level, found.address, hart)
     }
+    if found.level > 0 { noteSuperpage(va, found.level) }
     let offset = (UInt64(1) << UInt64(12 + 9 * found.level)) &- 1
     let pa = PTE.pa(entry) & ~offset | va & offset
     return protect(
@@ -210,7 +216,13 @@ extension RV64 {
         return false
       }
     }
-    if let va, hart.cacheModel == .coherent { hart.flushTLB(page: va) } else { hart.flushTLB() }
+    // The hart's TLB holds superpages in parts, all of which go with the one entry.
+    if let va, hart.cacheModel == .coherent, !hasSuperpage(va) {
+      hart.flushTLB(page: va)
+    } else {
+      hart.flushTLB()
+      forgetSuperpages()
+    }
   }
 
   // MARK: Physical memory protection

@@ -8,6 +8,9 @@ public final class RV64: GuestISA {
 
   /// Translations as an architectural TLB holds them (``CacheModel/architectural``).
   var tlb: [TLBKey: CachedEntry] = [:]
+  /// Superpages that the hart's TLB holds parts of: `va >> 12 + 9 * level`, with the level on top.
+  var superpages: Set<UInt64> = []
+  private(set) var lastSuperpage: UInt64 = .max
   /// Physical memory protection lets everybody do everything.
   var pmpAll = false
 
@@ -52,6 +55,28 @@ public final class RV64: GuestISA {
     grantAllMemory(hart)
     x[SystemSlot.satp] = root
     updateMode(hart)
+  }
+
+  /// Notes that the hart's TLB is about to hold a part of a superpage.
+  func noteSuperpage(_ va: UInt64, _ level: Int) {
+    let key = Self.superpage(va, level)
+    if key == lastSuperpage { return }
+    lastSuperpage = key
+    superpages.insert(key)
+  }
+
+  /// Whether the TLB may hold a part of a superpage around `va`.
+  func hasSuperpage(_ va: UInt64) -> Bool {
+    !superpages.isEmpty && (1..<4).contains { superpages.contains(Self.superpage(va, $0)) }
+  }
+
+  func forgetSuperpages() {
+    superpages.removeAll(keepingCapacity: true)
+    lastSuperpage = .max
+  }
+
+  private static func superpage(_ va: UInt64, _ level: Int) -> UInt64 {
+    (va >> UInt64(12 + 9 * level)) & (1 << 60 - 1) | UInt64(level) << 60
   }
 
   func timerChanged(_ hart: Hart) {
@@ -121,6 +146,14 @@ public final class RV64: GuestISA {
   }
 
   // MARK: Translation
+
+  public func allows(
+    _ pa: UInt64, _ size: UInt64, _ va: UInt64, _ access: Access, for hart: Hart
+  ) -> Bool {
+    let allowed = checkPMP(pa, size, access, accessPrivilege(access, hart), hart).allowed
+    if !allowed { accessFault(va, access, for: hart) }
+    return allowed
+  }
 
   public func translate(_ builder: BlockBuilder, for hart: Hart) {
     let fp = hart.x[Slot.translationFlags]

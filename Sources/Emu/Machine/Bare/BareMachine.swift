@@ -31,6 +31,10 @@ public struct BareConfiguration {
   public var virtIO = VirtIOMMIO.Version.legacy
   /// The kernel's command line.
   public var bootargs: String?
+  /// A virtio console is on the last transport, and what is typed goes to it and not to the UART.
+  public var virtIOConsole = false
+  /// Bytes for a virtio random-number device on the last transport but one.
+  public var entropy: (any EntropySource)?
   /// Instructions that a hart runs before the next one has its turn.
   public var quantum: UInt64 = 1000
 
@@ -119,11 +123,11 @@ public final class BareMachine {
     let rtc = GoldfishRTC(
       clock: self, wire: InterruptWire(plic, source: BoardMap.rtcSource), start: startOfRun)
     let uart = UART16550(
-      wire: InterruptWire(plic, source: BoardMap.uartSource), sink: self, source: self)
+      wire: InterruptWire(plic, source: BoardMap.uartSource), sink: self,
+      source: configuration.virtIOConsole ? nil : self)
     for index in 0..<BoardMap.virtIOCount {
-      let device = configuration.drives.indices.contains(index) ? configuration.drives[index] : nil
       let transport = VirtIOMMIO(
-        version: configuration.virtIO, device: device.map { VirtIOBlock($0) }, ram: ram,
+        version: configuration.virtIO, device: virtIODevice(index), ram: ram,
         wire: InterruptWire(plic, source: BoardMap.virtIOSource(index)))
       transports.append(transport)
       let place = BoardMap.virtIO(index)
@@ -139,6 +143,18 @@ public final class BareMachine {
     self.uart = uart
     for (isa, hart) in zip(isas, harts) {
       isa.onTimerChange = { [unowned hart] in hart.requestStop() }
+    }
+  }
+
+  /// Drives from the first transport on; console and random numbers from the last one down.
+  private func virtIODevice(_ index: Int) -> (any VirtIODevice)? {
+    if configuration.drives.indices.contains(index) {
+      return VirtIOBlock(configuration.drives[index])
+    }
+    switch BoardMap.virtIOCount - index {
+    case 1 where configuration.virtIOConsole: return VirtIOConsole(sink: self, source: self)
+    case 2: return configuration.entropy.map { VirtIOEntropy($0) }
+    default: return nil
     }
   }
 
