@@ -422,7 +422,7 @@ func interpret(
       guard left > 0 else { return 0 }
       guard let next = follow(x, indirect ? nil : block, falls, target) else {
         // Either the fetch faulted, which begins an instruction, or the cache must be cleared.
-        return x[Slot.pending] == 0 ? left : left &- 1
+        return x[Slot.pending] == Pending.exception.rawValue ? left &- 1 : left
       }
       block = next
       continue nextBlock

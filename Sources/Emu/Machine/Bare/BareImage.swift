@@ -89,6 +89,9 @@ public struct BareImage {
       }
       piece.bytes.withUnsafeBytes { _ = ram.write(piece.pa, $0) }
     }
+    guard entry & 1 == 0 else {
+      return "the entry 0x\(String(entry, radix: 16)) is odd"
+    }
     guard ram.contains(entry, 2) else {
       return "the entry 0x\(String(entry, radix: 16)) is not in RAM"
     }

@@ -122,9 +122,10 @@ public final class BareMachine {
     }
     let rtc = GoldfishRTC(
       clock: self, wire: InterruptWire(plic, source: BoardMap.rtcSource), start: startOfRun)
+    let line = ConsoleLine(console)
     let uart = UART16550(
-      wire: InterruptWire(plic, source: BoardMap.uartSource), sink: self,
-      source: configuration.virtIOConsole ? nil : self)
+      wire: InterruptWire(plic, source: BoardMap.uartSource), sink: line,
+      source: configuration.virtIOConsole ? nil : line)
     for index in 0..<BoardMap.virtIOCount {
       let transport = VirtIOMMIO(
         version: configuration.virtIO, device: virtIODevice(index), ram: ram,
@@ -152,7 +153,9 @@ public final class BareMachine {
       return VirtIOBlock(configuration.drives[index])
     }
     switch BoardMap.virtIOCount - index {
-    case 1 where configuration.virtIOConsole: return VirtIOConsole(sink: self, source: self)
+    case 1 where configuration.virtIOConsole:
+      let line = ConsoleLine(console)
+      return VirtIOConsole(sink: line, source: line)
     case 2: return configuration.entropy.map { VirtIOEntropy($0) }
     default: return nil
     }
@@ -207,6 +210,7 @@ public final class BareMachine {
     guard ram.contains(tohost, 8) else { return }
     htif = HTIF(tohost: tohost, fromhost: fromhost.flatMap { ram.contains($0, 8) ? $0 : nil })
     ram.monitor(tohost)
+    ram.monitor(tohost &+ 7)
     ram.onMonitoredStore = { [unowned self] pa, size in
       guard pa < tohost &+ 8, tohost < pa &+ size else { return }
       htif?.noteStore(pa, size: Int(size))
@@ -368,9 +372,14 @@ extension BareMachine: InterruptSink {
   }
 }
 
-extension BareMachine: ConsoleSink, ConsoleSource {
-  public func write(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
-  public func next() -> UInt8? { console.next() }
+/// The console as devices see it. They don't hold the machine, which holds them.
+private final class ConsoleLine: ConsoleSink, ConsoleSource {
+  private let console: any BareConsole
+
+  init(_ console: any BareConsole) { self.console = console }
+
+  func write(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
+  func next() -> UInt8? { console.next() }
 }
 
 /// The console of a bare board: what its UART is wired to.
