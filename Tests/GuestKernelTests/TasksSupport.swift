@@ -73,6 +73,9 @@ struct TasksISA: KernelISA {
 final class IdleISA: GuestISA {
   func translate(_ builder: BlockBuilder, for hart: Hart) {}
   func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? { nil }
+  func allows(
+    _ pa: UInt64, _ size: UInt64, _ va: UInt64, _ access: Access, for hart: Hart
+  ) -> Bool { true }
   func accessFault(_ va: UInt64, _ access: Access, for hart: Hart) {}
   func takeException(_ hart: Hart) {}
   func takeInterrupt(_ hart: Hart) -> Bool { false }
