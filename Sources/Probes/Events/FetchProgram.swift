@@ -22,8 +22,33 @@ public protocol FetchContext {
   var comm: [UInt8] { get }
   /// The address where the probed file's byte 0 is, or would be, in the probed mapping.
   var fileBase: UInt64 { get }
-  /// `name+0x10/0x40`: a kernel address as symbol, distance and size.
-  func symbol(_ address: UInt64) -> String?
+  /// The kernel's symbol at or before an address.
+  func symbol(_ address: UInt64) -> KernelSymbol?
+}
+
+/// A symbol of the kernel, and a place in it.
+public struct KernelSymbol: Sendable, Equatable {
+  /// Its name.
+  public var name: String
+  /// Bytes from its start to the place.
+  public var offset: UInt64
+  /// Bytes from its start to the next one.
+  public var size: UInt64
+
+  /// A place in a symbol.
+  public init(name: String, offset: UInt64, size: UInt64) {
+    self.name = name
+    self.offset = offset
+    self.size = size
+  }
+
+  /// `name+0x10/0x40`, or the address where it has no symbol.
+  ///
+  /// - SeeAlso: Linux, `kernel/kallsyms.c`, `sprint_symbol`.
+  static func text(_ address: UInt64, _ symbol: KernelSymbol?) -> String {
+    func hex(_ value: UInt64) -> String { "0x\(String(value, radix: 16))" }
+    return symbol.map { "\($0.name)+\(hex($0.offset))/\(hex($0.size))" } ?? hex(address)
+  }
 }
 
 /// A fetched value.
@@ -169,16 +194,14 @@ public struct FetchProgram: Sendable, Equatable {
   }
 
   private func number(_ value: UInt64) -> FetchValue {
-    let spare = UInt64(64 - type.size * 8)
-    var value = value &<< spare &>> spare
-    if let bitfield {
-      value = value &<< UInt64(bitfield.left) &<< spare &>> spare &>> UInt64(bitfield.right)
-    }
-    return .number(value)
+    let mask = UInt64.max &>> UInt64(64 - type.size * 8)
+    guard let bitfield else { return .number(value & mask) }
+    let shifted = (value & mask) &<< UInt64(bitfield.left) & mask
+    return .number(shifted &>> UInt64(bitfield.right))
   }
 
   private func symbolText(_ value: UInt64, _ context: some FetchContext) -> FetchValue {
-    .text(Array((context.symbol(value) ?? "0x\(String(value, radix: 16))").utf8))
+    .text(Array(KernelSymbol.text(value, context.symbol(value)).utf8))
   }
 
   private func word(

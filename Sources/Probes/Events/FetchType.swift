@@ -30,13 +30,20 @@ public struct FetchType: Sendable, Equatable {
   /// Whether its place in a record leads to bytes elsewhere.
   public var isDynamic: Bool { style == .string || style == .symbolString }
 
+  /// A type of the given parts.
+  public init(name: String, size: Int, style: Style) {
+    self.name = name
+    self.size = min(max(size, 1), 8)
+    self.style = style
+  }
+
   /// The one without a name: `x64`.
   static let standard = FetchType(name: "x64", size: 8, style: .hex)
   static let string = FetchType(name: "string", size: 4, style: .string)
 
   /// The type of this name; of a bit field (`b4@8/32`), that of its container.
   ///
-  /// - Parameter kernel: kernel symbols mean something.
+  /// Without `kernel`, kernel symbols mean nothing.
   static func named(_ name: ArraySlice<UInt8>, kernel: Bool) -> FetchType? {
     if name.first == UInt8(ascii: "b") {
       guard let slash = name.firstIndex(of: UInt8(ascii: "/")) else { return nil }
@@ -56,7 +63,8 @@ public struct FetchType: Sendable, Equatable {
     case "symstr": return kernel ? FetchType(name: text, size: 4, style: .symbolString) : nil
     default: break
     }
-    guard let first = text.first, let bits = ["8", "16", "32", "64"].firstIndex(of: text.dropFirst())
+    guard let first = text.first,
+      let bits = ["8", "16", "32", "64"].firstIndex(of: text.dropFirst())
     else { return nil }
     let size = 1 << bits
     switch first {
