@@ -31,6 +31,7 @@ extension Kernel {
       send(.kernel(other.parentDeathSignal), to: other, group: true)
     }
     task.state = .dead
+    observer?.exited(task)
     process.threads.removeAll { $0 === task }
     tasks[task.tid] = nil
     process.endedRuntime &+= task.runtime
@@ -56,6 +57,7 @@ extension Kernel {
   ///
   /// - SeeAlso: Linux, `kernel/fork.c`, `mm_release`
   func releaseMemory(_ task: Task, reloading: Bool = false) {
+    observer?.releasing(task)
     if let space = task.space {
       if task.clearChildTID != 0, users(space) > 1 {
         let address = task.clearChildTID

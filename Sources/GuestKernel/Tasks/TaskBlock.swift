@@ -111,13 +111,25 @@ extension Kernel {
   }
 
   /// The physical address behind a kernel address: the linear map or the image.
-  func kernelAddress(_ va: UInt64, _ count: UInt64) -> UInt64? {
+  public func kernelAddress(_ va: UInt64, _ count: UInt64) -> UInt64? {
     let linear = va &- isa.linearMapBase
     if va >= isa.linearMapBase, linear < ram.size, count <= ram.size &- linear {
       return ram.base &+ linear
     }
     if let pa = image?.physical(va), ram.contains(pa, count) { return pa }
     return nil
+  }
+
+  /// The task on whose kernel stack an address lies: what the guest kernel calls `current`.
+  ///
+  /// ``current`` is already the next task while the guest switches.
+  ///
+  /// - Returns: `nil` for the idle task and addresses elsewhere.
+  public func task(onStack va: UInt64) -> Task? {
+    func holds(_ block: TaskBlock) -> Bool { va &- block.va < TaskBlock.size }
+    if let current, holds(current.block) { return current }
+    if let idleBlock, holds(idleBlock) { return nil }
+    return tasks.values.first { holds($0.block) }
   }
 
   /// Bytes at a kernel address.
