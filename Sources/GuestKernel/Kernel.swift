@@ -240,6 +240,6 @@ public protocol ProcessObserver: AnyObject, AddressSpaceObserver {
   func cloned(_ parent: Task, _ child: Task)
   /// A task is about to give up its memory: it ends, or takes on a program.
   func releasing(_ task: Task)
-  /// A task has ended.
-  func exited(_ task: Task)
+  /// The kernel stack (``TaskBlock``) at an address is used by nobody any more.
+  func freed(stack va: UInt64)
 }

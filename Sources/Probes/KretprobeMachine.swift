@@ -57,8 +57,6 @@ extension KprobeMachine {
     probe.active = 0
   }
 
-  private func key(_ context: ProbeContext) -> UInt64 { context.task?.block.va ?? 0 }
-
   private func entered(_ probe: Kretprobe, _ context: ProbeContext) {
     guard probe.active < probe.maxactive else {
       probe.nmissed &+= 1
@@ -82,7 +80,7 @@ extension KprobeMachine {
       return
     }
     probe.active += 1
-    calls[key(context), default: []].append(
+    calls[context.stack, default: []].append(
       KretprobeCall(
         probe, function: context.function, returnAddress: back, data: context.data))
   }
@@ -94,7 +92,7 @@ extension KprobeMachine {
   ///
   /// - Returns: `false` where no call is known.
   func returned(_ context: ProbeContext) -> Bool {
-    let key = key(context)
+    let key = context.stack
     guard var list = calls[key], let last = list.lastIndex(where: { $0.returnAddress != trampoline })
     else { return false }
     let target = list[last].returnAddress
@@ -116,8 +114,8 @@ extension KprobeMachine {
     return true
   }
 
-  /// A task that ends never returns from what it is in.
-  func exited(_ task: Task) {
-    for call in calls.removeValue(forKey: task.block.va) ?? [] { call.probe?.active -= 1 }
+  /// A task that has ended never returns from what it was in.
+  func freed(stack va: UInt64) {
+    for call in calls.removeValue(forKey: va) ?? [] { call.probe?.active -= 1 }
   }
 }

@@ -131,8 +131,10 @@ extension ProbeSubsystem: TrapHook {
         kernel: kernel, isa: isa, task: task, regsVA: regs, frame: frame)
       return uprobes.trapped(task, context)
     }
+    let owner = kernel.stackOwner(regs)
     let context = ProbeContext(
-      kernel: kernel, isa: isa, task: kernel.task(onStack: regs), regsVA: regs, frame: frame)
+      kernel: kernel, isa: isa, task: owner.task, regsVA: regs, frame: frame)
+    context.stack = owner.block
     if address == nil, isa.isBreak(cause: cause) { return kprobes.trapped(context) }
     return kprobes.faulted(context, address ?? 0)
   }
@@ -151,7 +153,7 @@ extension ProbeSubsystem: ProcessObserver {
   public func executed(_ task: Task) { uprobes.executed(task) }
   public func cloned(_ parent: Task, _ child: Task) { uprobes.cloned(parent, child) }
   public func releasing(_ task: Task) { uprobes.releasing(task) }
-  public func exited(_ task: Task) { kprobes.exited(task) }
+  public func freed(stack va: UInt64) { kprobes.freed(stack: va) }
   public func mapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
     uprobes.mapped(space, start, end)
   }

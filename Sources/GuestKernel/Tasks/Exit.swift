@@ -31,7 +31,6 @@ extension Kernel {
       send(.kernel(other.parentDeathSignal), to: other, group: true)
     }
     task.state = .dead
-    observer?.exited(task)
     process.threads.removeAll { $0 === task }
     tasks[task.tid] = nil
     process.endedRuntime &+= task.runtime

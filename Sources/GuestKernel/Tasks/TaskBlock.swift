@@ -120,16 +120,18 @@ extension Kernel {
     return nil
   }
 
-  /// The task on whose kernel stack an address lies: what the guest kernel calls `current`.
+  /// The task on whose kernel stack an address lies, which is what the guest kernel calls `current`,
+  /// and the address of that stack's ``TaskBlock``.
   ///
   /// ``current`` is already the next task while the guest switches.
   ///
-  /// - Returns: `nil` for the idle task and addresses elsewhere.
-  public func task(onStack va: UInt64) -> Task? {
+  /// - Returns: no task for the idle task and for one that has ended; 0 for an address elsewhere.
+  public func stackOwner(_ va: UInt64) -> (task: Task?, block: UInt64) {
     func holds(_ block: TaskBlock) -> Bool { va &- block.va < TaskBlock.size }
-    if let current, holds(current.block) { return current }
-    if let idleBlock, holds(idleBlock) { return nil }
-    return tasks.values.first { holds($0.block) }
+    if let current, holds(current.block) { return (current, current.block.va) }
+    if let idleBlock, holds(idleBlock) { return (nil, idleBlock.va) }
+    if let task = tasks.values.first(where: { holds($0.block) }) { return (task, task.block.va) }
+    return (nil, deadBlocks.first(where: holds)?.va ?? 0)
   }
 
   /// Bytes at a kernel address.
