@@ -77,7 +77,7 @@ let package = Package(
       name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
     .testTarget(
       name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV"],
-      path: "Tests/ProbesTests", swiftSettings: strict),
+      path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "MachineTests", dependencies: ["Machine"], path: "Tests/MachineTests",
       swiftSettings: strict),

@@ -21,6 +21,8 @@ public final class ProbeContext {
   public var data: AnyObject?
 
   let isa: any ProbeISA
+  /// The kernel stack in use.
+  var stack: UInt64 = 0
   /// The frame, in guest RAM.
   let frame: UnsafeMutableRawPointer
 

@@ -56,7 +56,7 @@ public protocol ProbeISA: AnyObject {
   var insnAlignment: UInt64 { get }
   /// Bytes of the longest instruction.
   var maxInsnLength: Int { get }
-  /// Bytes from one kprobe slot to the next, and from one uprobe slot to the next.
+  /// Bytes from one kprobe slot to the next.
   var kprobeSlotSize: Int { get }
   /// Bytes from one uprobe slot to the next.
   var uprobeSlotSize: Int { get }
@@ -73,6 +73,11 @@ public protocol ProbeISA: AnyObject {
 
   /// The break for a role, over an instruction of `length` bytes.
   func breakpoint(_ role: BreakRole, over length: Int) -> [UInt8]
+  /// Whether the instruction begins or ends an exclusive sequence, which no trap may interrupt.
+  func exclusiveAccess(_ bytes: [UInt8]) -> ExclusiveAccess?
+  /// Most instructions between the beginning of an exclusive sequence and its end.
+  var exclusiveReach: Int { get }
+
   /// Whether `bytes` begin with a break instruction of whatever length and for whomever.
   func isBreakpoint(_ bytes: [UInt8]) -> Bool
   /// Whether a trap's cause is a break instruction.
@@ -122,4 +127,12 @@ public enum FrameCheck: Sendable {
   case chainCall
   /// At a return.
   case ret
+}
+
+/// What an instruction does to the hart's reservation (exclusive monitor).
+public enum ExclusiveAccess: Sendable {
+  /// Sets it.
+  case load
+  /// Uses it.
+  case store
 }

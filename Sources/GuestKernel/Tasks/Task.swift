@@ -128,7 +128,7 @@ public final class Task: Waiter {
   /// Sleeps until one of `queues` or the deadline wakes it.
   ///
   /// The system call is made again then.
-  func sleep(on queues: [WaitQueue], until deadline: UInt64?, state: TaskState) {
+  public func sleep(on queues: [WaitQueue], until deadline: UInt64?, state: TaskState) {
     stopWaiting()
     self.queues = queues
     for queue in queues { queue.add(self) }
