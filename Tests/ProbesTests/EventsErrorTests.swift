@@ -165,7 +165,7 @@ import Testing
     let wide = try #require(EventsWorld.error("p /b\u{fc}n:10"))
     #expect(wide.lines.last == "             ^")
     let behind = try #require(EventsWorld.error("p vfs_read \\\"\u{fc}\" %x"))
-    #expect(behind.lines.last == String(repeating: " ", count: 11 + 17) + "^")
+    #expect(behind.lines.last == String(repeating: " ", count: 11 + 16) + "^")
   }
 }
 

@@ -8,19 +8,21 @@ enum EventsWorld {
     "f.isra.0": 0xffff_ffff_8000_2000,
   ]
 
-  static let names = EventNames(
-    isRegister: { registers.contains($0) },
-    symbol: { name in
-      if name == "twice" { return .ambiguous }
-      return symbols[name].map { .address($0) } ?? .unknown
-    },
-    file: { path in
-      switch path {
-      case "/bin/sh", "./busybox", "/lib/x:y.so", "/bin/ld-linux.so": .regular
-      case "/sys": .notRegular
-      default: .missing
-      }
-    })
+  static var names: EventNames {
+    EventNames(
+      isRegister: { registers.contains($0) },
+      symbol: { name in
+        if name == "twice" { return .ambiguous }
+        return symbols[name].map { .address($0) } ?? .unknown
+      },
+      file: { path in
+        switch path {
+        case "/bin/sh", "./busybox", "/lib/x:y.so", "/bin/ld-linux.so": .regular
+        case "/sys": .notRegular
+        default: .missing
+        }
+      })
+  }
 
   static func parse(_ text: String) throws -> EventDefinition {
     try EventParser.parse(text, names)
