@@ -76,7 +76,7 @@ let package = Package(
     .testTarget(
       name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
     .testTarget(
-      name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV"],
+      name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
       path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "MachineTests", dependencies: ["Machine"], path: "Tests/MachineTests",

@@ -29,7 +29,7 @@ public enum ProbeAction: Sendable, Equatable {
   case skip
   /// The probed instruction is not executed; execution goes on at this address.
   case redirect(UInt64)
-  /// For uprobes: as ``continue``, and the break leaves this process if every consumer wants that
-  /// (`UPROBE_HANDLER_REMOVE`).
+  /// For uprobes: as ``continue``, and the break leaves this process if every consumer says so and no
+  /// consumer's filter wants it (`UPROBE_HANDLER_REMOVE`); no filter wants everything.
   case remove
 }

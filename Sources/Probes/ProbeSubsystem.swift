@@ -34,6 +34,7 @@ public final class ProbeSubsystem {
     kprobes = KprobeMachine(kernel: kernel, isa: isa)
     uprobes = UprobeMachine(kernel: kernel, isa: isa)
     kprobes.subsystem = self
+    uprobes.subsystem = self
     kernel.trapHooks.append(self)
     kernel.observer = self
     for task in kernel.tasks.values { task.space?.observer = self }
@@ -157,5 +158,7 @@ extension ProbeSubsystem: ProcessObserver {
   public func mapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
     uprobes.mapped(space, start, end)
   }
-  public func unmapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {}
+  public func unmapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
+    uprobes.unmapped(space)
+  }
 }

@@ -71,6 +71,10 @@ public final class Task: Waiter {
   var notifyWork: [(Task, UInt64) -> Void] = []
   private var queues: [WaitQueue] = []
   private var timer: Timer?
+  /// What probes keep for this task.
+  public var probeState: AnyObject?
+  /// Whether a parent waits in `vfork` until this task has its own memory.
+  public var isVforkChild: Bool { vforkParent != nil }
   /// On the run queue.
   var queued = false
 
