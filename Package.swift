@@ -46,7 +46,7 @@ let package = Package(
     .executableTarget(
       name: "EmuCLI",
       dependencies: [
-        "Machine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Machine", "Probes", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/CLI", swiftSettings: strict),
     .executableTarget(

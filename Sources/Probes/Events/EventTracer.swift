@@ -10,17 +10,23 @@ public struct EventWorld {
   public var guestPath: (String) -> String
   /// The byte of a file where a symbol of it is; the text says why there is none.
   public var fileOffset: (_ guestPath: String, _ symbol: String) -> Result<UInt64, EventReason>
+  /// Where a byte of a file is, if it is inside an instruction.
+  ///
+  /// Deviation: Linux takes any offset, and the program then runs what is left of both.
+  public var midInsn: (_ guestPath: String, _ offset: UInt64) -> String?
 
   /// A world of the given functions.
   public init(
     names: EventNames, symbol: @escaping (UInt64) -> KernelSymbol?,
     guestPath: @escaping (String) -> String,
-    fileOffset: @escaping (String, String) -> Result<UInt64, EventReason>
+    fileOffset: @escaping (String, String) -> Result<UInt64, EventReason>,
+    midInsn: @escaping (String, UInt64) -> String? = { _, _ in nil }
   ) {
     self.names = names
     self.symbol = symbol
     self.guestPath = guestPath
     self.fileOffset = fileOffset
+    self.midInsn = midInsn
   }
 }
 
@@ -156,6 +162,7 @@ public final class EventTracer {
       case .failure(let reason): throw definition.failure(.badProbeAddr, reason.text)
       }
     }
+    if let place = world.midInsn(path, offset) { throw definition.failure(.badInsnBndry, place) }
     var request = UprobeRequest(.path(path), offset: offset)
     request.referenceCounter = definition.referenceCounter ?? 0
     if definition.isReturn {
