@@ -51,12 +51,12 @@ import Testing
     Row("p /lib/x:y.so:16", "p:uprobes/p_x_y_0x10 /lib/x:y.so:0x0000000000000010"),
     Row("p /bin/ld-linux.so:1", "p:uprobes/p_ld_0x1 /bin/ld-linux.so:0x0000000000000001"),
     Row("p:./busybox:main argc=$arg1", "p:uprobes/p_busybox_main_0 ./busybox:main argc=$arg1"),
-    Row("r:./busybox:main $retval", "r:uprobes/p_busybox_main_0 ./busybox:main arg1=$retval"),
+    Row("r:./busybox:main $retval", "r:uprobes/r_busybox_main_0 ./busybox:main arg1=$retval"),
     Row(
       "p:./busybox:0x1a2c s0=%s0 sp=%sp +8(%sp):x64",
       "p:uprobes/p_busybox_0x1a2c ./busybox:0x0000000000001a2c s0=%s0 sp=%sp arg3=+8(%sp):x64"),
     Row("p:ev ./busybox:main+4", "p:uprobes/ev ./busybox:main+4"),
-    Row("r ./busybox:main $arg1", "r:uprobes/p_busybox_main_0 ./busybox:main arg1=$arg1"),
+    Row("r ./busybox:main $arg1", "r:uprobes/r_busybox_main_0 ./busybox:main arg1=$arg1"),
   ]
 
   @Test(arguments: rows)
@@ -120,6 +120,8 @@ import Testing
     Pair("p:e vfs_read", "r:e vfs_read", .diffProbeType),
     Pair("p:e vfs_read", "p:f vfs_read", nil), Pair("p:e vfs_read", "p:g/e vfs_read", nil),
     Pair("p:k/e vfs_read", "p:k/e /bin/sh:1", .eventExist),
+    Pair("p /bin/sh:1", "r /bin/sh:1", .diffProbeType),
+    Pair("p:./busybox:main", "r:./busybox:main", nil),
     Pair("p:e vfs_read a=%a0", "p:e vfs_read+4 b=%a0", .diffArgType, 15),
     Pair("p:e vfs_read a=%a0", "p:e vfs_read+4 a=%a0:u8", .diffArgType, 15),
     Pair("p:e vfs_read a=%a0", "p:e vfs_read+4 a=%a0 %a1", .diffArgType, 21),

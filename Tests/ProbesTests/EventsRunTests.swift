@@ -51,7 +51,7 @@ import Testing
   @Test func kernelEntryAndReturn() throws {
     let run = try Self.run([
       "p:g/in ksys_write fd=$arg1:u32 first=+0($arg2):u8",
-      "r:g/out ksys_write got=$retval:s64 asked=$arg3:u64 bad=+0(\\8):u8 $comm",
+      "r:g/out ksys_write got=$retval:s64 asked=$arg3:s64 bad=+0(\\8):u8 $comm",
     ])
     let entries = run.lines.filter { $0.contains("] d.... ") && $0.contains(": in: ") }
     let returns = run.lines.filter { $0.contains(": out: ") }
@@ -63,7 +63,7 @@ import Testing
       #expect(tail.hasSuffix(" bad=(fault) arg4=\"hello.elf\""))
       let fields = tail.split(separator: " ").compactMap { $0.split(separator: "=").last }
       // All that was asked for was written.
-      #expect(fields.count > 5 && fields[3] == fields[4])
+      #expect(fields.count > 5 && fields[4] == fields[5])
     }
     #expect(run.table.rows.map(\.hits) == [UInt64(entries.count), UInt64(entries.count)])
   }

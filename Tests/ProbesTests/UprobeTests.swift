@@ -15,7 +15,7 @@ extension Rig {
         address >= $0.address && address &- $0.address < $0.fileSize
       })
     else { throw Missing() }
-    return address &- segment.address &+ segment.fileOffset
+    return address &- segment.address &+ segment.offset
   }
 
   /// Probes every instruction of the program's text that takes a probe.
@@ -27,7 +27,7 @@ extension Rig {
     var at = try offset(first)
     var probed: [Uprobe] = []
     var refused: [String] = []
-    while at < text.fileOffset &+ text.fileSize {
+    while at < text.offset &+ text.fileSize {
       var request = UprobeRequest(.path(path), offset: at, entry: { _ in .continue })
       change(&request)
       do {

@@ -234,12 +234,14 @@ public struct EventParser {
     case .address(let address):
       name = "\(isReturn ? "r" : "p")_0x\(Hex.padded(address))"
     case .file(let path, let target):
-      // `p` for returns too, and the file's name up to its first '.', '-' or '_'.
+      // The file's name up to its first '.', '-' or '_'; with an offset, Linux has `p` for returns
+      // too, so that both at one place need names.
       let base = path.split(separator: "/").last ?? ""
       let tail = base.prefix { !".-_".contains($0) }
       switch target {
       case .offset(let offset): name = "p_\(tail)_0x\(String(offset, radix: 16))"
-      case .symbol(let symbol, let offset): name = "p_\(tail)_\(symbol)_\(offset)"
+      case .symbol(let symbol, let offset):
+        name = "\(isReturn ? "r" : "p")_\(tail)_\(symbol)_\(offset)"
       }
     }
     // Deviation: Linux replaces '.' and ':' only, and other characters would make a bad name.

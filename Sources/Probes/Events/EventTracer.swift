@@ -196,6 +196,11 @@ public final class EventTracer {
 
   // MARK: Hits
 
+  /// What a line calls task 0, whose `$comm` is `swapper/0`.
+  ///
+  /// - SeeAlso: Linux, `kernel/trace/trace_sched_switch.c`, `trace_find_cmdline`.
+  private static let idle = Array("<idle>".utf8)
+
   private func trace(_ definition: EventDefinition, _ hit: ProbeContext, fileOffset: UInt64) {
     let context = HitContext(
       hit: hit, isUser: definition.isUser, userEnd: probes.kernel.isa.userEnd,
@@ -206,7 +211,8 @@ public final class EventTracer {
     }
     let record = TraceRecord(
       group: definition.group, event: definition.event, isUser: definition.isUser,
-      isReturn: definition.isReturn, comm: context.comm, pid: hit.pid, cpu: hit.cpu,
+      isReturn: definition.isReturn, comm: hit.pid == 0 ? Self.idle : context.comm, pid: hit.pid,
+      cpu: hit.cpu,
       time: hit.now, address: hit.function, returnAddress: hit.returnAddress,
       arguments: arguments)
     output(record.line(format, world.symbol))
