@@ -211,10 +211,9 @@ public final class EventTracer {
     }
     let record = TraceRecord(
       group: definition.group, event: definition.event, isUser: definition.isUser,
-      isReturn: definition.isReturn, comm: hit.pid == 0 ? Self.idle : context.comm, pid: hit.pid,
-      cpu: hit.cpu,
-      time: hit.now, address: hit.function, returnAddress: hit.returnAddress,
-      arguments: arguments)
+      isReturn: definition.isReturn, comm: hit.pid == 0 ? Self.idle : context.comm,
+      pid: hit.pid, cpu: hit.cpu, time: hit.now, address: hit.function,
+      returnAddress: hit.returnAddress, arguments: arguments)
     output(record.line(format, world.symbol))
   }
 }

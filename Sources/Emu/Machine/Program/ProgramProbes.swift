@@ -54,7 +54,8 @@ public final class ProgramProbes {
       return .failure(error)
     }
     guard let found = elf.symbols.symbol(symbol), !found.isAbsolute else {
-      return .failure(EventReason("\(path) has no symbol '\(symbol)'"))
+      let why = elf.symbols.all.isEmpty ? ": it is stripped, give an offset" : ""
+      return .failure(EventReason("\(path) has no symbol '\(symbol)'\(why)"))
     }
     guard let offset = elf.fileOffset(found.address) else {
       return .failure(EventReason("'\(symbol)' is not in the file's text"))
