@@ -73,6 +73,8 @@ extension Kernel {
     func argument(_ index: Int) -> UInt64 {
       arguments.indices.contains(index) ? arguments[index] : 0
     }
+    isServing = true
+    defer { isServing = false }
     freeDead()
     runTimers()
     switch GateFunction(rawValue: function) {
@@ -93,7 +95,7 @@ extension Kernel {
       return finish(GateReply(value: schedule()))
     case .tick, .irq:
       tick()
-      return GateReply()
+      return finish(GateReply())
     case .idle:
       return GateReply(value: hasRunnable ? 0 : 1)
     case .exitTask:

@@ -41,6 +41,11 @@ public final class Kernel {
   /// Guest kernel text was written: the next answer through the gate has the guest synchronise its
   /// instruction fetch.
   public var instructionFlushNeeded = false
+  /// Interrupts the hart, so that the guest comes through the gate soon and does what the answer
+  /// says: set by the machine.
+  public var interruptHart: () -> Void = {}
+  /// Whether a call of the guest is being served: its answer reaches the guest anyway.
+  public internal(set) var isServing = false
   /// Receives the lines that the guest kernel prints (`CONSOLE`, oops reports).
   public var log: (String) -> Void = { _ in }
 

@@ -112,6 +112,12 @@ public final class ProbeSubsystem {
   /// Kernel text was written: the guest synchronises its fetch before it runs any of it.
   func synchronise() {
     if !faults.contains(.noFetchSynchronisation) { kernel.instructionFlushNeeded = true }
+    hurry()
+  }
+
+  /// What a host changed while the guest runs is to take effect at once.
+  func hurry() {
+    if !kernel.isServing { kernel.interruptHart() }
   }
 
   /// The frame at `regsVA` in guest RAM.

@@ -173,6 +173,7 @@ final class UprobeMachine {
 
   func synchronise(_ space: AddressSpace) {
     if !subsystem.faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = true }
+    subsystem.hurry()
   }
 
   /// The task's `[uprobes]` page, made if need be; `nil` where there is no room for it.

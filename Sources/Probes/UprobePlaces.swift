@@ -198,6 +198,7 @@ extension UprobeMachine {
       if point.referenceCounter != 0, !count(point, 1, space) { own.delayed.append(point) }
       try space.writeForced(va, bytes)
       if subsystem.faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = false }
+      subsystem.hurry()
     } catch {
       throw ProbeError(error, "0x\(String(va, radix: 16)) can't be written")
     }
@@ -216,6 +217,7 @@ extension UprobeMachine {
     guard (try? space.readForced(va, bytes.count)) == bytes else { return }
     try? space.writeForced(va, Array(insn.bytes.prefix(bytes.count)))
     space.dropIdenticalCopy(va)
+    subsystem.hurry()
   }
 
   /// Adds to a probe's counter in the program's memory.

@@ -225,26 +225,84 @@ extension Rig {
     #expect(third.outcome().output == "1999000\n")
   }
 
-  @Test func moreThreadsThanSlots() throws {
-    let plain = try Rig("threads.elf").outcome()
-    let rig = try Rig("threads.elf")
+  @Test func aTaskWaitsForASlotWhereNoneIsFree() throws {
+    let plain = try Rig("probes.elf", ["l"]).outcome()
+    let rig = try Rig("probes.elf", ["l"])
     rig.probes.uprobes.slotCount = 2
-    _ = try rig.probeProgram(from: "main")
-    #expect(rig.outcome(limit: 4_000_000_000) == plain)
+    var taken: (UprobeArea, Int)?
+    let probe = try rig.probes.registerUprobe(
+      UprobeRequest(.path(rig.path), offset: rig.offset("tail3")) { context in
+        if taken == nil, let space = context.task?.space,
+          let area = rig.probes.uprobes.area(of: space),
+          let slot = area.take([1, 0], rig.machine.ram)?.slot
+        {
+          taken = (area, slot)
+        }
+        return .continue
+      })
+    #expect(rig.run() == .stuck)
+    #expect(probe.hits == 1)
+    taken?.0.release(taken?.1 ?? 0)
+    rig.machine.kernel.interruptHart()
+    #expect(rig.outcome() == plain)
+    // The handler did not run again for the hit that had to wait.
+    #expect(probe.hits == 2000)
   }
 
   @Test func breakingTheFetchSynchronisationFails() throws {
-    // The same probe, registered once its text has been fetched.
+    // A second probe in a page, registered once its text has been fetched.
     func hits(_ faults: ProbeFaults, _ model: CacheModel) throws -> UInt64 {
       let rig = try Rig("probes.elf", ["l"], cacheModel: model)
+      _ = try rig.probes.registerUprobe(
+        UprobeRequest(.path(rig.path), offset: rig.offset("leaf")) { _ in .continue })
+      rig.run(limit: 8000)
       rig.probes.faults = faults
-      rig.run(limit: 20_000)
       let probe = try rig.probes.registerUprobe(
         UprobeRequest(.path(rig.path), offset: rig.offset("tail3")) { _ in .continue })
       rig.run()
       return probe.hits
     }
-    #expect(try hits([], .coherent) > 0)
+    #expect(try hits([], .coherent) > 100)
+    #expect(try hits([], .architectural) > 100)
     #expect(try hits(.noFetchSynchronisation, .architectural) == 0)
+  }
+
+  @Test func aRegistrationThatLinuxRefuses() throws {
+    let rig = try Rig("probes.elf", ["l"])
+    func errno(_ change: (inout UprobeRequest) -> Void) throws -> Errno? {
+      var request = UprobeRequest(.path(rig.path), offset: try rig.offset("tail3")) { _ in .continue }
+      change(&request)
+      do {
+        _ = try rig.probes.registerUprobe(request)
+        return nil
+      } catch { return error.errno }
+    }
+    #expect(try errno { $0.entry = nil } == .EINVAL)
+    #expect(try errno { $0.offset += 1 } == .EINVAL)
+    #expect(try errno { $0.offset = 1 << 40 } == .EINVAL)
+    #expect(try errno { $0.referenceCounter = 3 } == .EINVAL)
+    #expect(try errno { $0.file = .path("/nowhere") } == .ENOENT)
+    #expect(try errno { $0.file = .path("/dev/null") } == .EIO)
+    #expect(try errno { _ in } == nil)
+    #expect(try errno { $0.referenceCounter = 0x2000 } == .EINVAL)
+  }
+
+  @Test func aReferenceCounterIsOneWhileProbed() throws {
+    let rig = try Rig("probes.elf", ["l"])
+    let counter = try rig.offset("table_of_data")
+    var seen: [UInt8] = []
+    var request = UprobeRequest(.path(rig.path), offset: try rig.offset("tail3")) { context in
+      // The data segment is mapped where its symbol says.
+      if let vma = context.task?.space?.vmas.first(where: {
+        $0.file != nil && $0.prot & MM.PROT_WRITE != 0
+      }) {
+        seen = context.readUser(vma.start &+ (counter &- vma.pageOffset << 12), 2) ?? []
+      }
+      return .continue
+    }
+    request.referenceCounter = counter
+    _ = try rig.probes.registerUprobe(request)
+    rig.run()
+    #expect(seen == [1, 0])
   }
 }
