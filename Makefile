@@ -3,6 +3,7 @@
 SWIFT ?= swift
 RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 EMU = .build/release/emu
+IMAGES_PYTHON = $(CURDIR)/.build/images-venv/bin/python
 
 .PHONY: all demo test conformance bench images images-check lint setup setup-oracles setup-images clean
 
@@ -31,10 +32,11 @@ bench: setup setup-oracles
 
 # Rebuilds the committed guest images from source; images-check only compares.
 images: setup-images
-	$(MAKE) -C images
+	PYTHON=$(IMAGES_PYTHON) ./images/build.sh images
+	touch images/kernel/embed/kernels.S
 
 images-check: setup-images
-	./images/check.sh
+	PYTHON=$(IMAGES_PYTHON) ./images/check.sh
 
 lint:
 	$(SWIFT) format lint --strict -r Package.swift Sources Tests

@@ -52,12 +52,16 @@ let package = Package(
     .executableTarget(
       name: "Conformance",
       dependencies: [
-        "Engine", "RISCV", "VectorFile",
+        "Engine", "RISCV", "VectorFile", "Fuzz",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/Conformance", swiftSettings: strict),
     // The text form of instruction vectors, for the tests and for the tool that has QEMU judge them.
     .target(name: "VectorFile", path: "Tests/VectorFile", swiftSettings: strict),
+    // Random files, programs and boards, for the tests and for the tool that goes on for hours.
+    .target(
+      name: "Fuzz", dependencies: ["Machine", "GuestKernel", "RISCV", "Engine", "Image"],
+      path: "Tests/Fuzz", swiftSettings: strict),
     .executableTarget(
       name: "Bench",
       dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -79,7 +83,8 @@ let package = Package(
       name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
       path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
-      name: "MachineTests", dependencies: ["Machine"], path: "Tests/MachineTests",
+      name: "MachineTests", dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine"],
+      path: "Tests/MachineTests",
       swiftSettings: strict),
   ]
 )

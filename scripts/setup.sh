@@ -2,6 +2,7 @@
 # Installs what a target needs on Debian or Ubuntu; says clearly what is missing elsewhere.
 # Usage: setup.sh build|oracles|images
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 fail() { printf 'setup: %s\n' "$1" >&2; exit 1; }
 
@@ -38,8 +39,16 @@ oracles)
   need 'command -v dtc' device-tree-compiler
   ;;
 images)
-  need 'command -v python3' python3 python3-venv
-  need 'command -v sha256sum' coreutils
+  need 'python3 -m venv --help' python3 python3-venv
+  # The compiler of the guest images is pinned: images/build.sh says which and refuses another.
+  version=$(sed -n 's/^ZIG_VERSION=//p' images/build.sh)
+  if [ "$(.build/images-venv/bin/python -m ziglang version 2>/dev/null)" != "$version" ]; then
+    printf 'setup: installing ziglang %s into .build/images-venv\n' "$version"
+    mkdir -p .build
+    python3 -m venv .build/images-venv || fail "python3 can't make a virtual environment"
+    .build/images-venv/bin/python -m pip install --quiet --disable-pip-version-check "ziglang==$version" ||
+      fail "ziglang $version can't be installed from PyPI"
+  fi
   ;;
 *) fail "usage: setup.sh build|oracles|images" ;;
 esac

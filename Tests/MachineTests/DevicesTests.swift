@@ -94,7 +94,7 @@ import Testing
     #expect(board.clint.nextDeadline == 1065)
   }
 
-  @Test func plicFollowsTheSpecification() throws {
+  @Test func plicAsksWhenItsWireIsSet() throws {
     let wrong = try TestBoard().replay(
       """
       w4 0xc002000 0xffffffff
@@ -117,18 +117,27 @@ import Testing
       r4 0xc200004 => 0
       w4 0xc202004 5              # completion by a context where it is not enabled
       r4 0xc001000 => 0
-      w4 0xc200004 5              # its wire is still high
+      w4 0xc200004 5              # its wire is still high: nothing new
+      r4 0xc001000 => 0
+      mip => 0x80 0x80
+      line 5 1                    # set again, though high
       r4 0xc001000 => 0x20
       mip => 0x880 0x80
       line 5 0
       r4 0xc001000 => 0x20        # a request stays until it is claimed
       r4 0xc200004 => 5
       line 5 1
-      r4 0xc001000 => 0           # the gateway waits for completion
+      r4 0xc001000 => 0x20        # during service: pending, and not offered
+      mip => 0x80 0x80
+      r4 0xc200004 => 0
       w4 0xc200004 7              # completion of what was not claimed
+      r4 0xc200004 => 0
       w4 0xc200004 5
+      mip => 0x880 0x80
       r4 0xc200004 => 5
+      w4 0xc200004 5
       w4 0xc200004 6
+      line 6 1
       w4 0xc200000 1              # threshold
       mip => 0x80 0x80
       r4 0xc200004 => 0

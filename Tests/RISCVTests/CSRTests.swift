@@ -355,10 +355,13 @@ import Testing
       let rig = try Rig(caches)
       rig["a4"] = Rig.nowhere
       rig["a3"] = 1
-      rig.put(Rig.machineVector, [
-        .read(Reg.a1, 0xb02), .read(Reg.a2, 0x341), Insn(op: .addi, rd: Reg.a2, rs1: Reg.a2, imm: 4),
-        .write(0x341, Reg.a2), Insn(op: .mret),
-      ])
+      rig.put(
+        Rig.machineVector,
+        [
+          .read(Reg.a1, 0xb02), .read(Reg.a2, 0x341),
+          Insn(op: .addi, rd: Reg.a2, rs1: Reg.a2, imm: 4),
+          .write(0x341, Reg.a2), Insn(op: .mret),
+        ])
       rig.run([.nop, .read(Reg.a0, 0xb02), .nop, cause])
       rig.step(5)
       #expect(rig["pc"] == Rig.code + 16)

@@ -86,7 +86,9 @@ extension MMU {
     @Test func fourBytes() throws {
       let rig = try rig([(Self.na4, (Rig.data + 0x10) >> 2)])
       #expect(load(rig, Rig.data + 0xf) == "ok")
-      for at in UInt64(0x10)..<0x14 { #expect(load(rig, Rig.data + at) == "5 \(hex(Rig.data + at))") }
+      for at in UInt64(0x10)..<0x14 {
+        #expect(load(rig, Rig.data + at) == "5 \(hex(Rig.data + at))")
+      }
       #expect(load(rig, Rig.data + 0x14) == "ok")
       // Repeated, since a page with mixed rights must not be remembered as a whole.
       #expect(load(rig, Rig.data + 0x10) != "ok")
@@ -177,6 +179,26 @@ extension MMU {
       rig["a1"] = 0x4000_0000
       rig.run([.load(Reg.a0, Reg.a1)])
       #expect(rig.fault == "5 0x40000000")
+    }
+
+    /// Accessed and dirty are stores of the walk's own.
+    @Test func tablesThatMayNotBeWrittenKeepTheirBits() throws {
+      let rig = try Rig()
+      rig.enterPaging()
+      rig.map(0x4000_0000, to: Rig.data, PTE.read | PTE.write)
+      let entry = rig.entry(0x4000_0000)
+      let before = rig.load(entry)
+      rig["pmpcfg0"] = 0
+      rig["pmpaddr0"] = (entry & ~4095 | 0x7ff) >> 2
+      rig["pmpaddr1"] = .max
+      rig["pmpcfg0"] = Self.napot | 1 | (Self.napot | 7) << 8
+      rig["priv"] = 1
+      rig["a1"] = 0x4000_0000
+      rig.run([.load(Reg.a0, Reg.a1)])
+      #expect(rig.fault == "5 0x40000000")
+      rig.run([.store(Reg.a0, Reg.a1)])
+      #expect(rig.fault == "7 0x40000000")
+      #expect(rig.load(entry) == before)
     }
 
     /// A jump within a page from a part that may be executed to one that may not.

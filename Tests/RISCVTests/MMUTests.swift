@@ -41,7 +41,9 @@ import Testing
   func aMisalignedSuperpageFaults(level: Int) throws {
     let levels = 4
     let rig = try rig(levels: levels)
-    rig.map(1 << 40, to: 0x20_0000 << UInt64(9 * (level - 1)) | 0x1000, Self.rwad, level: level, levels: 4)
+    rig.map(
+      1 << 40, to: 0x20_0000 << UInt64(9 * (level - 1)) | 0x1000, Self.rwad, level: level, levels: 4
+    )
     rig["a1"] = 1 << 40
     rig.run([.load(Reg.a0, Reg.a1)])
     #expect(rig.fault == "13 0x10000000000")
@@ -91,10 +93,11 @@ import Testing
     #expect(rig["a0"] == 5)
   }
 
-  @Test(arguments: [
-    (3, 0x40_0000_0000), (3, 0xffff_ffbf_ffff_f000), (3, 0x8000_0000_0000_0000),
-    (4, 0x8000_0000_0000), (4, 0xffff_7fff_ffff_f000),
-  ] as [(Int, UInt64)])
+  @Test(
+    arguments: [
+      (3, 0x40_0000_0000), (3, 0xffff_ffbf_ffff_f000), (3, 0x8000_0000_0000_0000),
+      (4, 0x8000_0000_0000), (4, 0xffff_7fff_ffff_f000),
+    ] as [(Int, UInt64)])
   func addressesOutOfRangeFault(levels: Int, va: UInt64) throws {
     let rig = try rig(levels: levels)
     // What the low bits name is mapped.

@@ -72,12 +72,14 @@ import Testing
     let target = Rig.code + 16
     rig["a1"] = target
     rig["a3"] = 1 << 20
-    rig.put(Rig.code, [
-      .load(Reg.a2, Reg.a1, op: .lw), Insn(op: .add, rd: Reg.a2, rs1: Reg.a2, rs2: Reg.a3),
-      .store(Reg.a2, Reg.a1, op: .sw), Insn(op: .fence_i),
-      .li(Reg.a0, 0), Insn(op: .add, rd: Reg.a4, rs1: Reg.a4, rs2: Reg.a0),
-      Insn(op: .jal, imm: -24),
-    ])
+    rig.put(
+      Rig.code,
+      [
+        .load(Reg.a2, Reg.a1, op: .lw), Insn(op: .add, rd: Reg.a2, rs1: Reg.a2, rs2: Reg.a3),
+        .store(Reg.a2, Reg.a1, op: .sw), Insn(op: .fence_i),
+        .li(Reg.a0, 0), Insn(op: .add, rd: Reg.a4, rs1: Reg.a4, rs2: Reg.a0),
+        Insn(op: .jal, imm: -24),
+      ])
     rig["a4"] = 0
     rig["pc"] = Rig.code
     rig.step(7 * 100)
@@ -157,10 +159,12 @@ import Testing
   @Test func dataBesideCode() throws {
     let rig = try Rig(.coherent)
     rig["a1"] = Rig.code + 0x800
-    rig.put(Rig.code, [
-      Insn(op: .addi, rd: Reg.a0, rs1: Reg.a0, imm: 1), .store(Reg.a0, Reg.a1),
-      Insn(op: .jal, imm: -8),
-    ])
+    rig.put(
+      Rig.code,
+      [
+        Insn(op: .addi, rd: Reg.a0, rs1: Reg.a0, imm: 1), .store(Reg.a0, Reg.a1),
+        Insn(op: .jal, imm: -8),
+      ])
     rig["a0"] = 0
     rig["pc"] = Rig.code
     rig.step(3)
@@ -204,13 +208,17 @@ import Testing
         let rig = try Rig(caches)
         let counter = Counter()
         if observed { rig.hart.observe(counter) }
-        rig.put(Rig.code, [
-          Insn(op: .addi, rd: Reg.a0, rs1: Reg.a0, imm: 1),
-          Insn(op: .add, rd: Reg.a3, rs1: Reg.a3, rs2: Reg.a0),
-          .store(Reg.a3, Reg.a1), .load(Reg.a4, Reg.a1), Insn(op: .andi, rd: Reg.a2, rs1: Reg.a0, imm: 3),
-          Insn(op: .bne, rs1: Reg.a2, imm: -20), Insn(op: .xor, rd: Reg.a5, rs1: Reg.a5, rs2: Reg.a3),
-          Insn(op: .jal, rd: Reg.ra, imm: -28),
-        ])
+        rig.put(
+          Rig.code,
+          [
+            Insn(op: .addi, rd: Reg.a0, rs1: Reg.a0, imm: 1),
+            Insn(op: .add, rd: Reg.a3, rs1: Reg.a3, rs2: Reg.a0),
+            .store(Reg.a3, Reg.a1), .load(Reg.a4, Reg.a1),
+            Insn(op: .andi, rd: Reg.a2, rs1: Reg.a0, imm: 3),
+            Insn(op: .bne, rs1: Reg.a2, imm: -20),
+            Insn(op: .xor, rd: Reg.a5, rs1: Reg.a5, rs2: Reg.a3),
+            Insn(op: .jal, rd: Reg.ra, imm: -28),
+          ])
         rig["a0"] = 0
         rig["a1"] = Rig.data
         rig["a3"] = 0
@@ -232,6 +240,26 @@ import Testing
       }
     }
     #expect(Set(ends).count == 1)
+  }
+
+  /// Harts that share translated code: one's observer sees what that one executes, and only that.
+  @Test(arguments: [0, 1])
+  func anObserverSeesItsHart(observedHart: Int) throws {
+    final class Counter: InsnObserver {
+      var seen = 0
+      func willExecute(_ pc: UInt64, on hart: Hart) { seen += 1 }
+    }
+    let rig = try Rig(.coherent, harts: 2)
+    let counter = Counter()
+    rig.harts[observedHart].observe(counter)
+    rig.put(Rig.code, [.nop, .nop, Insn(op: .jal, imm: -8)])
+    for _ in 0..<3 {
+      for index in 0..<2 { rig.step(30, on: index) }
+    }
+    #expect(counter.seen == 90)
+    rig.harts[observedHart].observe(nil)
+    for index in 0..<2 { rig.step(30, on: index) }
+    #expect(counter.seen == 90)
   }
 
   @Test func aRequestStopsBehindTheInstruction() throws {

@@ -17,7 +17,8 @@ import Testing
         for enabled in [false, true] {
           let rig = try Rig()
           rig["medeleg"] = delegated ? .max : 0
-          rig["mstatus"] = enabled ? Status.sie | Status.mie : Status.mpie | Status.spie | Status.spp
+          rig["mstatus"] =
+            enabled ? Status.sie | Status.mie : Status.mpie | Status.spie | Status.spp
           rig["priv"] = privilege
           rig.run([Insn(op: .ecall)])
           let supervisor = delegated && privilege < 3
@@ -108,10 +109,12 @@ import Testing
           rig.run([.load(Reg.a4, Reg.a1), .store(Reg.a4, Reg.a1)])
           rig.poke(edge, 0x1111)
           let count = rig.hart.count
-          rig.put(Rig.code, [
-            access(first, Reg.a2, Reg.a1, good ? 0 : offset), access(second, Reg.a3, Reg.a1, 8),
-            .nop, .nop,
-          ])
+          rig.put(
+            Rig.code,
+            [
+              access(first, Reg.a2, Reg.a1, good ? 0 : offset), access(second, Reg.a3, Reg.a1, 8),
+              .nop, .nop,
+            ])
           rig.hart.synchronizeInstructionFetch()
           rig["pc"] = Rig.code
           rig.step(4)

@@ -7,7 +7,8 @@ import VectorFile
 
 /// The instructions, case by case, by the text files in `Vectors`.
 @Suite struct Vectors {
-  static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Vectors")
+  static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(
+    path: "Vectors")
 
   static let files: [String] = {
     let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path)
@@ -203,7 +204,9 @@ private final class Bench {
     }
     expect("pc", hart.pc, pc)
     expect("priv", isa.privilege(hart), level)
-    for number in 0..<32 { expect(Registers.xName(UInt8(number)), hart.x[number], registers[number]) }
+    for number in 0..<32 {
+      expect(Registers.xName(UInt8(number)), hart.x[number], registers[number])
+    }
     for number in 0..<32 {
       expect(
         Registers.fName(UInt8(number)), hart.x[Slot.fp + number], registers[Slot.fp + number])

@@ -1,4 +1,4 @@
-/// One case of one instruction, as a line of a `.ins` file says it:
+/// One case of one instruction, as a line of a `.ins` file says it.
 ///
 /// ```text
 /// # pc      bytes          disassembly            before            => after
@@ -51,7 +51,8 @@ public struct Vector: Sendable {
   /// All vectors of a file's text.
   public static func parse(_ text: String, file: String) throws -> [Vector] {
     var vectors: [Vector] = []
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+    {
       let place = "\(file):\(index + 1)"
       // No string of a vector has a hash in it.
       let content = line.prefix { $0 != "#" }
@@ -67,7 +68,9 @@ public struct Vector: Sendable {
       let quote = line[close...].firstIndex(of: "\"")
     else { throw bad("no [bytes] \"disassembly\"") }
     let afterQuote = line.index(after: quote)
-    guard let endQuote = line[afterQuote...].firstIndex(of: "\"") else { throw bad("no end of text") }
+    guard let endQuote = line[afterQuote...].firstIndex(of: "\"") else {
+      throw bad("no end of text")
+    }
     guard let pc = Vector.number(line[..<open].filter { $0 != " " }) else { throw bad("no pc") }
     let bytes = line[line.index(after: open)..<close].split(separator: " ").compactMap {
       UInt8($0, radix: 16)

@@ -81,6 +81,16 @@ struct RunCommand: ParsableCommand {
   @Flag(name: .customLong("virtio-modern"), help: "Bare: virtio 1.0 registers, not legacy ones.")
   var virtIOModern = false
 
+  @Flag(
+    name: .customLong("virtio-console"),
+    help: "Bare: a virtio console on the last transport; it gets what is typed, not the UART.")
+  var virtIOConsole = false
+
+  @Flag(
+    name: .customLong("virtio-rng"),
+    help: "Bare: a virtio random-number device on the last transport but one (see --seed).")
+  var virtIORandom = false
+
   @Option(help: "Bare: write the memory from begin_signature to end_signature to a file, in hex.")
   var signature: String?
 
@@ -111,7 +121,8 @@ struct RunCommand: ParsableCommand {
       let used = [
         ("--drive", !drive.isEmpty), ("--harts", harts != 1), ("--entry", entry != .auto),
         ("--load-address", loadAddress != nil), ("--append", append != nil),
-        ("--virtio-modern", virtIOModern), ("--signature", signature != nil),
+        ("--virtio-modern", virtIOModern), ("--virtio-console", virtIOConsole),
+        ("--virtio-rng", virtIORandom), ("--signature", signature != nil),
       ]
       if let wrong = used.first(where: \.1) {
         throw ValidationError("\(wrong.0) needs --bare")
@@ -138,6 +149,9 @@ struct RunCommand: ParsableCommand {
     options.loadAddress = loadAddress?.value
     options.bootargs = append
     options.modernVirtIO = virtIOModern
+    options.virtIOConsole = virtIOConsole
+    options.virtIORandom = virtIORandom
+    options.seed = seed.value
     options.signature = signature
     return BareRun.run(program[0], options)
   }

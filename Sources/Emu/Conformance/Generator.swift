@@ -21,6 +21,8 @@ struct RandomProgram {
   /// Addresses of what is not a random instruction: prologue, checkpoints, exit.
   var plumbing: [Range<UInt64>] = []
   var memory = false
+  /// The register that checkpoints are called through.
+  var link = 0
 
   var file: [UInt8] {
     ELFImage.bytes(
@@ -78,6 +80,7 @@ struct Generator {
     (pointer, link) = (candidates[0], candidates[1])
     kept = [pointer, link]
     program.memory = options.memory
+    program.link = Int(link)
   }
 
   // MARK: Emitting
@@ -234,7 +237,8 @@ struct Generator {
   private mutating func topUnit() {
     depth = 0
     anyUnit()
-    if sinceCheckpoint >= 48, options.fine.isEmpty || !options.fine.contains(program.units.count - 1)
+    if sinceCheckpoint >= 48,
+      options.fine.isEmpty || !options.fine.contains(program.units.count - 1)
     {
       checkpoint(after: program.units.count - 1)
     }
@@ -398,7 +402,9 @@ struct Generator {
   private mutating func reservation() {
     let wide = rng.once(in: 2)
     let (load, store) = wide ? (Op.lr_d, Op.sc_d) : (Op.lr_w, Op.sc_w)
-    guard let drawn = sample(Rows.row(load)), let first = base(drawn, Rows.row(load)) else { return }
+    guard let drawn = sample(Rows.row(load)), let first = base(drawn, Rows.row(load)) else {
+      return
+    }
     self.load(first.rs1, constant: Int64(scratchAddress(8, aligned: true)))
     kept.insert(first.rs1)
     defer { kept.remove(first.rs1) }
@@ -595,7 +601,8 @@ enum Rows {
   ]
 
   private static let wide: [Op: Row] = Dictionary(
-    Encodings.allRows.filter { $0.length == 4 }.map { ($0.op, $0) }, uniquingKeysWith: { one, _ in one })
+    Encodings.allRows.filter { $0.length == 4 }.map { ($0.op, $0) },
+    uniquingKeysWith: { one, _ in one })
 
   static func row(_ op: Op) -> Row {
     guard let row = wide[op] else { preconditionFailure("every operation has a row") }

@@ -21,12 +21,15 @@ final class HostProcess {
   private let directory: URL
   private let output: URL
   private let watchdog: DispatchWorkItem
+  private let started = Date()
+  private let timeout: Double
 
   /// Starts `executable`.
   init(
     _ executable: String, _ arguments: [String], input: [UInt8]? = nil, timeout: Double = 60,
     environment: [String: String]? = nil, workingDirectory: String? = nil
   ) throws {
+    self.timeout = timeout
     directory = FileManager.default.temporaryDirectory.appendingPathComponent(
       "emu-conformance-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -56,7 +59,9 @@ final class HostProcess {
   /// Waits for its end.
   func finish() throws -> Outcome {
     process.waitUntilExit()
-    let late = process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL
+    let late =
+      process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL
+      && Date().timeIntervalSince(started) >= timeout
     watchdog.cancel()
     defer { try? FileManager.default.removeItem(at: directory) }
     let bytes = try [UInt8](Data(contentsOf: output))

@@ -36,7 +36,9 @@ extension Judge {
     let coarse = Records(ours, memory: false, complete: true)
     let theirCoarse = Records(theirs, memory: false, complete: true)
     var interval = 0..<program.units.count
-    if let first = coarse.firstDifference(theirCoarse) {
+    if headline.hasPrefix("here") {
+      // It did not get to its end, where records are written.
+    } else if let first = coarse.firstDifference(theirCoarse) {
       let order = program.checkpoints.sorted { $0.key < $1.key }.map(\.value)
       // Usual checkpoints lie outside of loops, so the n-th record is the n-th checkpoint's.
       if first < order.count {
@@ -124,6 +126,7 @@ struct Records {
   let reached: Int
 
   /// - Parameters:
+  ///   - bytes: what the program wrote.
   ///   - memory: every checkpoint wrote the scratch buffer.
   ///   - complete: the program reached its end.
   init(_ bytes: [UInt8], memory: Bool, complete: Bool) {
@@ -167,7 +170,7 @@ struct Records {
   /// The address behind the call of the checkpoint.
   func link(_ program: RandomProgram, _ index: Int) -> UInt64? {
     guard index < count else { return nil }
-    return registers(index)[1..<32].first { program.checkpoints[$0] != nil }
+    return registers(index)[program.link]
   }
 
   func firstDifference(_ other: Records) -> Int? {

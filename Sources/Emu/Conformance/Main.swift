@@ -17,8 +17,12 @@ struct Conformance: ParsableCommand {
         emu-conformance vectors Tests/RISCVTests/Vectors/*.ins
         emu-conformance programs --emu .build/release/emu
         emu-conformance bare
+        emu-conformance fuzz --seconds 60
       """,
-    subcommands: [RandomCommand.self, VectorsCommand.self])
+    subcommands: [
+      RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
+      FuzzCommand.self,
+    ])
 
   static func main() {
     do {

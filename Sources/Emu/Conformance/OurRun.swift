@@ -1,7 +1,7 @@
 import Engine
 import RISCV
 
-/// How a program is run on our hart. The result must not depend on it.
+/// How a program is run on our hart; the result must not depend on it.
 enum Variant: String, CaseIterable {
   /// As fast as it goes, addresses physical.
   case plain
@@ -138,7 +138,8 @@ final class OurRun: HartEnvironment, InsnObserver {
         fail("does not end within \(limit) instructions")
         break
       }
-      let target = sliced ? hart.count + UInt64(1 + slices.below(slices.once(in: 8) ? 200 : 9)) : limit
+      let target =
+        sliced ? hart.count + UInt64(1 + slices.below(slices.once(in: 8) ? 200 : 9)) : limit
       let stop = hart.run(until: target)
       if stop == .budget, hart.count != target {
         fail("stopped at \(hart.count) and not at \(target)")

@@ -8,14 +8,14 @@ struct RandomCommand: ParsableCommand {
     commandName: "random",
     abstract: "Runs random programs made from the encoding rows here and under qemu-riscv64.",
     discussion: """
-      Every program runs four times here: plainly; in slices of a few instructions and with pages
-      scattered by Sv39; observed; and with architectural caches. All of them must agree with QEMU in
-      every register and byte, and with each other in the number of instructions.
+      Every program runs four times here: plainly; in slices of a few instructions and with pages \
+      scattered by Sv39; observed; and with architectural caches. All of them must agree with QEMU \
+      in every register and byte, and with each other in the number of instructions.
 
       Examples:
         emu-conformance random
         emu-conformance random --seed 7 --insns 5000000
-        emu-conformance random --seed 7 --program 123    # one program again, in detail
+        emu-conformance random --seed 7 --program 123
         emu-conformance random --seed 7 --program 123 --listing
       """)
 
@@ -78,6 +78,8 @@ struct RandomCommand: ParsableCommand {
     let text = """
       \(number) programs, \(judge.randomInsns) random instructions executed (\(judge.allInsns) with \
       checkpoints), \(Variant.allCases.count) ways each; \(judge.traced) programs traced
+      \(judge.rowsSeen) of \(Encodings.allRows.count) encoding rows executed; not: \
+      \(judge.rowsNotSeen.joined(separator: " "))
       no difference; seed \(seed), \(String(format: "%.1f", seconds)) s
       """
     print(text)
@@ -93,7 +95,8 @@ struct RandomCommand: ParsableCommand {
       print(difference.text)
       throw ExitCode(1)
     }
-    print("program \(number) of seed \(seed): \(judge.randomInsns) random instructions, no difference")
+    print(
+      "program \(number) of seed \(seed): \(judge.randomInsns) random instructions, no difference")
   }
 }
 
@@ -117,6 +120,15 @@ final class Judge {
   private(set) var randomInsns: UInt64 = 0
   private(set) var allInsns: UInt64 = 0
   private(set) var traced = 0
+  /// By index in the table of rows: executed.
+  private var rows = [Bool](repeating: false, count: Encodings.allRows.count)
+  private let rowIndex = Dictionary(
+    uniqueKeysWithValues: Encodings.allRows.enumerated().map { ($0.element.pattern, $0.offset) })
+
+  var rowsSeen: Int { rows.count { $0 } }
+  var rowsNotSeen: [String] {
+    zip(rows, Encodings.allRows).filter { !$0.0 }.map(\.1.mnemonic)
+  }
 
   init(seed: UInt64, units: Int) throws {
     self.seed = seed
@@ -181,9 +193,16 @@ final class Judge {
 
   private func note(_ program: RandomProgram, _ ours: OurResult) {
     allInsns += ours.count
-    // The routine and the prologue are one range; the rest are calls of it and the exit.
-    let starts = Set(program.plumbing.flatMap { range in stride(from: range.lowerBound, to: range.upperBound, by: 2) })
-    randomInsns += UInt64(ours.path.reduce(0) { $0 + (starts.contains($1) ? 0 : 1) })
+    let plumbing = Set(
+      program.plumbing.flatMap { stride(from: $0.lowerBound, to: $0.upperBound, by: 2) })
+    var seen = Set<UInt64>()
+    for pc in ours.path where !plumbing.contains(pc) {
+      randomInsns += 1
+      guard seen.insert(pc).inserted, let (bits, _) = program.insn(at: pc),
+        let row = Encodings.row(of: bits), let index = rowIndex[row.pattern]
+      else { continue }
+      rows[index] = true
+    }
   }
 
   private func comparePath(_ program: RandomProgram, _ ours: OurResult) throws -> String? {

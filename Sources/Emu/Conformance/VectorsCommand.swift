@@ -94,7 +94,8 @@ struct VectorProgram {
     expectedMemory = memory
     guard Self.apply(vector.after, &expected, &expectedMemory) else { return nil }
     let next = vector.after["pc"] ?? vector.pc &+ UInt64(vector.bytes.count)
-    guard next >= Self.code, next < Self.setUp, next >= vector.pc &+ UInt64(vector.bytes.count) || next &+ 4 <= vector.pc
+    guard next >= Self.code, next < Self.setUp,
+      next >= vector.pc &+ UInt64(vector.bytes.count) || next &+ 4 <= vector.pc
     else { return nil }
 
     // A register that the case has nothing to do with.
@@ -125,7 +126,9 @@ struct VectorProgram {
       }
     }
     for (address, size, value) in state.memory {
-      guard address >= data, address + UInt64(size) <= data + UInt64(dataBytes) else { return false }
+      guard address >= data, address + UInt64(size) <= data + UInt64(dataBytes) else {
+        return false
+      }
       for byte in 0..<size {
         memory[Int(address - data) + byte] = UInt8(truncatingIfNeeded: value >> UInt64(byte * 8))
       }

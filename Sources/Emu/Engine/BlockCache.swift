@@ -202,9 +202,10 @@ public final class BlockCache {
         && Int((block.pointee.secondPA &- ram.base) / PhysicalMemory.pageSize) == page
       let first =
         isFirstPage
-        ? block.pointee.pa..<min(
-          block.pointee.pa &+ (block.pointee.end &- block.pointee.pc),
-          (block.pointee.pa & ~4095) &+ 4096) : 0..<0
+        ? block.pointee
+          .pa..<min(
+            block.pointee.pa &+ (block.pointee.end &- block.pointee.pc),
+            (block.pointee.pa & ~4095) &+ 4096) : 0..<0
       let second =
         inSecond ? block.pointee.secondPA..<block.pointee.secondPA &+ 4 : 0..<0
       let written = pa..<pa &+ count

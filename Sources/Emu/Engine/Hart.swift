@@ -209,11 +209,19 @@ public final class Hart {
   }
 
   /// Attaches or detaches the observer. Blocks are translated anew, so that none costs nothing.
+  ///
+  /// The observer itself may do so: the instruction about to be executed is then the new one's.
   public func observe(_ observer: (any InsnObserver)?) {
     self.observer = observer
-    x[Slot.block] = 0
-    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
-    blocks.clear()
+    // Blocks say in their flags whether they report, so those of before are not found. They stay
+    // where they are: one of them may be running.
+    flushJumps()
+    lookAround()
+  }
+
+  /// Leaves the running block behind the present instruction, if nothing else does.
+  func lookAround() {
+    if x[Slot.pending] == Pending.none.rawValue { x[Slot.pending] = Pending.reconsider.rawValue }
   }
 
   // MARK: Requests
@@ -221,7 +229,7 @@ public final class Hart {
   /// Says that an interrupt may have become deliverable. The hart looks before its next instruction.
   public func requestInterruptCheck() {
     x[Slot.checkInterrupts] = 1
-    if x[Slot.pending] == Pending.none.rawValue { x[Slot.pending] = Pending.reconsider.rawValue }
+    lookAround()
   }
 
   /// Stops the hart after the instruction being executed.
@@ -325,11 +333,15 @@ public final class Hart {
     let entry = jumpCache + JumpEntry.index(pc)
     if entry.pointee.pc == pc, entry.pointee.tag == x[Slot.jumpTag] { return entry.pointee.block }
     guard let pa = fetchAddress(pc) else { return nil }
-    let flags = x[Slot.translationFlags]
+    // A listed block was made when all of its page could be fetched from, and would run on beyond
+    // what may be fetched now.
+    if fetchWasPartial { return translate(pc, limit: nil) }
+    let flags = blockFlags
     var found = blocks.find(pa: pa, pc: pc, flags: flags)
     if let block = found, block.pointee.secondPA != Block.onePage {
       guard let second = fetchAddress((pc & ~4095) &+ 4096) else { return nil }
-      if second != block.pointee.secondPA { found = nil }
+      // The walk may have written to the very bytes, and so have dropped the block.
+      if second != block.pointee.secondPA || !block.pointee.valid { found = nil }
     }
     guard let block = found ?? translate(pc, limit: nil) else { return nil }
     if block.pointee.flags != .max {
@@ -338,6 +350,12 @@ public final class Hart {
       if block.pointee.secondPA != Block.onePage { noteExecuted(pc &+ 4096) }
     }
     return block
+  }
+
+  /// What a block must have been made under to serve this hart now. Harts that share blocks need not
+  /// all be observed: bit 16 says which blocks report to an observer.
+  private var blockFlags: UInt64 {
+    x[Slot.translationFlags] | (observer == nil ? 0 : 1 << 16)
   }
 
   /// Notes that jump-cache entries depend on the translation of the page of `va`.
@@ -360,8 +378,9 @@ public final class Hart {
     builder.close()
     let listed = limit == nil && !partial
     let block = blocks.insert(
-      builder, flags: listed ? x[Slot.translationFlags] : .max, listed: listed)
-    if cacheModel == .coherent {
+      builder, flags: listed ? blockFlags : .max, listed: listed)
+    // One instruction that nobody finds again can't be stale; it need not be found by stores.
+    if cacheModel == .coherent, !partial {
       blocks.cover(block)
       ram.watch(pa, .code)
       if block.pointee.secondPA != Block.onePage { ram.watch(block.pointee.secondPA, .code) }
@@ -513,6 +532,8 @@ public final class Hart {
       storeRAM(pa, size, value)
       return
     }
+    // A device may write to memory that this hart has reserved.
+    x[Slot.reservation] = .max
     guard pa & (size &- 1) == 0, bus.writeDevice(pa, size: Int(size), value) else {
       isa.accessFault(va, .store, for: self)
       return
@@ -533,11 +554,7 @@ public final class Hart {
         (to + Int(index)).storeBytes(of: byte, as: UInt8.self)
       }
     }
-    if ram.isWatched(pa), ram.flaggedWrite(pa, size, by: self),
-      x[Slot.pending] == Pending.none.rawValue
-    {
-      x[Slot.pending] = Pending.reconsider.rawValue
-    }
+    if ram.isWatched(pa), ram.flaggedWrite(pa, size, by: self) { lookAround() }
   }
 
   /// Notes that the page of `pa` was read as a page table, so that a store to it is seen by

@@ -7,6 +7,8 @@
 final class InstructionCache {
   /// Bytes in a line.
   static let lineSize: UInt64 = 64
+  /// Most lines; what is translated stays so when they are forgotten.
+  static let limit = 1 << 14
   private var lines: [UInt64: [UInt8]] = [:]
 
   /// The 16 bits at the even physical address `pa`.
@@ -18,6 +20,7 @@ final class InstructionCache {
       line = kept
     } else {
       line = ram.bytes(start, Int(Self.lineSize)) ?? []
+      if lines.count >= Self.limit { clear() }
       lines[start] = line
     }
     guard offset + 1 < line.count else { return 0 }

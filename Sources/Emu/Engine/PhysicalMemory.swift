@@ -13,6 +13,10 @@ public final class PhysicalMemory {
   /// Bytes in a page.
   public static let pageSize: UInt64 = 4096
 
+  /// The largest RAM: the host's address space must have room for it and for what is kept about
+  /// every page.
+  public static let maxSize: UInt64 = 1 << 45
+
   /// The first physical address.
   public let base: UInt64
   /// Size in bytes, a multiple of the page size.
@@ -32,14 +36,16 @@ public final class PhysicalMemory {
 
   /// Reserves `size` bytes (rounded up to a page) at physical address `base`.
   ///
-  /// - Returns: `nil` where the host refuses the reservation, `size` is zero or the range wraps.
+  /// - Returns: `nil` where the host refuses the reservation, `size` is zero or above ``maxSize``,
+  ///   `base` is not the start of a page or the range wraps.
   public init?(base: UInt64, size: UInt64) {
+    guard size > 0, size <= Self.maxSize, base % Self.pageSize == 0 else { return nil }
     let rounded = (size &+ Self.pageSize &- 1) & ~(Self.pageSize &- 1)
-    guard rounded > 0, rounded >= size, rounded <= UInt64(Int.max / 2),
-      base <= UInt64.max - rounded
-    else { return nil }
+    guard base <= UInt64.max - rounded else { return nil }
     flagBytes = Int(rounded / Self.pageSize)
-    guard let ram = reservePages(Int(rounded)), let flags = reservePages(flagBytes) else {
+    guard let ram = reservePages(Int(rounded)) else { return nil }
+    guard let flags = reservePages(flagBytes) else {
+      releasePages(ram, Int(rounded))
       return nil
     }
     self.base = base
@@ -139,23 +145,38 @@ public final class PhysicalMemory {
   /// Tells whoever depends on the bytes at `pa` that they were written by other means than a hart.
   @inline(__always)
   public func noteWrite(_ pa: UInt64, _ count: UInt64) {
+    guard count > 0 else { return }
     let first = (pa &- base) / Self.pageSize
     let last = (pa &- base &+ count &- 1) / Self.pageSize
     var page = first
     while page <= last {
       if flags[Int(page)] != 0 {
-        flaggedWrite(pa, count)
+        // A device writes while a hart runs: that hart must not go on with what was dropped.
+        if flaggedWrite(pa, count) {
+          for attached in harts { attached.hart.lookAround() }
+        }
         return
       }
       page &+= 1
     }
   }
 
+  /// Writes accessed and dirty bits into a page-table entry, whose address ``contains(_:_:)`` holds
+  /// for: of no consequence to translations, but the page may be watched for other reasons too.
+  public func updateTableEntry(_ pa: UInt64, _ entry: UInt64, by hart: Hart) {
+    pointer(pa).storeBytes(of: entry, as: UInt64.self)
+    let others = PageFlags(rawValue: flags[Int((pa &- base) / Self.pageSize)])
+    guard !others.subtracting(.pageTable).isEmpty else { return }
+    if flaggedWrite(pa, 8, by: hart, asTable: false) { hart.lookAround() }
+  }
+
   /// A store hit a watched page: drop what depended on the bytes.
   ///
   /// - Returns: whether something was dropped, so that a running block must be left.
   @inline(never) @discardableResult
-  func flaggedWrite(_ pa: UInt64, _ count: UInt64, by writer: Hart? = nil) -> Bool {
+  func flaggedWrite(
+    _ pa: UInt64, _ count: UInt64, by writer: Hart? = nil, asTable: Bool = true
+  ) -> Bool {
     var dropped = false
     var page = (pa &- base) / Self.pageSize
     let last = (pa &- base &+ count &- 1) / Self.pageSize
@@ -175,7 +196,7 @@ public final class PhysicalMemory {
         }
         if empty { flags[index] &= ~PageFlags.code.rawValue }
       }
-      if here.contains(.pageTable) {
+      if asTable, here.contains(.pageTable) {
         flags[index] &= ~PageFlags.pageTable.rawValue
         for attached in harts { attached.hart.flushTLB() }
         dropped = true

@@ -36,6 +36,8 @@ enum ELFReader {
   ) throws(ELFError) -> (sections: [ELFSection], symbols: [ELFSymbol]) {
     var names = 0
     guard elf_getshdrstrndx(elf, &names) == 0 else { throw .malformed("libelf: \(message())") }
+    // Names may overlap, so what they come to is not bounded by the file.
+    var budget = max(size, 1 << 20) * 8
     var sections = [ELFSection(name: "", type: 0, flags: 0, address: 0, offset: 0, size: 0)]
     var tables: [UInt32: (OpaquePointer, GElf_Shdr)] = [:]
     var section: OpaquePointer?
@@ -43,9 +45,11 @@ enum ELFReader {
       section = next
       var header = GElf_Shdr()
       guard gelf_getshdr(next, &header) != nil else { throw .malformed("libelf: \(message())") }
+      let name = budget > 0 ? string(elf, names, Int(header.sh_name)) : ""
+      budget -= name.utf8.count
       sections.append(
         ELFSection(
-          name: string(elf, names, Int(header.sh_name)), type: header.sh_type,
+          name: name, type: header.sh_type,
           flags: header.sh_flags, address: header.sh_addr, offset: header.sh_offset,
           size: header.sh_size))
       if header.sh_type == UInt32(SHT_SYMTAB) || header.sh_type == UInt32(SHT_DYNSYM) {
@@ -55,7 +59,6 @@ enum ELFReader {
     guard let (table, header) = tables[UInt32(SHT_SYMTAB)] ?? tables[UInt32(SHT_DYNSYM)] else {
       return (sections, [])
     }
-    // Names may overlap, so what they come to is not bounded by the file.
     return (sections, symbols(elf, table, header, budget: max(size, 1 << 20) * 8))
   }
 

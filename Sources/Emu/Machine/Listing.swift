@@ -46,7 +46,12 @@ public enum Listing {
       return .failure(
         Failure(description: "\(path): \(error)", status: RunReport.Status.notExecutable))
     }
-    var stretches = executable(elf)
+    guard var stretches = executable(elf) else {
+      return .failure(
+        Failure(
+          description: "\(path): its executable parts overlap",
+          status: RunReport.Status.notExecutable))
+    }
     switch place {
     case .all: break
     case .symbol(let name):
@@ -64,12 +69,20 @@ public enum Listing {
     return .success(text(stretches, elf.symbols, limit ?? .max))
   }
 
-  private static func executable(_ elf: ELFFile) -> [Stretch] {
+  /// `nil` where parts overlap so often that together they are larger than the file.
+  private static func executable(_ elf: ELFFile) -> [Stretch]? {
+    func fits(_ sizes: [UInt64]) -> Bool {
+      let file = UInt64(elf.bytes.count)
+      return sizes.reduce(0) { $0 &+ min($1, file) } <= file
+    }
     let sections = elf.sections.filter { $0.isExecutable && $0.isAllocated && $0.type != 8 }
     if !sections.isEmpty {
+      guard fits(sections.map(\.size)) else { return nil }
       return sections.map { Stretch(address: $0.address, bytes: elf.contents(of: $0)) }
     }
-    return elf.header.loadable.filter(\.isExecutable).map {
+    let segments = elf.header.loadable.filter(\.isExecutable)
+    guard fits(segments.map(\.fileSize)) else { return nil }
+    return segments.map {
       Stretch(address: $0.address, bytes: elf.contents(of: $0))
     }
   }

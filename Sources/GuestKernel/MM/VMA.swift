@@ -245,7 +245,12 @@ public final class SharedMemory {
   /// Nothing but zeroes.
   init(frames: PageAllocator) { self.frames = frames }
 
-  deinit { for pa in pages.values where frames.owns(pa) { frames.release(pa) } }
+  // By ascending index, so that frames are freed in the same order in each run.
+  deinit {
+    for (_, pa) in pages.sorted(by: { $0.key < $1.key }) where frames.owns(pa) {
+      frames.release(pa)
+    }
+  }
 
   /// The frame of a page, of which this object keeps its own reference.
   func page(_ index: UInt64) throws(Errno) -> UInt64 {

@@ -13,7 +13,15 @@ public class CachedFile: Inode {
   final var length: UInt64 = 0
 
   deinit {
-    for pa in pages.values { fileSystem.releaseFrame(pa) }
+    for (_, pa) in inOrder { fileSystem.releaseFrame(pa) }
+  }
+
+  /// The pages by ascending index.
+  ///
+  /// A dictionary's own order is another in each run, and frames that are freed in it would be
+  /// handed out in it.
+  final var inOrder: [(index: UInt64, pa: UInt64)] {
+    pages.map { (index: $0.key, pa: $0.value) }.sorted { $0.index < $1.index }
   }
 
   override public var size: UInt64 { length }
@@ -117,7 +125,7 @@ public final class TmpfsFile: CachedFile {
       let firstGone = Self.pageCount(size)
       length = size
       unmapPages(from: firstGone)
-      for (index, pa) in pages where index >= firstGone {
+      for (index, pa) in inOrder where index >= firstGone {
         pages[index] = nil
         fileSystem.releaseFrame(pa)
       }
@@ -179,7 +187,7 @@ public final class TmpfsFile: CachedFile {
   /// Whole pages that nobody maps are given back; mapped ones stay, zeroed.
   private func punch(_ start: UInt64, _ end: UInt64) {
     guard start < end else { return }
-    for (index, pa) in pages {
+    for (index, pa) in inOrder {
       let page = index &* Self.pageSize
       let from = max(start, page)
       let to = min(end, page &+ Self.pageSize)
@@ -245,7 +253,7 @@ public final class HostFile: CachedFile {
   /// - Returns: how many.
   func reclaim() -> Int {
     var freed = 0
-    for (index, pa) in pages where fileSystem.frames.references(pa) == 1 {
+    for (index, pa) in inOrder where fileSystem.frames.references(pa) == 1 {
       pages[index] = nil
       fileSystem.releaseFrame(pa)
       freed += 1

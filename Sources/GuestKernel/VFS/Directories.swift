@@ -162,7 +162,9 @@ public final class HostDirectory: Inode {
   }
 
   override func takeChildren() -> [Dentry] {
-    let taken = Array(children.values)
+    let taken = children.values.sorted {
+      $0.name.bytes.lexicographicallyPrecedes($1.name.bytes)
+    }
     children = [:]
     return taken
   }

@@ -94,6 +94,21 @@ let markDirty: Helper = { x, _ in
   }
 }
 
+/// A floating-point load that makes the state dirty: `d` destination, `a` base register, `b` and `e`
+/// the displacement, `c` bytes.
+let loadAndMarkDirty: Helper = { x, raw in
+  with(x) { isa, hart in
+    let op = raw.op
+    let displacement = Int16(bitPattern: UInt16(op.b) | UInt16(op.e) << 8)
+    let value = hart.load(
+      x[Int(op.a)] &+ UInt64(bitPattern: Int64(displacement)), UInt64(op.c))
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    x[Int(op.d)] = op.c == 4 ? value | 0xffff_ffff_0000_0000 : value
+    x[SystemSlot.mstatus] |= Status.fs
+    isa.updateMode(hart)
+  }
+}
+
 /// What a CSR instruction does with the old value.
 enum CSRFunction: UInt8 {
   case write = 0

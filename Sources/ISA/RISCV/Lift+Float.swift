@@ -10,8 +10,16 @@ extension Lift {
     }
     var dirties = true
     switch i.op {
-    case .flw: builder.emit(.ldbox32, d: fp(i.rd), a: i.rs1, imm: i.imm)
-    case .fld: builder.emit(.ld64, d: fp(i.rd), a: i.rs1, imm: i.imm)
+    case .flw, .fld:
+      if fpState != 3 {
+        dirtyingLoad(i)
+        return
+      }
+      if i.op == .fld {
+        builder.emit(.ld64, d: fp(i.rd), a: i.rs1, imm: i.imm)
+      } else {
+        builder.emit(.ldbox32, d: fp(i.rd), a: i.rs1, imm: i.imm)
+      }
     case .fsw:
       builder.emit(.st32, a: i.rs1, b: fp(i.rs2), imm: i.imm)
       dirties = false
@@ -88,6 +96,15 @@ extension Lift {
     default: preconditionFailure("an operation without a lift: \(i.op)")
     }
     if dirties, fpState != 3 { builder.end(helper: markDirty) }
+  }
+
+  /// A load and the mark that it leaves as one micro-op: a load from a device may have the block
+  /// left behind it, and then nothing of the instruction must be missing.
+  private func dirtyingLoad(_ i: Insn) {
+    let imm = UInt16(truncatingIfNeeded: i.imm)
+    builder.end(
+      helper: loadAndMarkDirty, d: fp(i.rd), a: i.rs1, b: UInt8(truncatingIfNeeded: imm),
+      c: i.op == .fld ? 8 : 4, e: UInt8(truncatingIfNeeded: imm >> 8))
   }
 
   /// A rounding mode that the encoding reserves is illegal; the helper sees to it.

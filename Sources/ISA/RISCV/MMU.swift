@@ -104,8 +104,8 @@ extension RV64 {
         tlb.removeAll()
         return walk(va, access, for: hart)
       }
-      // Straight to memory: this is the walker's own doing and no reason to forget the page.
-      hart.ram.pointer(found.address).storeBytes(of: updated, as: UInt64.self)
+      // The walker's own doing is no reason to forget the page.
+      hart.ram.updateTableEntry(found.address, updated, by: hart)
       remember(va, updated, found.level, found.address, hart)
     }
     if found.level > 0 { noteSuperpage(va, found.level) }
@@ -198,6 +198,8 @@ extension RV64 {
     let space =
       entry & PTE.global != 0 ? RV64.globalSpace : hart.x[SystemSlot.satp] >> 44 & 0xffff
     let page = va >> UInt64(12 + 9 * level)
+    // Hardware has room for no more either, and the guest must not fill the host's memory.
+    if tlb.count >= Self.tlbLimit { tlb.removeAll(keepingCapacity: true) }
     tlb[TLBKey(space: space, page: page, level: level)] = CachedEntry(
       entry: entry, level: level, address: address)
   }

@@ -8,6 +8,8 @@ public final class RV64: GuestISA {
 
   /// Translations as an architectural TLB holds them (``CacheModel/architectural``).
   var tlb: [TLBKey: CachedEntry] = [:]
+  /// Most entries of ``tlb``.
+  static let tlbLimit = 4096
   /// Superpages that the hart's TLB holds parts of: `va >> 12 + 9 * level`, with the level on top.
   var superpages: Set<UInt64> = []
   private(set) var lastSuperpage: UInt64 = .max
@@ -29,10 +31,17 @@ public final class RV64: GuestISA {
   /// The instruction set of one hart.
   public init() {}
 
-  /// Puts a hart into its state after reset: machine mode, interrupts off, pc as given.
+  /// Puts a hart into its state after reset: machine mode, interrupts off, nothing cached or
+  /// reserved, pc as given.
   public func reset(_ hart: Hart, pc: UInt64) {
     let x = hart.x
     x[SystemSlot.privilege] = 3
+    x[SystemSlot.mstatus] = 0
+    x[SystemSlot.mie] = 0
+    x[SystemSlot.satp] = 0
+    x[Slot.reservation] = .max
+    tlb.removeAll()
+    hart.synchronizeInstructionFetch()
     x[SystemSlot.mhartid] = UInt64(hart.index)
     x[SystemSlot.stimecmp] = .max
     x[Slot.pc] = pc
@@ -62,12 +71,14 @@ public final class RV64: GuestISA {
     let key = Self.superpage(va, level)
     if key == lastSuperpage { return }
     lastSuperpage = key
-    superpages.insert(key)
+    // Too many to tell apart: every address counts as one.
+    if superpages.count < Self.tlbLimit { superpages.insert(key) }
   }
 
   /// Whether the TLB may hold a part of a superpage around `va`.
   func hasSuperpage(_ va: UInt64) -> Bool {
-    !superpages.isEmpty && (1..<4).contains { superpages.contains(Self.superpage(va, $0)) }
+    superpages.count >= Self.tlbLimit
+      || !superpages.isEmpty && (1..<4).contains { superpages.contains(Self.superpage(va, $0)) }
   }
 
   func forgetSuperpages() {

@@ -80,7 +80,7 @@ public struct BareImage {
   /// Copies the image into RAM.
   ///
   /// - Returns: a line that says which part does not fit, or `nil`.
-  func load(into ram: PhysicalMemory) -> String? {
+  public func load(into ram: PhysicalMemory) -> String? {
     for piece in pieces where piece.size > 0 {
       guard ram.contains(piece.pa, piece.size), UInt64(piece.bytes.count) <= piece.size else {
         let end = piece.pa &+ piece.size
@@ -88,6 +88,9 @@ public struct BareImage {
           + "which is 0x\(String(ram.base, radix: 16)) to 0x\(String(ram.base &+ ram.size, radix: 16))"
       }
       piece.bytes.withUnsafeBytes { _ = ram.write(piece.pa, $0) }
+    }
+    guard entry & 1 == 0 else {
+      return "the entry 0x\(String(entry, radix: 16)) is odd"
     }
     guard ram.contains(entry, 2) else {
       return "the entry 0x\(String(entry, radix: 16)) is not in RAM"

@@ -31,6 +31,10 @@ public struct BareConfiguration {
   public var virtIO = VirtIOMMIO.Version.legacy
   /// The kernel's command line.
   public var bootargs: String?
+  /// A virtio console is on the last transport, and what is typed goes to it and not to the UART.
+  public var virtIOConsole = false
+  /// Bytes for a virtio random-number device on the last transport but one.
+  public var entropy: (any EntropySource)?
   /// Instructions that a hart runs before the next one has its turn.
   public var quantum: UInt64 = 1000
 
@@ -68,6 +72,8 @@ public final class BareMachine {
   private var running: Int?
   private var sliceStart: UInt64 = 0
   private var turn = 0
+  /// What is left of the turn of a hart that only the limit of a run cut short.
+  private var unfinished: (hart: Int, left: UInt64)?
   var exit: BareExit?
   var states: [SBIHartState]
   var waiting: [Bool]
@@ -116,12 +122,13 @@ public final class BareMachine {
     }
     let rtc = GoldfishRTC(
       clock: self, wire: InterruptWire(plic, source: BoardMap.rtcSource), start: startOfRun)
+    let line = ConsoleLine(console)
     let uart = UART16550(
-      wire: InterruptWire(plic, source: BoardMap.uartSource), sink: self, source: self)
+      wire: InterruptWire(plic, source: BoardMap.uartSource), sink: line,
+      source: configuration.virtIOConsole ? nil : line)
     for index in 0..<BoardMap.virtIOCount {
-      let device = configuration.drives.indices.contains(index) ? configuration.drives[index] : nil
       let transport = VirtIOMMIO(
-        version: configuration.virtIO, device: device.map { VirtIOBlock($0) }, ram: ram,
+        version: configuration.virtIO, device: virtIODevice(index), ram: ram,
         wire: InterruptWire(plic, source: BoardMap.virtIOSource(index)))
       transports.append(transport)
       let place = BoardMap.virtIO(index)
@@ -137,6 +144,20 @@ public final class BareMachine {
     self.uart = uart
     for (isa, hart) in zip(isas, harts) {
       isa.onTimerChange = { [unowned hart] in hart.requestStop() }
+    }
+  }
+
+  /// Drives from the first transport on; console and random numbers from the last one down.
+  private func virtIODevice(_ index: Int) -> (any VirtIODevice)? {
+    if configuration.drives.indices.contains(index) {
+      return VirtIOBlock(configuration.drives[index])
+    }
+    switch BoardMap.virtIOCount - index {
+    case 1 where configuration.virtIOConsole:
+      let line = ConsoleLine(console)
+      return VirtIOConsole(sink: line, source: line)
+    case 2: return configuration.entropy.map { VirtIOEntropy($0) }
+    default: return nil
     }
   }
 
@@ -189,6 +210,7 @@ public final class BareMachine {
     guard ram.contains(tohost, 8) else { return }
     htif = HTIF(tohost: tohost, fromhost: fromhost.flatMap { ram.contains($0, 8) ? $0 : nil })
     ram.monitor(tohost)
+    ram.monitor(tohost &+ 7)
     ram.onMonitoredStore = { [unowned self] pa, size in
       guard pa < tohost &+ 8, tohost < pa &+ size else { return }
       htif?.noteStore(pa, size: Int(size))
@@ -226,6 +248,8 @@ public final class BareMachine {
 
   /// Runs until the guest ends, the limit of instructions (of all harts together) is reached, or
   /// nothing can happen any more.
+  ///
+  /// Where the limit was reached, a further run goes on as if there had been no stop.
   public func run(limit: UInt64 = .max) -> BareExit {
     while exit == nil {
       if isInterrupted() { return .interrupted }
@@ -237,18 +261,28 @@ public final class BareMachine {
       for transport in transports { transport.poll() }
       guard exit == nil else { break }
       let deadline = nextDeadline
-      guard let hart = pick() else {
-        guard idle(until: deadline) else { return .stuck }
-        continue
+      let planned: (hart: Int, left: UInt64)
+      if let unfinished {
+        planned = unfinished
+        self.unfinished = nil
+      } else {
+        guard let hart = pick() else {
+          guard idle(until: deadline) else { return .stuck }
+          continue
+        }
+        var slice = harts.count > 1 ? max(configuration.quantum, 1) : 1 << 22
+        if let deadline { slice = min(slice, max(deadline &- base, 1)) }
+        planned = (hart, slice)
       }
-      var slice = min(harts.count > 1 ? configuration.quantum : 1 << 22, limit &- count)
-      if let deadline { slice = min(slice, max(deadline &- base, 1)) }
-      run(hart, slice)
+      let slice = min(planned.left, limit &- count)
+      if run(planned.hart, slice) == .budget, slice < planned.left {
+        unfinished = (planned.hart, planned.left &- slice)
+      }
     }
     return exit ?? .stuck
   }
 
-  private func run(_ index: Int, _ slice: UInt64) {
+  private func run(_ index: Int, _ slice: UInt64) -> HartStop {
     let hart = harts[index]
     running = index
     sliceStart = hart.count
@@ -257,6 +291,7 @@ public final class BareMachine {
     running = nil
     if stop == .waiting { waiting[index] = true }
     if harts.count > 1 { hart.leave() }
+    return stop
   }
 
   /// The next hart that can run, round robin.
@@ -337,9 +372,14 @@ extension BareMachine: InterruptSink {
   }
 }
 
-extension BareMachine: ConsoleSink, ConsoleSource {
-  public func write(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
-  public func next() -> UInt8? { console.next() }
+/// The console as devices see it. They don't hold the machine, which holds them.
+private final class ConsoleLine: ConsoleSink, ConsoleSource {
+  private let console: any BareConsole
+
+  init(_ console: any BareConsole) { self.console = console }
+
+  func write(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
+  func next() -> UInt8? { console.next() }
 }
 
 /// The console of a bare board: what its UART is wired to.

@@ -24,6 +24,12 @@ public enum BareRun {
     public var bootargs: String?
     /// virtio 1.0 registers.
     public var modernVirtIO = false
+    /// What is typed goes to a virtio console.
+    public var virtIOConsole = false
+    /// There is a virtio random-number device.
+    public var virtIORandom = false
+    /// What its bytes follow from.
+    public var seed: UInt64 = 0
     /// Where the signature goes.
     public var signature: String?
 
@@ -50,9 +56,13 @@ public enum BareRun {
     configuration.cacheModel = options.cacheModel
     configuration.virtIO = options.modernVirtIO ? .modern : .legacy
     configuration.bootargs = options.bootargs
-    guard options.drives.count <= BoardMap.virtIOCount else {
-      return RunReport(
-        status: RunReport.Status.failure, "at most \(BoardMap.virtIOCount) drives fit")
+    configuration.virtIOConsole = options.virtIOConsole
+    let host = Host(seed: options.seed)
+    configuration.entropy = options.virtIORandom ? host : nil
+    let room =
+      BoardMap.virtIOCount - (options.virtIORandom ? 2 : options.virtIOConsole ? 1 : 0)
+    guard options.drives.count <= room else {
+      return RunReport(status: RunReport.Status.failure, "at most \(room) drives fit")
     }
     for drive in options.drives {
       let readOnly = drive.hasSuffix(",ro")
@@ -64,14 +74,14 @@ public enum BareRun {
         return RunReport(status: RunReport.Status.failure, "\(error)")
       }
     }
-    return run(image, path, configuration, options)
+    return run(image, path, configuration, options, host)
   }
 
   private static func run(
-    _ image: BareImage, _ path: String, _ configuration: BareConfiguration, _ options: Options
+    _ image: BareImage, _ path: String, _ configuration: BareConfiguration, _ options: Options,
+    _ host: Host
   ) -> RunReport {
     let watch = Stopwatch()
-    let host = Host()
     let console = HostConsole(host)
     var left = options.limit ?? .max
     while true {
@@ -165,6 +175,10 @@ public enum BareRun {
       blocks: machine.harts.first?.blocksTranslated ?? 0
     ).text
   }
+}
+
+extension Host: EntropySource {
+  public func bytes(_ count: Int) -> [UInt8] { randomBytes(count) }
 }
 
 /// The host's standard streams as the console of a bare board.

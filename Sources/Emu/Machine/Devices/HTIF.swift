@@ -21,7 +21,7 @@ public enum HTIFEvent: Sendable, Equatable {
 /// | other even value | address of a request | word 0 = result, `tohost` = 0, then `fromhost` = 1 |
 ///
 /// A request is four 64-bit words {64, fd, addr, len}: write `len` bytes of RAM at `addr` to `fd` 1 or 2; the result
-/// is `len`, -9 (EBADF) or -14 (EFAULT). Other numbers give -38 (ENOSYS). A request that does not
+/// is `len` (at most ``maxWrite``), -9 (EBADF) or -14 (EFAULT). Other numbers give -38 (ENOSYS). A request that does not
 /// lie in RAM is acknowledged and has no other effect.
 ///
 /// A 64-bit value may come as two 32-bit stores, low word first, or as the low word alone. The
@@ -34,6 +34,10 @@ public enum HTIFEvent: Sendable, Equatable {
 public final class HTIF {
   /// How long a value with a zero high word must stay before it is taken to be whole.
   public static let settleTicks: UInt64 = 256
+
+  /// Most bytes that one request writes, so that it stays a bounded amount of work. Of a longer one
+  /// the result says how many were.
+  public static let maxWrite: UInt64 = 16 << 20
 
   /// Physical address of the symbol `tohost`.
   public let tohost: UInt64
@@ -110,11 +114,13 @@ public final class HTIF {
       ram.store(address, Int64(-9))
       return nil
     }
-    guard words[3] <= UInt64(Int.max), let bytes = ram.bytes(words[2], Int(words[3])) else {
+    guard ram.contains(words[2], words[3]),
+      let bytes = ram.bytes(words[2], Int(min(words[3], Self.maxWrite)))
+    else {
       ram.store(address, Int64(-14))
       return nil
     }
-    ram.store(address, words[3])
+    ram.store(address, UInt64(bytes.count))
     return .write(fd: words[1], bytes: bytes)
   }
 }

@@ -24,6 +24,9 @@ public final class SBI {
   /// Version of this firmware.
   public static let implementationVersion: UInt64 = 1
 
+  /// Most bytes that one console call writes.
+  public static let maxConsoleBytes: UInt64 = 16 << 20
+
   /// Extension numbers.
   public enum Extension {
     /// Base.
@@ -203,9 +206,11 @@ public final class SBI {
     switch function {
     case 0:
       try checkMemory(args)
+      // It may write fewer than asked, which keeps one call a bounded amount of work.
+      let count = min(args[0], Self.maxConsoleBytes)
       var done: UInt64 = 0
-      while done < args[0] {
-        let part = min(args[0] &- done, 65536)
+      while done < count {
+        let part = min(count &- done, 65536)
         host.consoleWrite(host.ram.bytes(args[1] &+ done, Int(part)) ?? [])
         done &+= part
       }
