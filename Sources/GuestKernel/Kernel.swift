@@ -233,7 +233,9 @@ public protocol TrapHook: AnyObject {
 }
 
 extension TrapHook {
+  /// Nothing to do.
   public func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64) {}
+  /// They need not wait.
   public func holdsSignals(_ kernel: Kernel, _ task: Task, regs: UInt64) -> Bool { false }
 }
 

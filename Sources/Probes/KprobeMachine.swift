@@ -39,7 +39,7 @@ struct KprobeStep {
 final class KprobeMachine {
   let kernel: Kernel
   let isa: any ProbeISA
-  unowned var subsystem: ProbeSubsystem!
+  let fetch: FetchSynchronisation
   var points: [UInt64: KprobePoint] = [:]
   private(set) var state = KprobeState.idle
   private var slots: KprobeSlots
@@ -52,9 +52,10 @@ final class KprobeMachine {
   let blacklistedFunctions: Set<UInt64>
   let exceptionTable: Set<UInt64>
 
-  init(kernel: Kernel, isa: any ProbeISA) {
+  init(kernel: Kernel, isa: any ProbeISA, fetch: FetchSynchronisation) {
     self.kernel = kernel
     self.isa = isa
+    self.fetch = fetch
     slots = KprobeSlots(kernel, slotSize: isa.kprobeSlotSize)
     blacklist = Self.blacklist(kernel)
     blacklistedFunctions = Self.blacklistedFunctions(kernel)
@@ -128,7 +129,7 @@ final class KprobeMachine {
     guard let pa = kernel.kernelAddress(va, UInt64(bytes.count)),
       kernel.ram.write(pa, bytes)
     else { return false }
-    subsystem.synchronise()
+    fetch.kernelText()
     return true
   }
 

@@ -93,7 +93,8 @@ extension KprobeMachine {
   /// - Returns: `false` where no call is known.
   func returned(_ context: ProbeContext) -> Bool {
     let key = context.stack
-    guard var list = calls[key], let last = list.lastIndex(where: { $0.returnAddress != trampoline })
+    guard var list = calls[key],
+      let last = list.lastIndex(where: { $0.returnAddress != trampoline })
     else { return false }
     let target = list[last].returnAddress
     let done = list[last...].reversed()

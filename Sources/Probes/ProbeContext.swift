@@ -39,7 +39,9 @@ public final class ProbeContext {
 
   // MARK: Registers
 
-  func load(_ offset: Int) -> UInt64 { frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+  func load(_ offset: Int) -> UInt64 {
+    frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+  }
   func store(_ offset: Int, _ value: UInt64) {
     frame.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
   }

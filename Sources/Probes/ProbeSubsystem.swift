@@ -11,6 +11,32 @@ public struct ProbeFaults: OptionSet, Sendable {
   public static let noFetchSynchronisation = ProbeFaults(rawValue: 1)
 }
 
+/// Has the guest see text that was written.
+final class FetchSynchronisation {
+  let kernel: Kernel
+  /// What is broken on purpose.
+  var faults: ProbeFaults = []
+
+  init(_ kernel: Kernel) { self.kernel = kernel }
+
+  /// Kernel text was written: the guest synchronises its fetch before it runs any of it.
+  func kernelText() {
+    if !faults.contains(.noFetchSynchronisation) { kernel.instructionFlushNeeded = true }
+    hurry()
+  }
+
+  /// Text of a program was written.
+  func text(of space: AddressSpace) {
+    if !faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = true }
+    hurry()
+  }
+
+  /// What a host changed while the guest runs is to take effect at once.
+  func hurry() {
+    if !kernel.isServing { kernel.interruptHart() }
+  }
+}
+
 /// The probes of one kernel: registration, and what happens when one is hit.
 ///
 /// - SeeAlso: Linux, `kernel/kprobes.c`, `kernel/events/uprobes.c`
@@ -20,8 +46,12 @@ public final class ProbeSubsystem {
   /// What must be known of the instruction set.
   public let isa: any ProbeISA
   /// What is broken on purpose.
-  public var faults: ProbeFaults = []
+  public var faults: ProbeFaults {
+    get { fetch.faults }
+    set { fetch.faults = newValue }
+  }
 
+  let fetch: FetchSynchronisation
   let kprobes: KprobeMachine
   let uprobes: UprobeMachine
 
@@ -31,10 +61,9 @@ public final class ProbeSubsystem {
   public init(kernel: Kernel, isa: any ProbeISA) {
     self.kernel = kernel
     self.isa = isa
-    kprobes = KprobeMachine(kernel: kernel, isa: isa)
-    uprobes = UprobeMachine(kernel: kernel, isa: isa)
-    kprobes.subsystem = self
-    uprobes.subsystem = self
+    fetch = FetchSynchronisation(kernel)
+    kprobes = KprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
+    uprobes = UprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
     kernel.trapHooks.append(self)
     kernel.observer = self
     for task in kernel.tasks.values { task.space?.observer = self }
@@ -109,17 +138,6 @@ public final class ProbeSubsystem {
 
   // MARK: Pieces for both kinds
 
-  /// Kernel text was written: the guest synchronises its fetch before it runs any of it.
-  func synchronise() {
-    if !faults.contains(.noFetchSynchronisation) { kernel.instructionFlushNeeded = true }
-    hurry()
-  }
-
-  /// What a host changed while the guest runs is to take effect at once.
-  func hurry() {
-    if !kernel.isServing { kernel.interruptHart() }
-  }
-
   /// The frame at `regsVA` in guest RAM.
   private func frame(_ regsVA: UInt64) -> UnsafeMutableRawPointer? {
     kernel.kernelAddress(regsVA, UInt64(kernel.isa.ptRegs.size)).map(kernel.ram.pointer)
@@ -127,6 +145,7 @@ public final class ProbeSubsystem {
 }
 
 extension ProbeSubsystem: TrapHook {
+  /// Whose trap it is is decided by its mode and pc.
   public func trap(
     _ kernel: Kernel, regs: UInt64, address: UInt64?, cause: UInt64
   ) -> GateReply? {
@@ -146,10 +165,12 @@ extension ProbeSubsystem: TrapHook {
     return kprobes.faulted(context, address ?? 0)
   }
 
+  /// A signal of a slot's instruction is one of the probed instruction.
   public func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64) {
     if let frame = frame(regs) { uprobes.abort(task, frame) }
   }
 
+  /// Signals wait while a slot runs.
   public func holdsSignals(_ kernel: Kernel, _ task: Task, regs: UInt64) -> Bool {
     guard let frame = frame(regs) else { return false }
     return uprobes.holdsSignals(task, frame)
@@ -157,13 +178,19 @@ extension ProbeSubsystem: TrapHook {
 }
 
 extension ProbeSubsystem: ProcessObserver {
+  /// A new program is probed as its files are.
   public func executed(_ task: Task) { uprobes.executed(task) }
+  /// A child inherits breaks, and awaited returns.
   public func cloned(_ parent: Task, _ child: Task) { uprobes.cloned(parent, child) }
+  /// What a task awaited will not come.
   public func releasing(_ task: Task) { uprobes.releasing(task) }
+  /// What a dead task's kernel functions awaited will not come.
   public func freed(stack va: UInt64) { kprobes.freed(stack: va) }
+  /// A new mapping is probed as its file is.
   public func mapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
     uprobes.mapped(space, start, end)
   }
+  /// Breaks may be gone.
   public func unmapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
     uprobes.unmapped(space)
   }

@@ -10,16 +10,17 @@ final class UprobeMachine {
 
   let kernel: Kernel
   let isa: any ProbeISA
-  unowned var subsystem: ProbeSubsystem!
+  let fetch: FetchSynchronisation
   var points: [UprobeKey: UprobePoint] = [:]
   /// The probed places of each file.
   var files: [ObjectIdentifier: [UprobePoint]] = [:]
   /// Slots of an `[uprobes]` page, the trampoline's included; a test may want fewer.
   var slotCount: Int
 
-  init(kernel: Kernel, isa: any ProbeISA) {
+  init(kernel: Kernel, isa: any ProbeISA, fetch: FetchSynchronisation) {
     self.kernel = kernel
     self.isa = isa
+    self.fetch = fetch
     slotCount = 4096 / isa.uprobeSlotSize
   }
 
@@ -156,7 +157,7 @@ final class UprobeMachine {
       task.sleep(on: [area.queue], until: nil, state: .killable)
       return GateReply(action: .block)
     }
-    if written { synchronise(space) }
+    if written { fetch.text(of: space) }
     let step = UprobeStep(
       point: point, va: va, area: area, slot: slot, length: UInt64(insn.length))
     utask.state = .stepping(step)
@@ -169,11 +170,6 @@ final class UprobeMachine {
     utask.state = .running
     step.area.release(step.slot)
     kernel.recalculateSignals(task)
-  }
-
-  func synchronise(_ space: AddressSpace) {
-    if !subsystem.faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = true }
-    subsystem.hurry()
   }
 
   /// The task's `[uprobes]` page, made if need be; `nil` where there is no room for it.
@@ -194,7 +190,7 @@ final class UprobeMachine {
     guard let base = insert(hint) ?? (fixed == nil ? insert(0) : nil) else { return nil }
     let area = UprobeArea(base: base, pa: pa, slotSize: isa.uprobeSlotSize, slots: slotCount)
     own.area = area
-    synchronise(space)
+    fetch.text(of: space)
     return area
   }
 

@@ -82,7 +82,9 @@ extension UprobeMachine {
     guard offset <= inode.size else {
       throw ProbeError(.EINVAL, "\(text) is behind the file's end")
     }
-    guard offset % isa.insnAlignment == 0 else { throw ProbeError(.EINVAL, "\(text) is misaligned") }
+    guard offset % isa.insnAlignment == 0 else {
+      throw ProbeError(.EINVAL, "\(text) is misaligned")
+    }
     return inode
   }
 
@@ -197,8 +199,8 @@ extension UprobeMachine {
       own.isDoubtful = false
       if point.referenceCounter != 0, !count(point, 1, space) { own.delayed.append(point) }
       try space.writeForced(va, bytes)
-      if subsystem.faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = false }
-      subsystem.hurry()
+      if fetch.faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = false }
+      fetch.hurry()
     } catch {
       throw ProbeError(error, "0x\(String(va, radix: 16)) can't be written")
     }
@@ -217,7 +219,7 @@ extension UprobeMachine {
     guard (try? space.readForced(va, bytes.count)) == bytes else { return }
     try? space.writeForced(va, Array(insn.bytes.prefix(bytes.count)))
     space.dropIdenticalCopy(va)
-    subsystem.hurry()
+    fetch.hurry()
   }
 
   /// Adds to a probe's counter in the program's memory.

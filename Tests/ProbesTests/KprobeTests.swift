@@ -103,7 +103,7 @@ struct Missing: Error {}
           part.append(
             try rig.probes.registerKprobe(
               KprobeRequest(.address(at), pre: { _ in .continue }, post: { _ in })))
-        } catch where error.errno == .ENOMEM {
+        } catch  where error.errno == .ENOMEM {
           break fill
         } catch {}
         at &+= 2
@@ -113,7 +113,7 @@ struct Missing: Error {}
       hits &+= part.reduce(0) { $0 &+ $1.hits }
     }
     #expect(probed > 2000)
-    #expect(hits > 1000)
+    #expect(hits > 500)
   }
 
   @Test func aProbeSucceedsExactlyAtInstructionBoundaries() throws {
@@ -307,7 +307,7 @@ extension Rig {
         probed.append(
           try probes.registerKprobe(
             KprobeRequest(.address(address), pre: { _ in .continue }, post: { _ in })))
-      } catch where error.errno == .EILSEQ {
+      } catch  where error.errno == .EILSEQ {
         continue
       } catch {
         refused.append(error)

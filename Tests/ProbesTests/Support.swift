@@ -7,7 +7,7 @@ import Testing
 @testable import Probes
 
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #endif
 
 /// The world outside of a test's guest: keeps what it writes.

@@ -100,7 +100,8 @@ extension Rig {
   @Test func aChainOfReturnProbesEndsAtDepth64() throws {
     let plain = try Rig("probes.elf", ["d"]).outcome()
     let rig = try Rig("probes.elf", ["d"])
-    let probe = try rig.probes.registerUretprobe(.path(rig.path), offset: rig.offset("deep")) { _ in }
+    let probe = try rig.probes.registerUretprobe(.path(rig.path), offset: rig.offset("deep")) { _ in
+    }
     #expect(rig.outcome() == plain)
     #expect(probe.hits == 64)
     #expect(probe.nmissed == 101 - 64)
@@ -270,7 +271,8 @@ extension Rig {
   @Test func aRegistrationThatLinuxRefuses() throws {
     let rig = try Rig("probes.elf", ["l"])
     func errno(_ change: (inout UprobeRequest) -> Void) throws -> Errno? {
-      var request = UprobeRequest(.path(rig.path), offset: try rig.offset("tail3")) { _ in .continue }
+      var request = UprobeRequest(.path(rig.path), offset: try rig.offset("tail3")) { _ in .continue
+      }
       change(&request)
       do {
         _ = try rig.probes.registerUprobe(request)

@@ -113,7 +113,8 @@ public protocol ProbeISA: AnyObject {
   ///
   /// - Returns: whether that could be written.
   func setReturnAddress(
-    _ frame: UnsafeMutableRawPointer, _ address: UInt64, store: (UInt64, UInt64) -> Bool) -> Bool
+    _ frame: UnsafeMutableRawPointer, _ address: UInt64, store: (UInt64, UInt64) -> Bool
+  ) -> Bool
   /// Whether the frame of a function that began with stack pointer `then` still exists once the
   /// stack pointer is `now` (`arch_uretprobe_is_alive`).
   func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool

@@ -253,6 +253,7 @@ extension AddressSpace {
   ///   - hint: where; 0: anywhere free.
   ///   - pages: the frames.
   ///   - prot: `PROT_*`.
+  ///   - flags: properties besides.
   /// - Returns: where.
   /// - Throws: `ENOMEM`; `EEXIST` where something is mapped there.
   /// - SeeAlso: Linux, `mm/mmap.c`, `_install_special_mapping`

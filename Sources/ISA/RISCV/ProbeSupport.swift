@@ -9,13 +9,18 @@ public final class RISCVProbeISA: ProbeISA {
   /// The facts.
   public init() { simulator = InsnSimulator(isa: RV64(), tlbCount: RV64.tlbCount) }
 
+  /// Compressed instructions have two bytes.
   public var insnAlignment: UInt64 { 2 }
+  /// The others have four.
   public var maxInsnLength: Int { 4 }
+  /// An instruction and a break of four bytes.
   public var kprobeSlotSize: Int { 8 }
+  /// As Linux's `UPROBE_XOL_SLOT_BYTES` gives each.
   public var uprobeSlotSize: Int { 8 }
 
   // MARK: Instructions
 
+  /// Told by the low two bits.
   public func length(_ bytes: [UInt8]) -> Int? {
     guard bytes.count >= 2 else { return nil }
     let length = bytes[0] & 3 == 3 ? 4 : 2
@@ -42,6 +47,7 @@ public final class RISCVProbeISA: ProbeISA {
     return ProbedInsn(bytes: own, verdict: verdict)
   }
 
+  /// By the lift that the hart runs.
   public func simulation(of bytes: [UInt8], at pc: UInt64) -> (any InsnSimulation)? {
     guard let length = length(bytes), let simulator,
       let insn = Decoder.decode(bits(bytes, length)),
@@ -53,6 +59,7 @@ public final class RISCVProbeISA: ProbeISA {
       })
   }
 
+  /// As ``Disassembler`` says.
   public func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String {
     guard let length = length(bytes) else { return "" }
     let bits = bits(bytes, length)
@@ -60,6 +67,7 @@ public final class RISCVProbeISA: ProbeISA {
     return Disassembler.text(insn, pc: pc)
   }
 
+  /// `lr` and `sc`.
   public func exclusiveAccess(_ bytes: [UInt8]) -> ExclusiveAccess? {
     guard let length = length(bytes), let row = Encodings.row(of: bits(bytes, length)),
       row.traits.contains(.exclusive)
@@ -86,13 +94,17 @@ public final class RISCVProbeISA: ProbeISA {
     }
   }
 
+  /// `ebreak` or `c.ebreak`.
   public func isBreakpoint(_ bytes: [UInt8]) -> Bool {
     bytes.starts(with: Self.shortBreak) || bytes.starts(with: Self.longBreak)
   }
 
+  /// Cause 3, of the privileged manual.
   public func isBreak(cause: UInt64) -> Bool { cause == 3 }
+  /// `sepc` is the break's own address.
   public var breakTrapOffset: UInt64 { 0 }
 
+  /// The break behind it is the long one whatever stands before it.
   public func slotImage(_ insn: [UInt8], user: Bool) -> [UInt8] { insn + Self.longBreak }
 
   // MARK: The frame
@@ -108,15 +120,18 @@ public final class RISCVProbeISA: ProbeISA {
     return status & Status.spie
   }
 
+  /// Puts `SPIE` back.
   public func restoreInterrupts(_ frame: UnsafeMutableRawPointer, _ saved: UInt64) {
     let status = load(frame, PtRegs.status) & ~Status.spie
     frame.storeBytes(of: status | saved, toByteOffset: PtRegs.status, as: UInt64.self)
   }
 
+  /// `sstatus.SPP`.
   public func isUser(_ frame: UnsafeRawPointer) -> Bool {
     load(frame, PtRegs.status) & Status.spp == 0
   }
 
+  /// `epc`, then x1 to x31 by their ABI names, then what is behind them.
   public var registerNames: [String] {
     ["epc"] + Registers.xNames.dropFirst() + ["status", "badaddr", "cause", "orig_a0"]
   }
@@ -133,20 +148,25 @@ public final class RISCVProbeISA: ProbeISA {
     }
   }
 
+  /// x1 to x31.
   public func registerOffset(_ number: Int) -> Int? {
     (1..<32).contains(number) ? PtRegs.x(number) : nil
   }
 
+  /// a0 to a7.
   public func argumentOffset(_ n: Int) -> Int? {
     (0..<8).contains(n) ? PtRegs.x(10 + n) : nil
   }
 
+  /// a0.
   public var returnValueOffset: Int { PtRegs.x(10) }
 
+  /// ra.
   public func returnAddress(_ frame: UnsafeRawPointer, load: (UInt64) -> UInt64?) -> UInt64? {
     self.load(frame, PtRegs.x(1))
   }
 
+  /// ra.
   public func setReturnAddress(
     _ frame: UnsafeMutableRawPointer, _ address: UInt64, store: (UInt64, UInt64) -> Bool
   ) -> Bool {
