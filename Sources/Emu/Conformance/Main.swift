@@ -17,9 +17,11 @@ struct Conformance: ParsableCommand {
         emu-conformance vectors Tests/RISCVTests/Vectors/*.ins
         emu-conformance programs --emu .build/release/emu
         emu-conformance bare
+        emu-conformance busybox
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
+      BusyboxCommand.self,
     ])
 
   static func main() {
