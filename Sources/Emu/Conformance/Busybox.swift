@@ -81,7 +81,7 @@ struct BusyboxCommand: ParsableCommand {
       command[0], Array(command.dropFirst()), timeout: timeout, workingDirectory: "/")
   }
 
-  /// What differs. The script's directory has two names.
+  /// What differs; the script's directory has two names.
   private func judge(_ ours: Outcome, _ theirs: Outcome, place: String) -> [String] {
     var complaints: [String] = []
     for (outcome, whom) in [(ours, "emu"), (theirs, "qemu-riscv64")] where outcome.timedOut {

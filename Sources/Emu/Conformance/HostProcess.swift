@@ -71,7 +71,8 @@ final class HostProcess {
     let bytes = try [UInt8](Data(contentsOf: output))
     let errors = try [UInt8](Data(contentsOf: directory.appendingPathComponent("errors")))
     let signal: Int32 = process.terminationReason == .uncaughtSignal ? 128 : 0
-    return Outcome(output: bytes, status: process.terminationStatus + signal, timedOut: late,
+    return Outcome(
+      output: bytes, status: process.terminationStatus + signal, timedOut: late,
       errors: errors)
   }
 
