@@ -47,7 +47,7 @@ struct BusyboxCommand: ParsableCommand {
       "emu-busybox-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
-    let wrapper = try ProgramsCommand.namespace(qemu)
+    let wrapper = ProgramsCommand.namespace(qemu)
     guard !wrapper.isEmpty else {
       throw ToolError(
         description: "the host has no binfmt_misc in a user namespace, which applets need under "
