@@ -101,12 +101,22 @@ struct RandomProgram {
 extension Fuzzer {
   /// Random code in user mode.
   func user(_ random: inout FuzzRandom) throws(FuzzFailure) -> UInt64 {
+    weak var memory: PhysicalMemory?
+    let count = try program(&random, &memory)
+    if memory != nil { throw FuzzFailure(description: "the machine's RAM stays behind") }
+    return count
+  }
+
+  private func program(
+    _ random: inout FuzzRandom, _ memory: inout PhysicalMemory?
+  ) throws(FuzzFailure) -> UInt64 {
     let program = RandomProgram(&random)
     let limit: UInt64 = random.pick([20_000, 100_000])
     let caches = random.pick(CacheModel.allCases)
     guard let machine = try? FuzzProgram(program.file, random.next(), caches: caches) else {
       throw FuzzFailure(description: "the program does not start")
     }
+    memory = machine.machine.ram
     let exit = machine.machine.run(limit: limit)
     let count = machine.machine.hart.count
     if exit == .limit, count != limit {
