@@ -77,6 +77,8 @@ extension Hart {
   var visible: [UInt64] {
     let slots = [0..<Slot.temp, Slot.fp..<Slot.pending, Slot.system..<Slot.total]
     let timeOffset = Slot.system + 25
-    return slots.joined().map { $0 == timeOffset ? 0 : x[$0] } + [count, pc, x[Slot.exceptions], x[Slot.reservation]]
+    return slots.joined().map { $0 == timeOffset ? 0 : x[$0] } + [
+      count, pc, x[Slot.exceptions], x[Slot.reservation],
+    ]
   }
 }

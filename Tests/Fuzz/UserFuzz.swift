@@ -30,7 +30,9 @@ struct RandomProgram {
       "/proc/self/exe", "/tmp", "a/b/c", "", "/proc/self/stat", "/dev/urandom", "/tmp/../tmp/b",
       "/", "/proc",
     ].enumerated() {
-      for (at, byte) in (Array(name.utf8) + [0]).enumerated() { data[0x100 + index * 32 + at] = byte }
+      for (at, byte) in (Array(name.utf8) + [0]).enumerated() {
+        data[0x100 + index * 32 + at] = byte
+      }
     }
     func flags() -> UInt32 { random.pick([7, 7, 7, 6, 5, 4, UInt32(random.below(8))]) }
     let entry = Self.handler + 0x800
