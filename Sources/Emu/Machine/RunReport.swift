@@ -54,7 +54,14 @@ public enum Interruption {
       Interruption.count &+= 1
       if Interruption.count > 1 { _exit(RunReport.Status.interrupted) }
     }
-    for number in [SIGINT, SIGTERM] { signal(number, handler) }
+    var wanted = sigset_t()
+    sigemptyset(&wanted)
+    for number in [SIGINT, SIGTERM] {
+      signal(number, handler)
+      sigaddset(&wanted, number)
+    }
+    // Whoever started this process may have had them blocked.
+    sigprocmask(SIG_UNBLOCK, &wanted, nil)
   }
 }
 

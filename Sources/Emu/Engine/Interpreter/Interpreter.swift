@@ -28,620 +28,393 @@ func interpret(
     }
     ip = block.pointee.ops
     // Set by a terminator whose way is not known yet.
+    var taken = false
     var falls = false
     var indirect = false
     var target: UInt64 = 0
 
     run: while true {
       resolve: do {
-        let op = ip
-        let d = Int(op.pointee.d)
-        let a = Int(op.pointee.a)
-        let b = Int(op.pointee.b)
-        let imm = UInt64(bitPattern: op.pointee.imm)
-        switch op.pointee.op {
-        case .movi: x[d] = imm
-        case .mov: x[d] = x[a]
+        branch: do {
+          let op = ip
+          let d = Int(op.pointee.d)
+          let a = Int(op.pointee.a)
+          let b = Int(op.pointee.b)
+          let imm = UInt64(bitPattern: op.pointee.imm)
+          switch op.pointee.op {
+          case .movi: x[d] = imm
+          case .mov: x[d] = x[a]
 
-        case .add: x[d] = x[a] &+ x[b]
-        case .addi: x[d] = x[a] &+ imm
-        case .sub: x[d] = x[a] &- x[b]
-        case .and: x[d] = x[a] & x[b]
-        case .andi: x[d] = x[a] & imm
-        case .or: x[d] = x[a] | x[b]
-        case .ori: x[d] = x[a] | imm
-        case .xor: x[d] = x[a] ^ x[b]
-        case .xori: x[d] = x[a] ^ imm
-        case .sll: x[d] = x[a] &<< x[b]
-        case .slli: x[d] = x[a] &<< imm
-        case .srl: x[d] = x[a] &>> x[b]
-        case .srli: x[d] = x[a] &>> imm
-        case .sra: x[d] = unsigned(signed(x[a]) &>> signed(x[b]))
-        case .srai: x[d] = unsigned(signed(x[a]) &>> signed(imm))
-        case .slt: x[d] = signed(x[a]) < signed(x[b]) ? 1 : 0
-        case .slti: x[d] = signed(x[a]) < signed(imm) ? 1 : 0
-        case .sltu: x[d] = x[a] < x[b] ? 1 : 0
-        case .sltiu: x[d] = x[a] < imm ? 1 : 0
+          case .add: x[d] = x[a] &+ x[b]
+          case .addi: x[d] = x[a] &+ imm
+          case .sub: x[d] = x[a] &- x[b]
+          case .and: x[d] = x[a] & x[b]
+          case .andi: x[d] = x[a] & imm
+          case .or: x[d] = x[a] | x[b]
+          case .ori: x[d] = x[a] | imm
+          case .xor: x[d] = x[a] ^ x[b]
+          case .xori: x[d] = x[a] ^ imm
+          case .sll: x[d] = x[a] &<< x[b]
+          case .slli: x[d] = x[a] &<< imm
+          case .srl: x[d] = x[a] &>> x[b]
+          case .srli: x[d] = x[a] &>> imm
+          case .sra: x[d] = unsigned(signed(x[a]) &>> signed(x[b]))
+          case .srai: x[d] = unsigned(signed(x[a]) &>> signed(imm))
+          case .slt: x[d] = signed(x[a]) < signed(x[b]) ? 1 : 0
+          case .slti: x[d] = signed(x[a]) < signed(imm) ? 1 : 0
+          case .sltu: x[d] = x[a] < x[b] ? 1 : 0
+          case .sltiu: x[d] = x[a] < imm ? 1 : 0
 
-        case .addw: x[d] = extend(x[a] &+ x[b])
-        case .addiw: x[d] = extend(x[a] &+ imm)
-        case .subw: x[d] = extend(x[a] &- x[b])
-        case .sllw: x[d] = extend(word(x[a]) &<< word(x[b]))
-        case .slliw: x[d] = extend(word(x[a]) &<< word(imm))
-        case .srlw: x[d] = extend(word(x[a]) &>> word(x[b]))
-        case .srliw: x[d] = extend(word(x[a]) &>> word(imm))
-        case .sraw: x[d] = extend(Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(x[b])))
-        case .sraiw: x[d] = extend(Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(imm)))
+          case .addw: x[d] = extend(x[a] &+ x[b])
+          case .addiw: x[d] = extend(x[a] &+ imm)
+          case .subw: x[d] = extend(x[a] &- x[b])
+          case .sllw: x[d] = extend(word(x[a]) &<< word(x[b]))
+          case .slliw: x[d] = extend(word(x[a]) &<< word(imm))
+          case .srlw: x[d] = extend(word(x[a]) &>> word(x[b]))
+          case .srliw: x[d] = extend(word(x[a]) &>> word(imm))
+          case .sraw: x[d] = extend(Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(x[b])))
+          case .sraiw: x[d] = extend(Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(imm)))
 
-        case .mul: x[d] = x[a] &* x[b]
-        case .mulh: x[d] = unsigned(signed(x[a]).multipliedFullWidth(by: signed(x[b])).high)
-        case .mulhu: x[d] = x[a].multipliedFullWidth(by: x[b]).high
-        case .mulhsu:
-          let high = x[a].multipliedFullWidth(by: x[b]).high
-          x[d] = signed(x[a]) < 0 ? high &- x[b] : high
-        case .mulw: x[d] = extend(x[a] &* x[b])
-        case .div: x[d] = divide(signed(x[a]), signed(x[b]))
-        case .divu: x[d] = x[b] == 0 ? .max : x[a] / x[b]
-        case .rem: x[d] = remainder(signed(x[a]), signed(x[b]))
-        case .remu: x[d] = x[b] == 0 ? x[a] : x[a] % x[b]
-        case .divw:
-          let by = Int32(truncatingIfNeeded: x[b])
-          x[d] = extend(
-            by == 0 ? -1 : Int32(truncatingIfNeeded: x[a]).dividedReportingOverflow(by: by).0)
-        case .divuw: x[d] = extend(word(x[b]) == 0 ? .max : word(x[a]) / word(x[b]))
-        case .remw:
-          let by = Int32(truncatingIfNeeded: x[b])
-          let of = Int32(truncatingIfNeeded: x[a])
-          x[d] = extend(by == 0 ? of : by == -1 ? 0 : of % by)
-        case .remuw: x[d] = extend(word(x[b]) == 0 ? word(x[a]) : word(x[a]) % word(x[b]))
+          case .mul: x[d] = x[a] &* x[b]
+          case .mulh: x[d] = unsigned(signed(x[a]).multipliedFullWidth(by: signed(x[b])).high)
+          case .mulhu: x[d] = x[a].multipliedFullWidth(by: x[b]).high
+          case .mulhsu:
+            let high = x[a].multipliedFullWidth(by: x[b]).high
+            x[d] = signed(x[a]) < 0 ? high &- x[b] : high
+          case .mulw: x[d] = extend(x[a] &* x[b])
+          case .div: x[d] = divide(signed(x[a]), signed(x[b]))
+          case .divu: x[d] = x[b] == 0 ? .max : x[a] / x[b]
+          case .rem: x[d] = remainder(signed(x[a]), signed(x[b]))
+          case .remu: x[d] = x[b] == 0 ? x[a] : x[a] % x[b]
+          case .divw:
+            let by = Int32(truncatingIfNeeded: x[b])
+            x[d] = extend(
+              by == 0 ? -1 : Int32(truncatingIfNeeded: x[a]).dividedReportingOverflow(by: by).0)
+          case .divuw: x[d] = extend(word(x[b]) == 0 ? .max : word(x[a]) / word(x[b]))
+          case .remw:
+            let by = Int32(truncatingIfNeeded: x[b])
+            let of = Int32(truncatingIfNeeded: x[a])
+            x[d] = extend(by == 0 ? of : by == -1 ? 0 : of % by)
+          case .remuw: x[d] = extend(word(x[b]) == 0 ? word(x[a]) : word(x[a]) % word(x[b]))
 
-        case .shadd: x[d] = (x[a] &<< imm) &+ x[b]
-        case .shadduw: x[d] = (UInt64(word(x[a])) &<< imm) &+ x[b]
-        case .slliuw: x[d] = UInt64(word(x[a])) &<< imm
+          case .shadd: x[d] = (x[a] &<< imm) &+ x[b]
+          case .shadduw: x[d] = (UInt64(word(x[a])) &<< imm) &+ x[b]
+          case .slliuw: x[d] = UInt64(word(x[a])) &<< imm
 
-        case .andn: x[d] = x[a] & ~x[b]
-        case .orn: x[d] = x[a] | ~x[b]
-        case .xnor: x[d] = ~(x[a] ^ x[b])
-        case .clz: x[d] = UInt64(x[a].leadingZeroBitCount)
-        case .clzw: x[d] = UInt64(word(x[a]).leadingZeroBitCount)
-        case .ctz: x[d] = UInt64(x[a].trailingZeroBitCount)
-        case .ctzw: x[d] = UInt64(word(x[a]).trailingZeroBitCount)
-        case .cpop: x[d] = UInt64(x[a].nonzeroBitCount)
-        case .cpopw: x[d] = UInt64(word(x[a]).nonzeroBitCount)
-        case .max: x[d] = signed(x[a]) < signed(x[b]) ? x[b] : x[a]
-        case .maxu: x[d] = x[a] < x[b] ? x[b] : x[a]
-        case .min: x[d] = signed(x[a]) < signed(x[b]) ? x[a] : x[b]
-        case .minu: x[d] = x[a] < x[b] ? x[a] : x[b]
-        case .sext8: x[d] = unsigned(Int64(Int8(truncatingIfNeeded: x[a])))
-        case .sext16: x[d] = unsigned(Int64(Int16(truncatingIfNeeded: x[a])))
-        case .zext16: x[d] = x[a] & 0xffff
-        case .rol: x[d] = x[a] &<< x[b] | x[a] &>> (0 &- x[b])
-        case .ror: x[d] = x[a] &>> x[b] | x[a] &<< (0 &- x[b])
-        case .rori: x[d] = x[a] &>> imm | x[a] &<< (0 &- imm)
-        case .rolw:
-          x[d] = extend(word(x[a]) &<< word(x[b]) | word(x[a]) &>> (0 &- word(x[b])))
-        case .rorw:
-          x[d] = extend(word(x[a]) &>> word(x[b]) | word(x[a]) &<< (0 &- word(x[b])))
-        case .roriw:
-          x[d] = extend(word(x[a]) &>> word(imm) | word(x[a]) &<< (0 &- word(imm)))
-        case .orcb: x[d] = orCombine(x[a])
-        case .rev8: x[d] = x[a].byteSwapped
-        case .bclr: x[d] = x[a] & ~(1 &<< x[b])
-        case .bclri: x[d] = x[a] & ~(1 &<< imm)
-        case .bext: x[d] = (x[a] &>> x[b]) & 1
-        case .bexti: x[d] = (x[a] &>> imm) & 1
-        case .binv: x[d] = x[a] ^ (1 &<< x[b])
-        case .binvi: x[d] = x[a] ^ (1 &<< imm)
-        case .bset: x[d] = x[a] | (1 &<< x[b])
-        case .bseti: x[d] = x[a] | (1 &<< imm)
-        case .czeroeqz: x[d] = x[b] == 0 ? 0 : x[a]
-        case .czeronez: x[d] = x[b] == 0 ? x[a] : 0
+          case .andn: x[d] = x[a] & ~x[b]
+          case .orn: x[d] = x[a] | ~x[b]
+          case .xnor: x[d] = ~(x[a] ^ x[b])
+          case .clz: x[d] = UInt64(x[a].leadingZeroBitCount)
+          case .clzw: x[d] = UInt64(word(x[a]).leadingZeroBitCount)
+          case .ctz: x[d] = UInt64(x[a].trailingZeroBitCount)
+          case .ctzw: x[d] = UInt64(word(x[a]).trailingZeroBitCount)
+          case .cpop: x[d] = UInt64(x[a].nonzeroBitCount)
+          case .cpopw: x[d] = UInt64(word(x[a]).nonzeroBitCount)
+          case .max: x[d] = signed(x[a]) < signed(x[b]) ? x[b] : x[a]
+          case .maxu: x[d] = x[a] < x[b] ? x[b] : x[a]
+          case .min: x[d] = signed(x[a]) < signed(x[b]) ? x[a] : x[b]
+          case .minu: x[d] = x[a] < x[b] ? x[a] : x[b]
+          case .sext8: x[d] = unsigned(Int64(Int8(truncatingIfNeeded: x[a])))
+          case .sext16: x[d] = unsigned(Int64(Int16(truncatingIfNeeded: x[a])))
+          case .zext16: x[d] = x[a] & 0xffff
+          case .rol: x[d] = x[a] &<< x[b] | x[a] &>> (0 &- x[b])
+          case .ror: x[d] = x[a] &>> x[b] | x[a] &<< (0 &- x[b])
+          case .rori: x[d] = x[a] &>> imm | x[a] &<< (0 &- imm)
+          case .rolw:
+            x[d] = extend(word(x[a]) &<< word(x[b]) | word(x[a]) &>> (0 &- word(x[b])))
+          case .rorw:
+            x[d] = extend(word(x[a]) &>> word(x[b]) | word(x[a]) &<< (0 &- word(x[b])))
+          case .roriw:
+            x[d] = extend(word(x[a]) &>> word(imm) | word(x[a]) &<< (0 &- word(imm)))
+          case .orcb: x[d] = orCombine(x[a])
+          case .rev8: x[d] = x[a].byteSwapped
+          case .bclr: x[d] = x[a] & ~(1 &<< x[b])
+          case .bclri: x[d] = x[a] & ~(1 &<< imm)
+          case .bext: x[d] = (x[a] &>> x[b]) & 1
+          case .bexti: x[d] = (x[a] &>> imm) & 1
+          case .binv: x[d] = x[a] ^ (1 &<< x[b])
+          case .binvi: x[d] = x[a] ^ (1 &<< imm)
+          case .bset: x[d] = x[a] | (1 &<< x[b])
+          case .bseti: x[d] = x[a] | (1 &<< imm)
+          case .czeroeqz: x[d] = x[b] == 0 ? 0 : x[a]
+          case .czeronez: x[d] = x[b] == 0 ? x[a] : 0
 
-        case .ld8s:
-          let va = x[a] &+ imm
-          if let from = readable(tlb, va, 1) {
-            x[d] = unsigned(Int64(from.load(as: Int8.self)))
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 1, .signed, d) { break run }
-          }
-        case .ld8u:
-          let va = x[a] &+ imm
-          if let from = readable(tlb, va, 1) {
-            x[d] = UInt64(from.load(as: UInt8.self))
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 1, .unsigned, d) { break run }
-          }
-        case .ld16s:
-          let va = x[a] &+ imm
-          if let from = readable(tlb, va, 2) {
-            x[d] = unsigned(Int64(from.loadUnaligned(as: Int16.self)))
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 2, .signed, d) { break run }
-          }
-        case .ld16u:
-          let va = x[a] &+ imm
-          if let from = readable(tlb, va, 2) {
-            x[d] = UInt64(from.loadUnaligned(as: UInt16.self))
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 2, .unsigned, d) { break run }
-          }
-        case .ld32s:
-          let va = x[a] &+ imm
-          if let from = readable(tlb, va, 4) {
-            x[d] = unsigned(Int64(from.loadUnaligned(as: Int32.self)))
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 4, .signed, d) { break run }
-          }
-        case .ld32u:
-          let va = x[a] &+ imm
-          if let from = readable(tlb, va, 4) {
-            x[d] = UInt64(from.loadUnaligned(as: UInt32.self))
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 4, .unsigned, d) { break run }
-          }
-        case .ldbox32:
-          let va = x[a] &+ imm
-          if let from = readable(tlb, va, 4) {
-            x[d] = UInt64(from.loadUnaligned(as: UInt32.self)) | 0xffff_ffff_0000_0000
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 4, .boxed, d) { break run }
-          }
-        case .ld64:
-          let va = x[a] &+ imm
-          if let from = readable(tlb, va, 8) {
-            x[d] = from.loadUnaligned(as: UInt64.self)
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 8, .unsigned, d) { break run }
-          }
+          case .ld8s: if load(Int8.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ld8u: if load(UInt8.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ld16s: if load(Int16.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ld16u: if load(UInt16.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ld32s: if load(Int32.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ld32u: if load(UInt32.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ldbox32:
+            let va = x[a] &+ imm
+            if let from = readable(tlb, va, 4) {
+              x[d] = UInt64(from.loadUnaligned(as: UInt32.self)) | 0xffff_ffff_0000_0000
+            } else {
+              spill(x, block, ip, left)
+              if loadSlow(x, va, 4, .boxed, d) { break run }
+            }
+          case .ld64: if load(UInt64.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
 
-        case .st8:
-          let va = x[a] &+ imm
-          if let to = writable(tlb, va, 1) {
-            to.storeBytes(of: UInt8(truncatingIfNeeded: x[b]), as: UInt8.self)
-          } else {
-            spill(x, block, ip, left)
-            if storeSlow(x, va, 1, x[b]) { break run }
-          }
-        case .st16:
-          let va = x[a] &+ imm
-          if let to = writable(tlb, va, 2) {
-            to.storeBytes(of: UInt16(truncatingIfNeeded: x[b]), as: UInt16.self)
-          } else {
-            spill(x, block, ip, left)
-            if storeSlow(x, va, 2, x[b]) { break run }
-          }
-        case .st32:
-          let va = x[a] &+ imm
-          if let to = writable(tlb, va, 4) {
-            to.storeBytes(of: UInt32(truncatingIfNeeded: x[b]), as: UInt32.self)
-          } else {
-            spill(x, block, ip, left)
-            if storeSlow(x, va, 4, x[b]) { break run }
-          }
-        case .st64:
-          let va = x[a] &+ imm
-          if let to = writable(tlb, va, 8) {
-            to.storeBytes(of: x[b], as: UInt64.self)
-          } else {
-            spill(x, block, ip, left)
-            if storeSlow(x, va, 8, x[b]) { break run }
-          }
+          case .st8: if store(UInt8.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .st16: if store(UInt16.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .st32: if store(UInt32.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .st64: if store(UInt64.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
 
-        case .addiAddi:
-          x[d] = x[a] &+ low(imm)
-          x[b] = x[Int(op.pointee.c)] &+ high(imm)
-        case .slliAdd:
-          let c = Int(op.pointee.c)
-          x[c] = x[a] &<< UInt64(op.pointee.e)
-          x[d] = x[c] &+ x[b]
-        case .srliAdd:
-          let c = Int(op.pointee.c)
-          x[c] = x[a] &>> UInt64(op.pointee.e)
-          x[d] = x[c] &+ x[b]
-        case .srliXor:
-          let c = Int(op.pointee.c)
-          x[c] = x[a] &>> UInt64(op.pointee.e)
-          x[d] = x[c] ^ x[b]
-        case .slliSrli:
-          let shifted = x[a] &<< UInt64(op.pointee.e)
-          x[Int(op.pointee.c)] = shifted
-          x[d] = shifted &>> imm
-        case .addAdd:
-          let c = Int(op.pointee.c)
-          x[c] = x[a] &+ x[b]
-          x[d] = x[c] &+ x[Int(op.pointee.e)]
-        case .addAddi:
-          x[Int(op.pointee.c)] = x[a] &+ x[b]
-          x[d] = x[Int(op.pointee.e)] &+ imm
-        case .mulAdd:
-          let c = Int(op.pointee.c)
-          x[c] = x[a] &* x[b]
-          x[d] = x[c] &+ x[Int(op.pointee.e)]
-        case .addLd64:
-          let sum = x[a] &+ x[b]
-          x[Int(op.pointee.c)] = sum
-          let va = sum &+ imm
-          if let from = readable(tlb, va, 8) {
-            x[d] = from.loadUnaligned(as: UInt64.self)
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 8, .unsigned, d) { break run }
-          }
-        case .addLd32s:
-          let sum = x[a] &+ x[b]
-          x[Int(op.pointee.c)] = sum
-          let va = sum &+ imm
-          if let from = readable(tlb, va, 4) {
-            x[d] = unsigned(Int64(from.loadUnaligned(as: Int32.self)))
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 4, .signed, d) { break run }
-          }
-        case .addLd8u:
-          let sum = x[a] &+ x[b]
-          x[Int(op.pointee.c)] = sum
-          let va = sum &+ imm
-          if let from = readable(tlb, va, 1) {
-            x[d] = UInt64(from.load(as: UInt8.self))
-          } else {
-            spill(x, block, ip, left)
-            if loadSlow(x, va, 1, .unsigned, d) { break run }
-          }
-
-        case .ld64Ld64:
-          let base = x[a]
-          if let first = readable(tlb, base &+ low(imm), 8),
-            let second = readable(tlb, base &+ high(imm), 8)
-          {
-            x[d] = first.loadUnaligned(as: UInt64.self)
-            x[b] = second.loadUnaligned(as: UInt64.self)
-            ip += 2
-          }
-        case .ld32sLd32s:
-          let base = x[a]
-          if let first = readable(tlb, base &+ low(imm), 4),
-            let second = readable(tlb, base &+ high(imm), 4)
-          {
-            x[d] = unsigned(Int64(first.loadUnaligned(as: Int32.self)))
-            x[b] = unsigned(Int64(second.loadUnaligned(as: Int32.self)))
-            ip += 2
-          }
-        case .st64St64:
-          let base = x[a]
-          if let first = writable(tlb, base &+ low(imm), 8),
-            let second = writable(tlb, base &+ high(imm), 8)
-          {
-            first.storeBytes(of: x[d], as: UInt64.self)
-            second.storeBytes(of: x[b], as: UInt64.self)
-            ip += 2
-          }
-        case .ld64Addi:
-          if let from = readable(tlb, x[a] &+ low(imm), 8) {
-            x[d] = from.loadUnaligned(as: UInt64.self)
+          case .addiAddi:
+            x[d] = x[a] &+ low(imm)
             x[b] = x[Int(op.pointee.c)] &+ high(imm)
-            ip += 2
-          }
-        case .ld64Addiw:
-          if let from = readable(tlb, x[a] &+ low(imm), 8) {
-            x[d] = from.loadUnaligned(as: UInt64.self)
-            x[b] = extend(x[Int(op.pointee.c)] &+ high(imm))
-            ip += 2
-          }
-        case .ld32sAddi:
-          if let from = readable(tlb, x[a] &+ low(imm), 4) {
-            x[d] = unsigned(Int64(from.loadUnaligned(as: Int32.self)))
-            x[b] = x[Int(op.pointee.c)] &+ high(imm)
-            ip += 2
-          }
-        case .st64Addi:
-          if let to = writable(tlb, x[a] &+ low(imm), 8) {
-            to.storeBytes(of: x[d], as: UInt64.self)
-            x[b] = x[Int(op.pointee.c)] &+ high(imm)
-            ip += 2
-          }
-        case .st8Add:
-          if let to = writable(tlb, x[a] &+ low(imm), 1) {
-            to.storeBytes(of: UInt8(truncatingIfNeeded: x[d]), as: UInt8.self)
-            x[b] = x[Int(op.pointee.c)] &+ x[Int(op.pointee.e)]
-            ip += 2
-          }
+          case .slliAdd:
+            let c = Int(op.pointee.c)
+            x[c] = x[a] &<< UInt64(op.pointee.e)
+            x[d] = x[c] &+ x[b]
+          case .srliAdd:
+            let c = Int(op.pointee.c)
+            x[c] = x[a] &>> UInt64(op.pointee.e)
+            x[d] = x[c] &+ x[b]
+          case .srliXor:
+            let c = Int(op.pointee.c)
+            x[c] = x[a] &>> UInt64(op.pointee.e)
+            x[d] = x[c] ^ x[b]
+          case .slliSrli:
+            let shifted = x[a] &<< UInt64(op.pointee.e)
+            x[Int(op.pointee.c)] = shifted
+            x[d] = shifted &>> imm
+          case .addAdd:
+            let c = Int(op.pointee.c)
+            x[c] = x[a] &+ x[b]
+            x[d] = x[c] &+ x[Int(op.pointee.e)]
+          case .addAddi:
+            x[Int(op.pointee.c)] = x[a] &+ x[b]
+            x[d] = x[Int(op.pointee.e)] &+ imm
+          case .mulAdd:
+            let c = Int(op.pointee.c)
+            x[c] = x[a] &* x[b]
+            x[d] = x[c] &+ x[Int(op.pointee.e)]
+          case .addLd64:
+            let sum = x[a] &+ x[b]
+            x[Int(op.pointee.c)] = sum
+            if load(UInt64.self, x, tlb, sum &+ imm, block, ip, left) { break run }
+          case .addLd32s:
+            let sum = x[a] &+ x[b]
+            x[Int(op.pointee.c)] = sum
+            if load(Int32.self, x, tlb, sum &+ imm, block, ip, left) { break run }
+          case .addLd8u:
+            let sum = x[a] &+ x[b]
+            x[Int(op.pointee.c)] = sum
+            if load(UInt8.self, x, tlb, sum &+ imm, block, ip, left) { break run }
 
-        case .fadd64:
-          let result = (Double(bitPattern: x[a]) + Double(bitPattern: x[b])).bitPattern
-          if _fastPath(roundsToNearest(x, op.pointee.e) && isFinite(result)) {
-            x[d] = result
-          } else {
+          case .ld64Ld64:
+            let base = x[a]
+            if let first = readable(tlb, base &+ low(imm), 8),
+              let second = readable(tlb, base &+ high(imm), 8)
+            {
+              x[d] = first.loadUnaligned(as: UInt64.self)
+              x[b] = second.loadUnaligned(as: UInt64.self)
+              ip += 2
+            }
+          case .ld32sLd32s:
+            let base = x[a]
+            if let first = readable(tlb, base &+ low(imm), 4),
+              let second = readable(tlb, base &+ high(imm), 4)
+            {
+              x[d] = unsigned(Int64(first.loadUnaligned(as: Int32.self)))
+              x[b] = unsigned(Int64(second.loadUnaligned(as: Int32.self)))
+              ip += 2
+            }
+          case .st64St64:
+            let base = x[a]
+            if let first = writable(tlb, base &+ low(imm), 8),
+              let second = writable(tlb, base &+ high(imm), 8)
+            {
+              first.storeBytes(of: x[d], as: UInt64.self)
+              second.storeBytes(of: x[b], as: UInt64.self)
+              ip += 2
+            }
+          case .ld64Addi:
+            if let from = readable(tlb, x[a] &+ low(imm), 8) {
+              x[d] = from.loadUnaligned(as: UInt64.self)
+              x[b] = x[Int(op.pointee.c)] &+ high(imm)
+              ip += 2
+            }
+          case .ld64Addiw:
+            if let from = readable(tlb, x[a] &+ low(imm), 8) {
+              x[d] = from.loadUnaligned(as: UInt64.self)
+              x[b] = extend(x[Int(op.pointee.c)] &+ high(imm))
+              ip += 2
+            }
+          case .ld32sAddi:
+            if let from = readable(tlb, x[a] &+ low(imm), 4) {
+              x[d] = unsigned(Int64(from.loadUnaligned(as: Int32.self)))
+              x[b] = x[Int(op.pointee.c)] &+ high(imm)
+              ip += 2
+            }
+          case .st64Addi:
+            if let to = writable(tlb, x[a] &+ low(imm), 8) {
+              to.storeBytes(of: x[d], as: UInt64.self)
+              x[b] = x[Int(op.pointee.c)] &+ high(imm)
+              ip += 2
+            }
+          case .st8Add:
+            if let to = writable(tlb, x[a] &+ low(imm), 1) {
+              to.storeBytes(of: UInt8(truncatingIfNeeded: x[d]), as: UInt8.self)
+              x[b] = x[Int(op.pointee.c)] &+ x[Int(op.pointee.e)]
+              ip += 2
+            }
+
+          case .fadd64:
+            let result = (Double(bitPattern: x[a]) + Double(bitPattern: x[b])).bitPattern
+            if _fastPath(roundsToNearest(x, op.pointee.e) && isFinite(result)) {
+              x[d] = result
+            } else {
+              spill(x, block, ip, left)
+              unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+              if _slowPath(x[Slot.pending] != 0) { break run }
+            }
+          case .fsub64:
+            let result = (Double(bitPattern: x[a]) - Double(bitPattern: x[b])).bitPattern
+            if _fastPath(roundsToNearest(x, op.pointee.e) && isFinite(result)) {
+              x[d] = result
+            } else {
+              spill(x, block, ip, left)
+              unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+              if _slowPath(x[Slot.pending] != 0) { break run }
+            }
+          case .fmul64:
+            let result = (Double(bitPattern: x[a]) * Double(bitPattern: x[b])).bitPattern
+            if _fastPath(roundsToNearest(x, op.pointee.e) && isNormal(result)) {
+              x[d] = result
+            } else {
+              spill(x, block, ip, left)
+              unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
+              if _slowPath(x[Slot.pending] != 0) { break run }
+            }
+          case .helper:
             spill(x, block, ip, left)
             unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
             if _slowPath(x[Slot.pending] != 0) { break run }
-          }
-        case .fsub64:
-          let result = (Double(bitPattern: x[a]) - Double(bitPattern: x[b])).bitPattern
-          if _fastPath(roundsToNearest(x, op.pointee.e) && isFinite(result)) {
-            x[d] = result
-          } else {
+          case .helperExit:
             spill(x, block, ip, left)
+            x[Slot.pc] = block.pointee.end
             unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
-            if _slowPath(x[Slot.pending] != 0) { break run }
-          }
-        case .fmul64:
-          let result = (Double(bitPattern: x[a]) * Double(bitPattern: x[b])).bitPattern
-          if _fastPath(roundsToNearest(x, op.pointee.e) && isNormal(result)) {
-            x[d] = result
-          } else {
+            if x[Slot.pending] == Pending.exception.rawValue { break run }
+            return left
+          case .observe:
             spill(x, block, ip, left)
-            unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
-            if _slowPath(x[Slot.pending] != 0) { break run }
-          }
-        case .helper:
-          spill(x, block, ip, left)
-          unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
-          if _slowPath(x[Slot.pending] != 0) { break run }
-        case .helperExit:
-          spill(x, block, ip, left)
-          x[Slot.pc] = block.pointee.end
-          unsafeBitCast(Int(truncatingIfNeeded: imm), to: Helper.self)(x, raw(ip))
-          if x[Slot.pending] == Pending.exception.rawValue { break run }
-          return left
-        case .observe:
-          spill(x, block, ip, left)
-          x[Slot.pc] = imm
-          observed(x)
-          if _slowPath(x[Slot.pending] != 0) {
-            // A stop before the instruction: it has not begun.
-            return left &+ block.pointee.count &- Int64(op.pointee.gi)
-          }
+            x[Slot.pc] = imm
+            observed(x)
+            if _slowPath(x[Slot.pending] != 0) {
+              // A stop before the instruction: it has not begun.
+              return left &+ block.pointee.count &- Int64(op.pointee.gi)
+            }
 
-        case .beq:
-          if x[a] == x[b] {
+          case .beq:
+            taken = x[a] == x[b]
+            target = imm
+            break branch
+          case .bne:
+            taken = x[a] != x[b]
+            target = imm
+            break branch
+          case .blt:
+            taken = signed(x[a]) < signed(x[b])
+            target = imm
+            break branch
+          case .bge:
+            taken = signed(x[a]) >= signed(x[b])
+            target = imm
+            break branch
+          case .bltu:
+            taken = x[a] < x[b]
+            target = imm
+            break branch
+          case .bgeu:
+            taken = x[a] >= x[b]
+            target = imm
+            break branch
+          case .addiBeq:
+            x[d] = x[a] &+ low(imm)
+            taken = x[b] == x[Int(op.pointee.c)]
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .addiBne:
+            x[d] = x[a] &+ low(imm)
+            taken = x[b] != x[Int(op.pointee.c)]
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .addiBlt:
+            x[d] = x[a] &+ low(imm)
+            taken = signed(x[b]) < signed(x[Int(op.pointee.c)])
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .addiBltu:
+            x[d] = x[a] &+ low(imm)
+            taken = x[b] < x[Int(op.pointee.c)]
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .addiBgeu:
+            x[d] = x[a] &+ low(imm)
+            taken = x[b] >= x[Int(op.pointee.c)]
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .addiwBne:
+            x[d] = extend(x[a] &+ low(imm))
+            taken = x[b] != x[Int(op.pointee.c)]
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .addiGotor:
+            x[d] = x[a] &+ imm
+            target = x[b] & ~1
+            let entry = jumps + JumpEntry.index(target)
+            if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+              block = entry.pointee.block.unsafelyUnwrapped
+              continue nextBlock
+            }
+            indirect = true
+            break resolve
+          case .goto:
             if let next = block.pointee.taken {
               block = next
               continue nextBlock
             }
             target = imm
             break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .bne:
-          if x[a] != x[b] {
+          case .call:
+            x[d] = block.pointee.end
             if let next = block.pointee.taken {
               block = next
               continue nextBlock
             }
             target = imm
             break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .blt:
-          if signed(x[a]) < signed(x[b]) {
-            if let next = block.pointee.taken {
-              block = next
+          case .callr, .gotor:
+            target = (x[a] &+ imm) & ~1
+            if op.pointee.op == .callr { x[d] = block.pointee.end }
+            let entry = jumps + JumpEntry.index(target)
+            if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+              block = entry.pointee.block.unsafelyUnwrapped
               continue nextBlock
             }
-            target = imm
+            indirect = true
             break resolve
           }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .bge:
-          if signed(x[a]) >= signed(x[b]) {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = imm
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .bltu:
-          if x[a] < x[b] {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = imm
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .bgeu:
-          if x[a] >= x[b] {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = imm
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .addiBeq:
-          let c = Int(op.pointee.c)
-          x[d] = x[a] &+ low(imm)
-          if x[b] == x[c] {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = block.pointee.pc &+ high(imm)
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .addiBne:
-          let c = Int(op.pointee.c)
-          x[d] = x[a] &+ low(imm)
-          if x[b] != x[c] {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = block.pointee.pc &+ high(imm)
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .addiBlt:
-          let c = Int(op.pointee.c)
-          x[d] = x[a] &+ low(imm)
-          if signed(x[b]) < signed(x[c]) {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = block.pointee.pc &+ high(imm)
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .addiBltu:
-          let c = Int(op.pointee.c)
-          x[d] = x[a] &+ low(imm)
-          if x[b] < x[c] {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = block.pointee.pc &+ high(imm)
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .addiBgeu:
-          let c = Int(op.pointee.c)
-          x[d] = x[a] &+ low(imm)
-          if x[b] >= x[c] {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = block.pointee.pc &+ high(imm)
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .addiwBne:
-          let c = Int(op.pointee.c)
-          x[d] = extend(x[a] &+ low(imm))
-          if x[b] != x[c] {
-            if let next = block.pointee.taken {
-              block = next
-              continue nextBlock
-            }
-            target = block.pointee.pc &+ high(imm)
-            break resolve
-          }
-          if let next = block.pointee.fall {
-            block = next
-            continue nextBlock
-          }
-          falls = true
-          target = block.pointee.end
-          break resolve
-        case .addiGotor:
-          x[d] = x[a] &+ imm
-          target = x[b] & ~1
-          let entry = jumps + JumpEntry.index(target)
-          if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
-            block = entry.pointee.block.unsafelyUnwrapped
-            continue nextBlock
-          }
-          indirect = true
-          break resolve
-        case .goto:
-          if let next = block.pointee.taken {
-            block = next
-            continue nextBlock
-          }
-          target = imm
-          break resolve
-        case .call:
-          x[d] = block.pointee.end
-          if let next = block.pointee.taken {
-            block = next
-            continue nextBlock
-          }
-          target = imm
-          break resolve
-        case .callr, .gotor:
-          target = (x[a] &+ imm) & ~1
-          if op.pointee.op == .callr { x[d] = block.pointee.end }
-          let entry = jumps + JumpEntry.index(target)
-          if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
-            block = entry.pointee.block.unsafelyUnwrapped
-            continue nextBlock
-          }
-          indirect = true
-          break resolve
+          ip += 1
+          continue run
         }
-        ip += 1
-        continue run
+
+        // A compare-and-branch.
+        if taken {
+          if let next = block.pointee.taken {
+            block = next
+            continue nextBlock
+          }
+        } else {
+          if let next = block.pointee.fall {
+            block = next
+            continue nextBlock
+          }
+          falls = true
+          target = block.pointee.end
+        }
       }
 
       // A terminator whose way is not known yet.
@@ -762,6 +535,43 @@ private func spill(
 @inline(__always)
 private func raw(_ ip: UnsafeMutablePointer<MicroOp>) -> UnsafePointer<MicroOpRaw> {
   UnsafeRawPointer(ip).assumingMemoryBound(to: MicroOpRaw.self)
+}
+
+/// Loads a `T` at `va` and widens it by its own signedness into the micro-op's `d`.
+///
+/// - Returns: whether the block must be left.
+@inline(__always)
+private func load<T: FixedWidthInteger & BitwiseCopyable>(
+  _: T.Type, _ x: UnsafeMutablePointer<UInt64>, _ tlb: UnsafeMutablePointer<TLBEntry>,
+  _ va: UInt64, _ block: UnsafeMutablePointer<Block>, _ ip: UnsafeMutablePointer<MicroOp>,
+  _ left: Int64
+) -> Bool {
+  let size = UInt64(MemoryLayout<T>.size)
+  if let from = readable(tlb, va, size) {
+    x[Int(ip.pointee.d)] = UInt64(truncatingIfNeeded: from.loadUnaligned(as: T.self))
+    return false
+  }
+  spill(x, block, ip, left)
+  return loadSlow(x, va, size, T.isSigned ? .signed : .unsigned, Int(ip.pointee.d))
+}
+
+/// Stores the low bits of the micro-op's `b` as a `T` at `va`.
+///
+/// - Returns: whether the block must be left.
+@inline(__always)
+private func store<T: FixedWidthInteger & BitwiseCopyable>(
+  _: T.Type, _ x: UnsafeMutablePointer<UInt64>, _ tlb: UnsafeMutablePointer<TLBEntry>,
+  _ va: UInt64, _ block: UnsafeMutablePointer<Block>, _ ip: UnsafeMutablePointer<MicroOp>,
+  _ left: Int64
+) -> Bool {
+  let size = UInt64(MemoryLayout<T>.size)
+  let value = x[Int(ip.pointee.b)]
+  if let to = writable(tlb, va, size) {
+    to.storeBytes(of: T(truncatingIfNeeded: value), as: T.self)
+    return false
+  }
+  spill(x, block, ip, left)
+  return storeSlow(x, va, size, value)
 }
 
 private enum Extension { case signed, unsigned, boxed }
