@@ -72,8 +72,9 @@ struct FuzzProgram {
 }
 
 extension Hart {
-  /// Everything that the guest can see of it. The machine sets how far its time is ahead of the
-  /// hart's count when the hart has its turn.
+  /// Everything that the guest can see of it.
+  ///
+  /// The machine sets how far its time is ahead of the hart's count when the hart has its turn.
   var visible: [UInt64] {
     let slots = [0..<Slot.temp, Slot.fp..<Slot.pending, Slot.system..<Slot.total]
     let timeOffset = Slot.system + 25
