@@ -13,7 +13,7 @@ let package = Package(
     // Measures emu beside its peers.
     .executable(name: "emu-bench", targets: ["Bench"]),
     // What another package's tests depend on to build machines.
-    .library(name: "Emu", targets: ["Machine", "GuestKernel", "RISCV", "Engine"]),
+    .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "Engine"]),
   ],
   dependencies: [
     // The command line: parsing, help pages, completion scripts.
@@ -32,18 +32,21 @@ let package = Package(
     .target(
       name: "GuestKernel", dependencies: ["Engine", "Image"], path: "Sources/GuestKernel",
       swiftSettings: strict),
+    .target(
+      name: "Probes", dependencies: ["GuestKernel", "Engine"], path: "Sources/Probes",
+      swiftSettings: strict),
     // The guest kernels (images/kernel), linked into the program.
     .target(
       name: "CKernelImages", path: "images/kernel/embed",
       cSettings: [.headerSearchPath("..")]),
     .target(
       name: "Machine",
-      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "CKernelImages"],
+      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "CKernelImages"],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
       dependencies: [
-        "Machine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Machine", "Probes", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/CLI", swiftSettings: strict),
     .executableTarget(
@@ -76,6 +79,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
+    .testTarget(
+      name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
+      path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "MachineTests", dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine"],
       path: "Tests/MachineTests",

@@ -73,6 +73,8 @@ extension Kernel {
     func argument(_ index: Int) -> UInt64 {
       arguments.indices.contains(index) ? arguments[index] : 0
     }
+    isServing = true
+    defer { isServing = false }
     freeDead()
     runTimers()
     switch GateFunction(rawValue: function) {
@@ -93,7 +95,7 @@ extension Kernel {
       return finish(GateReply(value: schedule()))
     case .tick, .irq:
       tick()
-      return GateReply()
+      return finish(GateReply())
     case .idle:
       return GateReply(value: hasRunnable ? 0 : 1)
     case .exitTask:
@@ -121,6 +123,10 @@ extension Kernel {
     if asidsWrapped {
       asidsWrapped = false
       reply.action.insert(.flushAll)
+    }
+    if instructionFlushNeeded {
+      instructionFlushNeeded = false
+      reply.action.insert(.fenceInstructions)
     }
     guard let space = current?.space else { return reply }
     let (translations, instructions) = space.takeFlush()
@@ -184,6 +190,7 @@ extension Kernel {
       return GateReply()
     case .signal(let number, let code):
       guard fromUser else { return GateReply(value: 1) }
+      for hook in trapHooks { hook.trapRaisesSignal(self, task, regs: regsVA) }
       force(SignalInfo(number, code: code, .fault(address: address)), task)
     case .outOfMemory:
       log("Out of memory: Killed process \(task.process.pid) (\(task.comm))")
@@ -196,12 +203,12 @@ extension Kernel {
     for hook in trapHooks {
       if let reply = hook.trap(self, regs: regsVA, address: nil, cause: cause) { return reply }
     }
-    guard let task = current, let regs = readKernel(regsVA, isa.ptRegs.size) else {
-      return GateReply(value: 1)
-    }
-    guard isa.isUser(regs) else { return GateReply(value: 1) }
+    guard let task = current, let before = readKernel(regsVA, isa.ptRegs.size),
+      isa.isUser(before)
+    else { return GateReply(value: 1) }
+    for hook in trapHooks { hook.trapRaisesSignal(self, task, regs: regsVA) }
     let signal = classifyTrap(cause)
-    let pc = regs.load64(isa.ptRegs.pc)
+    let pc = (readKernel(regsVA, isa.ptRegs.size) ?? before).load64(isa.ptRegs.pc)
     force(SignalInfo(signal.signal, code: signal.code, .fault(address: pc)), task)
     return GateReply(value: 1)
   }

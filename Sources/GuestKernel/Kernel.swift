@@ -36,6 +36,16 @@ public final class Kernel {
   /// Asked in order about each trap and page fault before the kernel looks at it (Linux's
   /// die-notifier chain): probes.
   public var trapHooks: [any TrapHook] = []
+  /// Told about processes and their memory: probes.
+  public weak var observer: (any ProcessObserver)?
+  /// Guest kernel text was written: the next answer through the gate has the guest synchronise its
+  /// instruction fetch.
+  public var instructionFlushNeeded = false
+  /// Interrupts the hart, so that the guest comes through the gate soon and does what the answer
+  /// says: set by the machine.
+  public var interruptHart: () -> Void = {}
+  /// Whether a call of the guest is being served: its answer reaches the guest anyway.
+  public internal(set) var isServing = false
   /// Receives the lines that the guest kernel prints (`CONSOLE`, oops reports).
   public var log: (String) -> Void = { _ in }
 
@@ -224,4 +234,31 @@ public protocol TrapHook: AnyObject {
   ///
   /// - Returns: an answer where the hook deals with it.
   func trap(_ kernel: Kernel, regs: UInt64, address: UInt64?, cause: UInt64) -> GateReply?
+
+  /// A trap of user mode is about to raise a signal: the saved registers may be changed before.
+  func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64)
+
+  /// A task on its way to user mode has signals.
+  ///
+  /// - Returns: whether they have to wait (until ``Kernel/recalculateSignals(_:)``).
+  func holdsSignals(_ kernel: Kernel, _ task: Task, regs: UInt64) -> Bool
+}
+
+extension TrapHook {
+  /// Nothing to do.
+  public func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64) {}
+  /// They need not wait.
+  public func holdsSignals(_ kernel: Kernel, _ task: Task, regs: UInt64) -> Bool { false }
+}
+
+/// Told about tasks and their memory as they come and go.
+public protocol ProcessObserver: AnyObject, AddressSpaceObserver {
+  /// A task has taken on a program, which is mapped.
+  func executed(_ task: Task)
+  /// A task has made another one, which has not run yet.
+  func cloned(_ parent: Task, _ child: Task)
+  /// A task is about to give up its memory: it ends, or takes on a program.
+  func releasing(_ task: Task)
+  /// The kernel stack (``TaskBlock``) at an address is used by nobody any more.
+  func freed(stack va: UInt64)
 }

@@ -11,16 +11,21 @@ struct EmuCommand: ParsableCommand {
         emu run images/user/riscv64/hello.elf world
         emu run --stats --root /srv/riscv64 ./busybox sh -c 'seq 3'
         emu run --bare firmware.elf
+        emu run --probe 'p vfs_read' images/user/riscv64/hello.elf
+        emu probes -l images/user/riscv64/hello.elf --symbol main
         emu disasm images/user/riscv64/hello.elf --symbol main
         emu syscalls --status partial
 
       EXIT STATUS
         emu run exits with the program's status, or 128+n where signal n killed it. 124: the limit
         of --max-insns was reached. 125: emu itself failed, or the guest can't go on. 126: the
-        program can't be executed. 127: there is no such program. 130: interrupted. 64: wrong usage.
+        program can't be executed. 127: there is no such program. 130: interrupted. 64: wrong usage, or a probe
+        that is refused: nothing ran.
       """,
     version: "emu 0.1.0",
-    subcommands: [RunCommand.self, DisasmCommand.self, SyscallsCommand.self])
+    subcommands: [
+      RunCommand.self, ProbesCommand.self, DisasmCommand.self, SyscallsCommand.self,
+    ])
 }
 
 /// Sizes as people write them: `4096`, `64K`, `512M`, `8G`.

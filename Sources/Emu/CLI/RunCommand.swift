@@ -1,6 +1,9 @@
 import ArgumentParser
 import Engine
 import Machine
+import Probes
+
+extension TraceFormat: ExpressibleByArgument {}
 
 extension CacheModel: ExpressibleByArgument {}
 
@@ -24,6 +27,8 @@ struct RunCommand: ParsableCommand {
         emu run --stats --env LANG=C ./busybox sh -c 'echo $LANG | tr a-z A-Z'
         emu run --root /srv/riscv64 /bin/ls /etc
         emu run --max-insns 10M ./loops-for-ever
+        emu run --probe 'p:open do_sys_openat2 dfd=$arg1 path=+0($arg2):ustring' ./cat /etc/hosts
+        emu run --probe 'r:./busybox:main $retval' --trace-output trace ./busybox true
         emu run --bare --drive disk.img kernel.elf
         emu run --bare --signature out.signature test.elf
       """)
@@ -59,6 +64,21 @@ struct RunCommand: ParsableCommand {
 
   @Option(help: "A host directory, seen read-only as / by the program.")
   var root: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A probe, as in Linux's kprobe_events and uprobe_events.",
+      discussion: "PLACE is SYM[+OFFS], an address, PATH:OFFSET or PATH:SYMBOL[+OFFS].",
+      valueName: "p|r[:[GRP/]EVENT] PLACE [ARG...]"))
+  var probe: [String] = []
+
+  @Option(
+    name: .customLong("trace-output"),
+    help: "Where hits of probes and the table of hits go, if not to stderr.")
+  var traceOutput: String?
+
+  @Option(help: "How hits of probes are written: text (as Linux's trace file), or json lines.")
+  var format = TraceFormat.text
 
   @Option(help: "Bare: a file as virtio block device; FILE,ro keeps it unchanged.")
   var drive: [String] = []
@@ -111,9 +131,13 @@ struct RunCommand: ParsableCommand {
     guard memory.bytes >= 4 << 20, memory.bytes <= 1 << 40 else {
       throw ValidationError("--memory is 4M to 1T")
     }
+    if traceOutput != nil, probe.isEmpty {
+      throw ValidationError("--trace-output needs --probe")
+    }
     if bare {
       if root != nil { throw ValidationError("--root is not for --bare") }
       if !environment.isEmpty { throw ValidationError("--env is not for --bare") }
+      if !probe.isEmpty { throw ValidationError("--probe is not for --bare") }
       if program.count > 1 {
         throw ValidationError("A bare image takes no arguments; --append sets its command line")
       }
@@ -164,6 +188,9 @@ struct RunCommand: ParsableCommand {
     options.root = root
     options.environment = environment
     options.seed = seed.value
+    options.probes = probe
+    options.traceOutput = traceOutput
+    options.traceFormat = format
     return ProgramRun.run(program, options)
   }
 }

@@ -13,9 +13,11 @@ struct Outcome: Equatable {
   /// The exit status, or 128 + n after signal n.
   var status: Int32
   var timedOut = false
+  /// What was written to standard error.
+  var errors: [UInt8] = []
 }
 
-/// A host process whose output goes to a file, so that it never waits for us.
+/// A host process whose output goes to files, so that it never waits for us.
 final class HostProcess {
   private let process = Process()
   private let directory: URL
@@ -42,7 +44,9 @@ final class HostProcess {
       process.currentDirectoryURL = URL(fileURLWithPath: workingDirectory)
     }
     process.standardOutput = try FileHandle(forWritingTo: output)
-    process.standardError = FileHandle.nullDevice
+    let errors = directory.appendingPathComponent("errors")
+    try Data().write(to: errors)
+    process.standardError = try FileHandle(forWritingTo: errors)
     if let input {
       let file = directory.appendingPathComponent("input")
       try Data(input).write(to: file)
@@ -65,8 +69,11 @@ final class HostProcess {
     watchdog.cancel()
     defer { try? FileManager.default.removeItem(at: directory) }
     let bytes = try [UInt8](Data(contentsOf: output))
+    let errors = try [UInt8](Data(contentsOf: directory.appendingPathComponent("errors")))
     let signal: Int32 = process.terminationReason == .uncaughtSignal ? 128 : 0
-    return Outcome(output: bytes, status: process.terminationStatus + signal, timedOut: late)
+    return Outcome(
+      output: bytes, status: process.terminationStatus + signal, timedOut: late,
+      errors: errors)
   }
 
   /// Where an executable is, by `PATH`.

@@ -17,11 +17,12 @@ struct Conformance: ParsableCommand {
         emu-conformance vectors Tests/RISCVTests/Vectors/*.ins
         emu-conformance programs --emu .build/release/emu
         emu-conformance bare
+        emu-conformance busybox
         emu-conformance fuzz --seconds 60
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
-      FuzzCommand.self,
+      BusyboxCommand.self, FuzzCommand.self,
     ])
 
   static func main() {

@@ -84,7 +84,7 @@ struct ProgramsCommand: ParsableCommand {
   /// What lets children of a guest program `execve` under QEMU.
   ///
   /// That is `binfmt_misc` in a user namespace, or nothing where the host refuses (Linux before 6.7).
-  private static func namespace(_ qemu: String) -> [String] {
+  static func namespace(_ qemu: String) -> [String] {
     guard let unshare = HostProcess.find("unshare"), let shell = HostProcess.find("sh") else {
       return []
     }

@@ -21,6 +21,8 @@ public struct RunReport: Sendable {
 
   /// Statuses that are emu's own.
   public enum Status {
+    /// Wrong usage, or a probe that is refused: nothing ran.
+    public static let usage: Int32 = 64
     /// The limit of instructions was reached.
     public static let limit: Int32 = 124
     /// emu failed, or the guest can't go on.

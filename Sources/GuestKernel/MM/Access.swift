@@ -233,6 +233,23 @@ extension AddressSpace {
     return pa
   }
 
+  /// Drops the private copy of a file's page where it says the same as the file again, so that the
+  /// next access finds the file's.
+  ///
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_write_opcode`
+  public func dropIdenticalCopy(_ va: UInt64) {
+    guard let vma = vma(at: va), vma.isPrivate, let inode = vma.file?.inode,
+      let slot = table.entry(va), let (pa, _) = present(slot.pointee),
+      let cached = try? inode.page(vma.index(va), forWrite: false), cached != pa,
+      frames.ram.contains(pa, 4096), frames.ram.contains(cached, 4096),
+      frames.ram.bytes(pa, 4096) == frames.ram.bytes(cached, 4096)
+    else { return }
+    slot.pointee = 0
+    frames.release(pa)
+    residentPages -= 1
+    changed(va)
+  }
+
   /// The frame and the place in it where a byte is, if its page is present: for probes and dumps.
   public func physical(_ va: UInt64) -> UInt64? {
     guard va < isa.userEnd, let entry = table.entry(va)?.pointee, let (pa, _) = present(entry)

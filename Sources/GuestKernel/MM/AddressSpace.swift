@@ -1,5 +1,13 @@
 import Engine
 
+/// Told about changes of mappings after they were made.
+public protocol AddressSpaceObserver: AnyObject {
+  /// Something is mapped at `start..<end` that was not, or not so.
+  func mapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64)
+  /// Nothing is mapped at `start..<end` any more, or something else.
+  func unmapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64)
+}
+
 /// The memory of a process (`struct mm_struct`): its mappings, and the page tables that follow from
 /// them and from what was touched.
 ///
@@ -38,6 +46,10 @@ public final class AddressSpace: UserMemory {
     public init() {}
   }
 
+  /// Told about changes of mappings; children inherit it.
+  public weak var observer: (any AddressSpaceObserver)?
+  /// What probes keep for this address space.
+  public var probeState: AnyObject?
   /// The mappings, by ascending address.
   public internal(set) var vmas: [VMA] = []
   /// Where frames come from.
@@ -139,6 +151,7 @@ public final class AddressSpace: UserMemory {
     layout = other.layout
     auxv = other.auxv
     signalPage = other.signalPage
+    observer = other.observer
     table = try PageTable(frames: other.frames, isa: other.isa, kernelRoot: other.kernelRoot)
   }
 

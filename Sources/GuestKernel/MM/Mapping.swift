@@ -64,6 +64,7 @@ extension AddressSpace {
       try setFile(&vma, flags, file, offset)
     }
     try place(vma)
+    observer?.mapped(self, addr, addr &+ length)
     let populate = flags & (MM.MAP_POPULATE | MM.MAP_NONBLOCK) == MM.MAP_POPULATE
     if populate || vma.flags.contains(.locked) { prefault(addr, addr &+ length) }
     return addr
@@ -207,6 +208,7 @@ extension AddressSpace {
     forget(isolate(addr, end))
     zap(addr, end)
     prune(addr, end)
+    observer?.unmapped(self, addr, end)
   }
 
   /// `brk`: moves the end of the heap.
@@ -251,19 +253,20 @@ extension AddressSpace {
   ///   - hint: where; 0: anywhere free.
   ///   - pages: the frames.
   ///   - prot: `PROT_*`.
+  ///   - flags: properties besides.
   /// - Returns: where.
   /// - Throws: `ENOMEM`; `EEXIST` where something is mapped there.
   /// - SeeAlso: Linux, `mm/mmap.c`, `_install_special_mapping`
   public func insertSpecial(
     name: String, at hint: UInt64 = 0, pages: SpecialPages,
-    prot: Int32 = MM.PROT_READ | MM.PROT_EXEC
+    prot: Int32 = MM.PROT_READ | MM.PROT_EXEC, flags: VMAFlags = []
   ) throws(Errno) -> UInt64 {
     let length = UInt64(pages.pages.count) << 12
     let addr = try unmappedArea(hint, length, fixed: hint != 0)
     if hint != 0, intersects(addr, addr &+ length) { throw .EEXIST }
     try place(
       VMA(
-        start: addr, end: addr &+ length, prot: prot & 7, flags: [.dontExpand],
+        start: addr, end: addr &+ length, prot: prot & 7, flags: flags.union(.dontExpand),
         backing: .special(pages), pageOffset: 0, name: name))
     return addr
   }

@@ -39,6 +39,7 @@ extension AddressSpace {
     // Merge once, over all that changed.
     let low = findIndex(start)
     merge(low..<min(findIndex(end) + 1, vmas.count))
+    observer?.mapped(self, start, end)
   }
 
   /// Gives one mapping's part another protection.

@@ -38,6 +38,7 @@ extension AddressSpace {
     let vma = try resizable(addr, old, new, keep: false)
     if old == vma.end &- addr, canExtend(vma, new &- old) {
       try place(tail(of: vma, new &- old))
+      observer?.mapped(self, addr &+ old, addr &+ new)
       if vma.flags.contains(.locked) { prefault(addr &+ old, addr &+ new) }
       return addr
     }
@@ -134,6 +135,8 @@ extension AddressSpace {
       }
       prune(addr, addr &+ old)
     }
+    observer?.unmapped(self, addr, addr &+ old)
+    observer?.mapped(self, target, target &+ new)
     if moved.flags.contains(.locked) { prefault(target, target &+ new) }
     return target
   }

@@ -11,6 +11,10 @@ extension Kernel {
   func signalGate(_ regsVA: UInt64) -> GateReply {
     guard let task = current, task.state != .dead else { return GateReply(action: .block) }
     task.stopWaiting()
+    for hook in trapHooks where hook.holdsSignals(self, task, regs: regsVA) {
+      task.block.flags.remove(.signalPending)
+      return GateReply()
+    }
     guard var regs = readKernel(regsVA, isa.ptRegs.size) else { return GateReply() }
     let restart = pendingRestart(task, regs)
     while true {

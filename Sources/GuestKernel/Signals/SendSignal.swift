@@ -106,7 +106,7 @@ extension Kernel {
   }
 
   /// Makes `TIF_SIGPENDING` say what is pending (`recalc_sigpending`).
-  func recalculateSignals(_ task: Task) {
+  public func recalculateSignals(_ task: Task) {
     guard task.state != .dead else { return }
     if task.hasSignal {
       task.block.flags.insert(.signalPending)
@@ -120,7 +120,7 @@ extension Kernel {
   /// It can't be held up: where it is blocked or ignored its action becomes the default one.
   ///
   /// - SeeAlso: Linux, `kernel/signal.c`, `force_sig_info_to_task`
-  func force(_ info: SignalInfo, _ task: Task) {
+  public func force(_ info: SignalInfo, _ task: Task) {
     var action = task.handlers[info.signal]
     let isBlocked = task.blocked.contains(info.signal)
     if isBlocked || action.handler == SignalAction.ignore {
@@ -186,7 +186,7 @@ extension Task {
   }
 
   /// Whether the task must end: nothing may hold it up.
-  var hasFatalSignal: Bool {
+  public var hasFatalSignal: Bool {
     process.groupExit != nil || process.execTask.map { $0 !== self } ?? false
       || pending.set.contains(Signal.SIGKILL) || process.pending.set.contains(Signal.SIGKILL)
   }

@@ -131,6 +131,7 @@ extension Kernel {
     if has(CloneFlags.CHILD_SETTID) { try? space.store(request.childTID, tid) }
     if has(CloneFlags.VFORK) { child.vforkParent = parent }
     if process.groupStop != nil, group === process { markSignal(child) }
+    observer?.cloned(parent, child)
     enqueue(child)
     return child
   }

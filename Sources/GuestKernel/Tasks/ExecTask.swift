@@ -188,5 +188,7 @@ extension Kernel {
     isa.restoreFP([], hart)
     task.block.setFP(isa.saveFP(hart))
     task.replyActions.formUnion([.reloadRoot, .fenceInstructions])
+    result.space.observer = observer
+    observer?.executed(task)
   }
 }

@@ -56,6 +56,7 @@ extension Kernel {
   ///
   /// - SeeAlso: Linux, `kernel/fork.c`, `mm_release`
   func releaseMemory(_ task: Task, reloading: Bool = false) {
+    observer?.releasing(task)
     if let space = task.space {
       if task.clearChildTID != 0, users(space) > 1 {
         let address = task.clearChildTID

@@ -112,7 +112,10 @@ extension Kernel {
   /// Frees the kernel stacks and address spaces that the hart has left for good.
   func freeDead() {
     if !deadBlocks.isEmpty {
-      for block in deadBlocks { freeBlock(block) }
+      for block in deadBlocks {
+        observer?.freed(stack: block.va)
+        freeBlock(block)
+      }
       deadBlocks.removeAll(keepingCapacity: true)
     }
     if !deadSpaces.isEmpty {

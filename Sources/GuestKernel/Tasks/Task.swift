@@ -71,6 +71,10 @@ public final class Task: Waiter {
   var notifyWork: [(Task, UInt64) -> Void] = []
   private var queues: [WaitQueue] = []
   private var timer: Timer?
+  /// What probes keep for this task.
+  public var probeState: AnyObject?
+  /// Whether a parent waits in `vfork` until this task has its own memory.
+  public var isVforkChild: Bool { vforkParent != nil }
   /// On the run queue.
   var queued = false
 
@@ -128,7 +132,7 @@ public final class Task: Waiter {
   /// Sleeps until one of `queues` or the deadline wakes it.
   ///
   /// The system call is made again then.
-  func sleep(on queues: [WaitQueue], until deadline: UInt64?, state: TaskState) {
+  public func sleep(on queues: [WaitQueue], until deadline: UInt64?, state: TaskState) {
     stopWaiting()
     self.queues = queues
     for queue in queues { queue.add(self) }

@@ -111,13 +111,27 @@ extension Kernel {
   }
 
   /// The physical address behind a kernel address: the linear map or the image.
-  func kernelAddress(_ va: UInt64, _ count: UInt64) -> UInt64? {
+  public func kernelAddress(_ va: UInt64, _ count: UInt64) -> UInt64? {
     let linear = va &- isa.linearMapBase
     if va >= isa.linearMapBase, linear < ram.size, count <= ram.size &- linear {
       return ram.base &+ linear
     }
     if let pa = image?.physical(va), ram.contains(pa, count) { return pa }
     return nil
+  }
+
+  /// The task on whose kernel stack an address lies, which is what the guest kernel calls `current`,
+  /// and the address of that stack's ``TaskBlock``.
+  ///
+  /// ``current`` is already the next task while the guest switches.
+  ///
+  /// - Returns: no task for the idle task and for one that has ended; 0 for an address elsewhere.
+  public func stackOwner(_ va: UInt64) -> (task: Task?, block: UInt64) {
+    func holds(_ block: TaskBlock) -> Bool { va &- block.va < TaskBlock.size }
+    if let current, holds(current.block) { return (current, current.block.va) }
+    if let idleBlock, holds(idleBlock) { return (nil, idleBlock.va) }
+    if let task = tasks.values.first(where: { holds($0.block) }) { return (task, task.block.va) }
+    return (nil, deadBlocks.first(where: holds)?.va ?? 0)
   }
 
   /// Bytes at a kernel address.

@@ -112,6 +112,7 @@ public final class ProgramMachine {
     kernel.clock = ticks
     time = { host.startOfRun &+ ticks() }
     kernel.classifyTrap = Self.classify
+    kernel.interruptHart = { [unowned self] in wake() }
     kernel.log = { [unowned self] in log($0) }
     hart.environment = self
   }

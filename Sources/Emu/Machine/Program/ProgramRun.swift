@@ -1,6 +1,7 @@
 import Engine
 import GuestKernel
 import Image
+import Probes
 
 /// `emu run`: from a program's path to a report.
 public enum ProgramRun {
@@ -18,6 +19,12 @@ public enum ProgramRun {
     public var environment: [String] = []
     /// What random bytes follow from.
     public var seed: UInt64 = 0
+    /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
+    public var probes: [String] = []
+    /// Where the trace goes; `nil`: standard error.
+    public var traceOutput: String?
+    /// How the trace is written.
+    public var traceFormat = TraceFormat.text
 
     /// The defaults.
     public init() {}
@@ -52,14 +59,62 @@ public enum ProgramRun {
         environment: environment(options.environment))
       request.directory = Array("/".utf8)
       try machine.start(request)
+      let trace: Trace?
+      do throws(RefusedProbe) {
+        trace = try Trace(machine, options)
+      } catch {
+        var report = RunReport(status: RunReport.Status.usage)
+        report.messages = error.lines
+        return report
+      }
       let startup = watch.seconds
       let exit = machine.run(limit: options.limit ?? .max)
       var report = report(exit, program, machine)
+      if let problem = trace?.finish() { report.messages.append(problem) }
       report.messages = lines.map { "guest kernel: \($0)" } + report.messages
       report.statistics = statistics(machine, watch.seconds, startup)
       return report
     } catch {
       return RunReport(status: error.status, error.description)
+    }
+  }
+
+  /// Why a run with probes is not begun, in lines for stderr.
+  private struct RefusedProbe: Error {
+    var lines: [String]
+  }
+
+  /// The events of a run and where their lines go.
+  private struct Trace {
+    let probes: ProgramProbes
+    let output: TraceOutput
+
+    /// Defines the events; `nil` where there are none.
+    init?(_ machine: ProgramMachine, _ options: Options) throws(RefusedProbe) {
+      if options.probes.isEmpty { return nil }
+      do throws(HostFileError) {
+        output = try TraceOutput(options.traceOutput)
+      } catch {
+        throw RefusedProbe(lines: [error.description])
+      }
+      probes = ProgramProbes(machine, format: options.traceFormat)
+      probes.tracer.output = output.write
+      for definition in options.probes {
+        do throws(EventError) {
+          try probes.tracer.add(definition)
+        } catch {
+          throw RefusedProbe(lines: error.lines)
+        }
+      }
+    }
+
+    /// Writes the hit table.
+    ///
+    /// - Returns: why the trace is not complete.
+    func finish() -> String? {
+      output.write(probes.tracer.hits.text(probes.tracer.format))
+      output.flush()
+      return output.problem
     }
   }
 

@@ -1,0 +1,318 @@
+import Engine
+import GuestKernel
+
+/// What the hart's kprobes are doing.
+enum KprobeState {
+  /// Nothing.
+  case idle
+  /// One probe is being served.
+  case serving(KprobeLevel)
+  /// A second one was hit meanwhile; it is stepped without handlers.
+  case nested(KprobeStep, under: KprobeLevel)
+}
+
+/// How far a probe has been served.
+enum KprobeLevel {
+  /// Its handlers run (`KPROBE_HIT_ACTIVE`, `KPROBE_HIT_SSDONE`).
+  case active
+  /// Its instruction runs in its slot (`KPROBE_HIT_SS`).
+  case stepping(KprobeStep)
+}
+
+/// An instruction that runs in a slot.
+struct KprobeStep {
+  let point: KprobePoint
+  let slot: UInt64
+  let interrupts: UInt64
+
+  /// Where the break behind the copy is.
+  var end: UInt64 { slot &+ UInt64(point.insn.length) }
+}
+
+/// Kernel probes: the table, the patching, and what happens at a hit.
+///
+/// Order of publication: slot, synchronise, table, break, synchronise; the guest executes the
+/// synchronisation in the answer to the trap of the break, so before it enters the slot. Order of
+/// removal: text, synchronise, then the slot once nothing runs in it.
+///
+/// - SeeAlso: Linux, `kernel/kprobes.c`; `arch/riscv/kernel/probes/kprobes.c`
+final class KprobeMachine {
+  let kernel: Kernel
+  let isa: any ProbeISA
+  let fetch: FetchSynchronisation
+  var points: [UInt64: KprobePoint] = [:]
+  private(set) var state = KprobeState.idle
+  private var slots: KprobeSlots
+  /// Calls whose return is awaited, the newest last, by task block.
+  var calls: [UInt64: [KretprobeCall]] = [:]
+  var kretprobes: [ObjectIdentifier: Kretprobe] = [:]
+  private var trampolineIsReady = false
+
+  let blacklist: [(Range<UInt64>, String)]
+  let blacklistedFunctions: Set<UInt64>
+  let exceptionTable: Set<UInt64>
+
+  init(kernel: Kernel, isa: any ProbeISA, fetch: FetchSynchronisation) {
+    self.kernel = kernel
+    self.isa = isa
+    self.fetch = fetch
+    slots = KprobeSlots(kernel, slotSize: isa.kprobeSlotSize)
+    blacklist = Self.blacklist(kernel)
+    blacklistedFunctions = Self.blacklistedFunctions(kernel)
+    exceptionTable = Self.exceptionTable(kernel)
+  }
+
+  // MARK: Registration
+
+  func register(_ request: KprobeRequest) throws(ProbeError) -> Kprobe {
+    let checked = try check(request.place)
+    let probe = Kprobe(
+      request, address: checked.address, symbol: checked.symbol, offset: checked.offset)
+    let point: KprobePoint
+    if let known = points[checked.address] {
+      point = known
+    } else {
+      point = checked
+      try prepare(point)
+      points[point.address] = point
+    }
+    point.probes.insert(probe, at: 0)
+    updateArming(point)
+    return probe
+  }
+
+  func unregister(_ probe: Kprobe) {
+    guard probe.isRegistered, let point = points[probe.address] else { return }
+    probe.isRegistered = false
+    point.probes.removeAll { $0 === probe }
+    updateArming(point)
+    guard point.probes.isEmpty else { return }
+    points[point.address] = nil
+    if let slot = point.slot { slots.release(slot, inUse: isServing) }
+  }
+
+  func setEnabled(_ probe: Kprobe, _ enabled: Bool) throws(ProbeError) {
+    guard probe.isRegistered, let point = points[probe.address] else {
+      throw ProbeError(.EINVAL, "the probe is not registered")
+    }
+    probe.isEnabled = enabled
+    updateArming(point)
+  }
+
+  private var isServing: Bool {
+    if case .idle = state { false } else { true }
+  }
+
+  /// Copies the instruction into a slot, or makes it ready to be simulated.
+  private func prepare(_ point: KprobePoint) throws(ProbeError) {
+    switch point.insn.verdict {
+    case .refuse(let reason): throw ProbeError(.EINVAL, reason)
+    case .simulate:
+      guard let simulation = isa.simulation(of: point.insn.bytes, at: point.address) else {
+        throw ProbeError(.EINVAL, "the instruction can't be simulated")
+      }
+      point.simulation = simulation
+    case .outOfLine:
+      guard let slot = slots.allocate() else {
+        throw ProbeError(.ENOMEM, "no slot is free")
+      }
+      guard patch(slot, isa.slotImage(point.insn.bytes, user: false)) else {
+        slots.release(slot, inUse: false)
+        throw ProbeError(.ENOMEM, "the slot can't be written")
+      }
+      point.slot = slot
+    }
+  }
+
+  /// Writes kernel text: through RAM, for the guest's own mapping of it is read-only.
+  private func patch(_ va: UInt64, _ bytes: [UInt8]) -> Bool {
+    guard let pa = kernel.kernelAddress(va, UInt64(bytes.count)),
+      kernel.ram.write(pa, bytes)
+    else { return false }
+    fetch.kernelText()
+    return true
+  }
+
+  private func updateArming(_ point: KprobePoint) {
+    let wanted = point.probes.contains(where: \.isEnabled)
+    guard wanted != point.isArmed else { return }
+    point.isArmed = wanted
+    _ = patch(
+      point.address,
+      wanted
+        ? isa.breakpoint(.kprobe, over: point.insn.length) : point.insn.bytes)
+  }
+
+  // MARK: Hits
+
+  /// What a break in the kernel's text or in a slot turned out to be.
+  private enum Event {
+    case hit(KprobePoint)
+    case stepEnd
+    case trampoline
+    /// The break is not there any more: a probe was taken away after the fetch.
+    case stale
+    case foreign
+  }
+
+  private func classify(_ pc: UInt64) -> Event {
+    switch state {
+    case .serving(.stepping(let step)) where step.end == pc: return .stepEnd
+    case .nested(let step, _) where step.end == pc: return .stepEnd
+    default: break
+    }
+    if let point = points[pc], point.isArmed { return .hit(point) }
+    if pc == slots.base, trampolineIsReady { return .trampoline }
+    if let bytes = kernel.readKernel(pc, isa.maxInsnLength), !isa.isBreakpoint(bytes) {
+      return .stale
+    }
+    return .foreign
+  }
+
+  /// Serves a break of kernel mode.
+  ///
+  /// - Returns: `nil` where it is none of ours.
+  func trapped(_ context: ProbeContext) -> GateReply? {
+    let pc = context.pc &- isa.breakTrapOffset
+    switch (state, classify(pc)) {
+    case (.idle, .hit(let point)):
+      context.pc = pc
+      serve(point, context)
+    case (.serving(let level), .hit(let point)):
+      // Deviation: Linux on riscv gives up where the first probe is stepping; other ISAs go on.
+      context.pc = pc
+      for probe in point.probes where probe.isEnabled { probe.nmissed &+= 1 }
+      if let step = getPast(point, context) { state = .nested(step, under: level) }
+    case (.nested, .hit(let point)):
+      kernel.log("kprobe: unrecoverable reentry at \(point.symbol)+\(point.offset)")
+      return nil
+    case (.serving(.stepping(let step)), .stepEnd):
+      finish(step, context)
+      state = .serving(.active)
+      post(step.point, context)
+      becomeIdle()
+    case (.nested(let step, let under), .stepEnd):
+      finish(step, context)
+      state = .serving(under)
+    case (.idle, .stepEnd), (.serving(.active), .stepEnd):
+      preconditionFailure("a step ends only where one was begun")
+    case (let before, .trampoline):
+      state = .serving(.active)
+      defer { state = before }
+      if !returned(context) { return nil }
+    case (_, .stale):
+      // Removed since it was fetched: once fetch is synchronised, what is there now runs.
+      context.pc = pc
+      kernel.instructionFlushNeeded = true
+    case (_, .foreign):
+      return nil
+    }
+    return GateReply()
+  }
+
+  private func serve(_ point: KprobePoint, _ context: ProbeContext) {
+    state = .serving(.active)
+    let action = pre(point, context)
+    switch action {
+    case .continue, .remove:
+      if let step = getPast(point, context) {
+        state = .serving(.stepping(step))
+        return
+      }
+      post(point, context)
+    case .skip: context.pc = point.next
+    case .redirect(let target): context.pc = target
+    }
+    becomeIdle()
+  }
+
+  /// Runs the handlers, newest first, up to the first that wants something else than to go on.
+  private func pre(_ point: KprobePoint, _ context: ProbeContext) -> ProbeAction {
+    context.function = point.address
+    for probe in point.probes where probe.isEnabled && probe.isRegistered {
+      probe.hits &+= 1
+      guard let action = probe.pre?(context), action != .continue, action != .remove else {
+        continue
+      }
+      return action
+    }
+    return .continue
+  }
+
+  private func post(_ point: KprobePoint, _ context: ProbeContext) {
+    context.function = point.address
+    for probe in point.probes where probe.isEnabled && probe.isRegistered { probe.post?(context) }
+  }
+
+  /// Simulates the instruction, or sends the hart to its slot.
+  ///
+  /// - Returns: the step that begins; `nil` where the instruction is done.
+  private func getPast(_ point: KprobePoint, _ context: ProbeContext) -> KprobeStep? {
+    if let simulation = point.simulation {
+      context.pc = point.address
+      _ = simulation.run(context.frame)
+      return nil
+    }
+    guard let slot = point.slot else { return nil }
+    let step = KprobeStep(
+      point: point, slot: slot, interrupts: isa.maskInterrupts(context.frame))
+    context.pc = slot
+    return step
+  }
+
+  /// The instruction ran: pc and interrupts become what they are without the probe.
+  private func finish(_ step: KprobeStep, _ context: ProbeContext) {
+    isa.restoreInterrupts(context.frame, step.interrupts)
+    context.pc = step.point.next
+  }
+
+  private func becomeIdle() {
+    state = .idle
+    slots.reclaim()
+  }
+
+  // MARK: Faults
+
+  /// Serves a fault of kernel mode: one in a slot is made one of the probed instruction.
+  ///
+  /// - Returns: an answer where the fault is dealt with; `nil` where it is the kernel's to see.
+  func faulted(_ context: ProbeContext, _ address: UInt64) -> GateReply? {
+    let step: KprobeStep
+    switch state {
+    case .serving(.stepping(let first)) where context.pc == first.slot:
+      step = first
+      state = .idle
+    case .nested(let second, let under) where context.pc == second.slot:
+      step = second
+      state = .serving(under)
+    default: return nil
+    }
+    isa.restoreInterrupts(context.frame, step.interrupts)
+    context.pc = step.point.address
+    context.function = step.point.address
+    var isHandled = false
+    if case .idle = state {
+      for probe in step.point.probes where probe.isEnabled {
+        if let fault = probe.fault, fault(context, address) {
+          isHandled = true
+          break
+        }
+      }
+      slots.reclaim()
+    }
+    return isHandled ? GateReply() : nil
+  }
+
+  // MARK: Return probes
+
+  /// Where a probed function returns to.
+  var trampoline: UInt64 { slots.base }
+
+  /// Writes the break that return probes come back through.
+  func prepareTrampoline() throws(ProbeError) {
+    guard !trampolineIsReady else { return }
+    guard slots.base != 0, patch(slots.base, isa.breakpoint(.kretprobe, over: isa.maxInsnLength))
+    else { throw ProbeError(.ENOMEM, "the image has no slots") }
+    trampolineIsReady = true
+  }
+}

@@ -1,0 +1,148 @@
+import Engine
+import GuestKernel
+
+/// What a handler sees of a hit: the saved registers, which it may change, and memory.
+///
+/// Good during the call of the handler only.
+public final class ProbeContext {
+  /// The kernel.
+  public let kernel: Kernel
+  /// The task that hit; `nil` for the idle task.
+  public internal(set) var task: Task?
+  /// Address of the saved registers in guest memory.
+  public internal(set) var regsVA: UInt64
+  /// Whether this is a return probe's handler at the return.
+  public internal(set) var isReturn = false
+  /// The probed address; for return probes the entry of the function.
+  public internal(set) var function: UInt64 = 0
+  /// At a return: where the function returns to.
+  public internal(set) var returnAddress: UInt64 = 0
+  /// For return probes: kept from the entry handler to the return handler of the same call.
+  public var data: AnyObject?
+
+  let isa: any ProbeISA
+  /// The kernel stack in use.
+  var stack: UInt64 = 0
+  /// The frame, in guest RAM.
+  let frame: UnsafeMutableRawPointer
+
+  init(
+    kernel: Kernel, isa: any ProbeISA, task: Task?, regsVA: UInt64,
+    frame: UnsafeMutableRawPointer
+  ) {
+    self.kernel = kernel
+    self.isa = isa
+    self.task = task
+    self.regsVA = regsVA
+    self.frame = frame
+  }
+
+  // MARK: Registers
+
+  func load(_ offset: Int) -> UInt64 {
+    frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+  }
+  func store(_ offset: Int, _ value: UInt64) {
+    frame.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
+  }
+
+  /// The saved pc: of the probed instruction in a pre handler, of the next one in a post handler.
+  public var pc: UInt64 {
+    get { load(kernel.isa.ptRegs.pc) }
+    set { store(kernel.isa.ptRegs.pc, newValue) }
+  }
+  /// The stack pointer.
+  public var sp: UInt64 {
+    get { load(kernel.isa.ptRegs.sp) }
+    set { store(kernel.isa.ptRegs.sp, newValue) }
+  }
+  /// Whether the hit was in user mode.
+  public var isUser: Bool { isa.isUser(UnsafeRawPointer(frame)) }
+  /// All saved registers, in the layout of `struct pt_regs`.
+  public var regs: [UInt8] {
+    Array(UnsafeRawBufferPointer(start: frame, count: kernel.isa.ptRegs.size))
+  }
+
+  /// A general register by number; one that is always zero, or does not exist, is 0.
+  public subscript(register number: Int) -> UInt64 {
+    get { isa.registerOffset(number).map(load) ?? 0 }
+    set { if let offset = isa.registerOffset(number) { store(offset, newValue) } }
+  }
+
+  /// A register by name (`regs_query_register_offset`); `nil` where there is none of this name.
+  public func register(_ name: String) -> UInt64? { isa.registerOffset(name).map(load) }
+
+  /// Changes a register by name.
+  ///
+  /// - Returns: whether there is one of this name.
+  @discardableResult
+  public func setRegister(_ name: String, _ value: UInt64) -> Bool {
+    guard let offset = isa.registerOffset(name) else { return false }
+    store(offset, value)
+    return true
+  }
+
+  /// The function's result, at its return.
+  public var returnValue: UInt64 {
+    get { load(isa.returnValueOffset) }
+    set { store(isa.returnValueOffset, newValue) }
+  }
+
+  /// The n-th argument, from 1 as in Linux's `$arg1`, at the function's entry; `nil` where it can't
+  /// be read.
+  public func argument(_ n: Int) -> UInt64? {
+    n < 1 ? nil : isa.argumentOffset(n - 1).map(load)
+  }
+
+  /// Changes the n-th argument, from 1.
+  ///
+  /// - Returns: whether it is in a register.
+  @discardableResult
+  public func setArgument(_ n: Int, _ value: UInt64) -> Bool {
+    guard n >= 1, let offset = isa.argumentOffset(n - 1) else { return false }
+    store(offset, value)
+    return true
+  }
+
+  // MARK: Who and when
+
+  /// The task's name.
+  public var comm: String { task?.comm ?? "swapper/0" }
+  /// The task's number (`gettid`; what Linux's trace lines show), 0 for the idle task.
+  public var pid: Int32 { task?.tid ?? 0 }
+  /// The process's number (`getpid`).
+  public var tgid: Int32 { task?.process.pid ?? 0 }
+  /// The hart.
+  public var cpu: Int { kernel.hart.index }
+  /// Nanoseconds of guest time.
+  public var now: UInt64 { kernel.now }
+
+  // MARK: Memory
+
+  /// Bytes at a kernel address; `nil` for `EFAULT`.
+  public func readKernel(_ va: UInt64, _ count: Int) -> [UInt8]? { kernel.readKernel(va, count) }
+  /// Bytes of the task's own memory, paged in if need be; `nil` for `EFAULT`.
+  public func readUser(_ va: UInt64, _ count: Int) -> [UInt8]? {
+    guard let space = task?.space else { return nil }
+    return count == 0 ? [] : try? space.read(va, count)
+  }
+  /// Bytes at an address of either half; `nil` for `EFAULT`.
+  public func read(_ va: UInt64, _ count: Int) -> [UInt8]? {
+    va < kernel.isa.userEnd ? readUser(va, count) : readKernel(va, count)
+  }
+  /// Writes to the task's own memory.
+  ///
+  /// - Returns: `false` for `EFAULT`.
+  @discardableResult
+  public func writeUser(_ va: UInt64, _ bytes: [UInt8]) -> Bool {
+    guard let space = task?.space else { return false }
+    return bytes.isEmpty || (try? space.write(va, bytes)) != nil
+  }
+  /// Writes to kernel memory.
+  ///
+  /// - Returns: `false` for `EFAULT`.
+  @discardableResult
+  public func writeKernel(_ va: UInt64, _ bytes: [UInt8]) -> Bool {
+    kernel.writeKernel(va, bytes)
+  }
+}

@@ -1,0 +1,197 @@
+import Engine
+import GuestKernel
+
+/// What a test may break on purpose, to show that it matters.
+public struct ProbeFaults: OptionSet, Sendable {
+  /// The bits.
+  public let rawValue: UInt8
+  /// A set of the given bits.
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+  /// The guest is not told to synchronise its instruction fetch after text was written.
+  public static let noFetchSynchronisation = ProbeFaults(rawValue: 1)
+}
+
+/// Has the guest see text that was written.
+final class FetchSynchronisation {
+  let kernel: Kernel
+  /// What is broken on purpose.
+  var faults: ProbeFaults = []
+
+  init(_ kernel: Kernel) { self.kernel = kernel }
+
+  /// Kernel text was written: the guest synchronises its fetch before it runs any of it.
+  func kernelText() {
+    if !faults.contains(.noFetchSynchronisation) { kernel.instructionFlushNeeded = true }
+    hurry()
+  }
+
+  /// Text of a program was written.
+  func text(of space: AddressSpace) {
+    if !faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = true }
+    hurry()
+  }
+
+  /// What a host changed while the guest runs is to take effect at once.
+  func hurry() {
+    if !kernel.isServing { kernel.interruptHart() }
+  }
+}
+
+/// The probes of one kernel: registration, and what happens when one is hit.
+///
+/// - SeeAlso: Linux, `kernel/kprobes.c`, `kernel/events/uprobes.c`
+public final class ProbeSubsystem {
+  /// The kernel.
+  public let kernel: Kernel
+  /// What must be known of the instruction set.
+  public let isa: any ProbeISA
+  /// What is broken on purpose.
+  public var faults: ProbeFaults {
+    get { fetch.faults }
+    set { fetch.faults = newValue }
+  }
+
+  let fetch: FetchSynchronisation
+  let kprobes: KprobeMachine
+  let uprobes: UprobeMachine
+
+  /// Probes for `kernel`, which asks this object about its traps from now on.
+  ///
+  /// Whoever makes it keeps it alive as long as the kernel runs.
+  public init(kernel: Kernel, isa: any ProbeISA) {
+    self.kernel = kernel
+    self.isa = isa
+    fetch = FetchSynchronisation(kernel)
+    kprobes = KprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
+    uprobes = UprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
+    kernel.trapHooks.append(self)
+    kernel.observer = self
+    for task in kernel.tasks.values { task.space?.observer = self }
+  }
+
+  // MARK: Registration
+
+  /// Registers a kernel probe.
+  ///
+  /// - SeeAlso: Linux, `kernel/kprobes.c`, `register_kprobe`
+  public func registerKprobe(_ request: KprobeRequest) throws(ProbeError) -> Kprobe {
+    try kprobes.register(request)
+  }
+
+  /// Registers a return probe of the kernel.
+  ///
+  /// - SeeAlso: Linux, `kernel/kprobes.c`, `register_kretprobe`
+  public func registerKretprobe(_ request: KretprobeRequest) throws(ProbeError) -> Kretprobe {
+    try kprobes.register(request)
+  }
+
+  /// Registers a probe of a program; with ``UprobeRequest/ret`` a return probe.
+  ///
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_register`
+  public func registerUprobe(_ request: UprobeRequest) throws(ProbeError) -> Uprobe {
+    try uprobes.register(request)
+  }
+
+  /// Registers a return probe of a program.
+  public func registerUretprobe(
+    _ file: ProbedFile, offset: UInt64, ret: @escaping (ProbeContext) -> Void
+  ) throws(ProbeError) -> Uprobe {
+    try registerUprobe(UprobeRequest(file, offset: offset, ret: ret))
+  }
+
+  /// Takes a probe away; what it hit last goes on undisturbed.
+  public func unregister(_ probe: Kprobe) { kprobes.unregister(probe) }
+  /// Takes a return probe away; calls under way return as they should, without its handler.
+  public func unregister(_ probe: Kretprobe) { kprobes.unregister(probe) }
+  /// Takes a program's probe away.
+  public func unregister(_ probe: Uprobe) { uprobes.unregister(probe) }
+
+  /// Has the handlers run, or not; the text is restored where no probe of an address is enabled.
+  ///
+  /// - Throws: `EINVAL` for a probe that is not registered.
+  public func setEnabled(_ probe: Kprobe, _ enabled: Bool) throws(ProbeError) {
+    try kprobes.setEnabled(probe, enabled)
+  }
+  /// Has the handlers run, or not.
+  ///
+  /// - Throws: `EINVAL` for a probe that is not registered.
+  public func setEnabled(_ probe: Kretprobe, _ enabled: Bool) throws(ProbeError) {
+    try kprobes.setEnabled(probe.kprobe, enabled)
+  }
+  /// Has the handlers run, or not.
+  ///
+  /// - Throws: `EINVAL` for a probe that is not registered.
+  public func setEnabled(_ probe: Uprobe, _ enabled: Bool) throws(ProbeError) {
+    try uprobes.setEnabled(probe, enabled)
+  }
+
+  /// What a probe at a place of the kernel would be told, without one: the class of its instruction,
+  /// or why none may be there.
+  public func checkKprobe(_ place: KernelPlace) throws(ProbeError) -> ProbedInsn {
+    try kprobes.check(place).insn
+  }
+
+  /// What a probe at an offset of a file would be told.
+  public func checkUprobe(_ file: ProbedFile, offset: UInt64) throws(ProbeError) -> ProbedInsn {
+    try uprobes.check(file, offset)
+  }
+
+  // MARK: Pieces for both kinds
+
+  /// The frame at `regsVA` in guest RAM.
+  private func frame(_ regsVA: UInt64) -> UnsafeMutableRawPointer? {
+    kernel.kernelAddress(regsVA, UInt64(kernel.isa.ptRegs.size)).map(kernel.ram.pointer)
+  }
+}
+
+extension ProbeSubsystem: TrapHook {
+  /// Whose trap it is is decided by its mode and pc.
+  public func trap(
+    _ kernel: Kernel, regs: UInt64, address: UInt64?, cause: UInt64
+  ) -> GateReply? {
+    guard let frame = frame(regs) else { return nil }
+    let isUser = isa.isUser(UnsafeRawPointer(frame))
+    if isUser {
+      guard address == nil, isa.isBreak(cause: cause), let task = kernel.current else { return nil }
+      let context = ProbeContext(
+        kernel: kernel, isa: isa, task: task, regsVA: regs, frame: frame)
+      return uprobes.trapped(task, context)
+    }
+    let owner = kernel.stackOwner(regs)
+    let context = ProbeContext(
+      kernel: kernel, isa: isa, task: owner.task, regsVA: regs, frame: frame)
+    context.stack = owner.block
+    if address == nil, isa.isBreak(cause: cause) { return kprobes.trapped(context) }
+    return kprobes.faulted(context, address ?? 0)
+  }
+
+  /// A signal of a slot's instruction is one of the probed instruction.
+  public func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64) {
+    if let frame = frame(regs) { uprobes.abort(task, frame) }
+  }
+
+  /// Signals wait while a slot runs.
+  public func holdsSignals(_ kernel: Kernel, _ task: Task, regs: UInt64) -> Bool {
+    guard let frame = frame(regs) else { return false }
+    return uprobes.holdsSignals(task, frame)
+  }
+}
+
+extension ProbeSubsystem: ProcessObserver {
+  /// A new program is probed as its files are.
+  public func executed(_ task: Task) { uprobes.executed(task) }
+  /// A child inherits breaks, and awaited returns.
+  public func cloned(_ parent: Task, _ child: Task) { uprobes.cloned(parent, child) }
+  /// What a task awaited will not come.
+  public func releasing(_ task: Task) { uprobes.releasing(task) }
+  /// What a dead task's kernel functions awaited will not come.
+  public func freed(stack va: UInt64) { kprobes.freed(stack: va) }
+  /// A new mapping is probed as its file is.
+  public func mapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
+    uprobes.mapped(space, start, end)
+  }
+  /// Breaks may be gone.
+  public func unmapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
+    uprobes.unmapped(space)
+  }
+}

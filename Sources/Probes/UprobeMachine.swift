@@ -1,0 +1,225 @@
+import Engine
+import GuestKernel
+
+/// Probes of programs: what happens when a program traps.
+///
+/// - SeeAlso: Linux, `kernel/events/uprobes.c`
+final class UprobeMachine {
+  /// Most calls of a task whose return is awaited (`MAX_URETPROBE_DEPTH`).
+  static let maxDepth = 64
+
+  let kernel: Kernel
+  let isa: any ProbeISA
+  let fetch: FetchSynchronisation
+  var points: [UprobeKey: UprobePoint] = [:]
+  /// The probed places of each file.
+  var files: [ObjectIdentifier: [UprobePoint]] = [:]
+  /// Slots of an `[uprobes]` page, the trampoline's included; a test may want fewer.
+  var slotCount: Int
+
+  init(kernel: Kernel, isa: any ProbeISA, fetch: FetchSynchronisation) {
+    self.kernel = kernel
+    self.isa = isa
+    self.fetch = fetch
+    slotCount = 4096 / isa.uprobeSlotSize
+  }
+
+  // MARK: Traps
+
+  private enum Event {
+    case hit(UprobePoint)
+    case stepEnd
+    case trampoline
+    /// A break is there, and nobody's probe.
+    case foreign
+    /// No break is there any more.
+    case stale
+  }
+
+  private func classify(
+    _ pc: UInt64, _ state: UprobeState, _ space: AddressSpace, _ own: UprobeSpace
+  ) -> Event {
+    if case .stepping(let step) = state, step.end == pc { return .stepEnd }
+    if let area = own.area, area.base == pc { return .trampoline }
+    if let vma = space.vma(at: pc), vma.isPrivate, let inode = vma.file?.inode {
+      let offset = vma.pageOffset << 12 &+ (pc &- vma.start)
+      // What was never analysed was never written: then the break is the program's own.
+      if let point = points[UprobeKey(inode, offset)], point.insn != nil { return .hit(point) }
+    }
+    if own.isDoubtful { recompute(space, own) }
+    guard let bytes = try? space.readForced(pc, Int(isa.insnAlignment)) else { return .stale }
+    if isa.isBreakpoint(bytes) { return .foreign }
+    guard let whole = try? space.readForced(pc, isa.maxInsnLength) else { return .stale }
+    return isa.isBreakpoint(whole) ? .foreign : .stale
+  }
+
+  /// Serves a break of user mode.
+  ///
+  /// - Returns: `nil` where no probe has to do with it.
+  func trapped(_ task: Task, _ context: ProbeContext) -> GateReply? {
+    guard let space = task.space, let own = space.probeState as? UprobeSpace else { return nil }
+    let utask = UprobeTask.of(task)
+    guard own.hasBreaks || !utask.calls.isEmpty || own.area != nil else { return nil }
+    let pc = context.pc &- isa.breakTrapOffset
+    switch (utask.state, classify(pc, utask.state, space, own)) {
+    case (.waiting(let point, let va), _):
+      guard va == pc, !task.hasFatalSignal else {
+        utask.state = .running
+        return GateReply()
+      }
+      return getPast(point, va, task, utask, context)
+    case (.stepping(let step), .stepEnd):
+      context.pc = step.va &+ step.length
+      end(step, task, utask)
+      return GateReply()
+    case (.stepping(let step), .hit), (.stepping(let step), .trampoline),
+      (.stepping(let step), .foreign), (.stepping(let step), .stale):
+      // A handler of a signal can't run meanwhile, so the program left its slot by other means.
+      end(step, task, utask)
+      return trapped(task, context)
+    case (.running, .hit(let point)):
+      context.pc = pc
+      return serve(point, pc, task, utask, context)
+    case (.running, .trampoline):
+      return returned(task, utask, context)
+    case (.running, .stepEnd):
+      preconditionFailure("a step ends only where one was begun")
+    case (.running, .stale):
+      context.pc = pc
+      space.instructionFlushNeeded = true
+      return GateReply()
+    case (.running, .foreign):
+      guard own.hasBreaks else { return nil }
+      kernel.force(.kernel(Signal.SIGTRAP), task)
+      return GateReply()
+    }
+  }
+
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `handle_swbp`, `handler_chain`
+  private func serve(
+    _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext
+  ) -> GateReply {
+    guard let insn = point.insn else { return GateReply() }
+    context.function = va
+    context.data = nil
+    var action = ProbeAction.continue
+    var isUnanimous = true
+    var wantsReturn = false
+    for consumer in point.consumers where consumer.isEnabled && consumer.isRegistered {
+      if consumer.ret != nil { wantsReturn = true }
+      if consumer.ret == nil || consumer.entry != nil {
+        if consumer.ret == nil { consumer.hits &+= 1 }
+        switch consumer.entry?(context) ?? .continue {
+        case .remove: continue
+        case .continue: break
+        case let other: action = other
+        }
+      }
+      isUnanimous = false
+    }
+    if isUnanimous, let space = task.space {
+      if !point.isWanted(in: space) { remove(point, va, space) }
+    } else if wantsReturn {
+      expectReturn(point, va, task, utask, context)
+    }
+    switch action {
+    case .skip:
+      context.pc = va &+ UInt64(insn.length)
+      return GateReply()
+    case .redirect(let target):
+      context.pc = target
+      return GateReply()
+    case .continue, .remove: break
+    }
+    // A handler that changed the pc has the instruction skipped.
+    if context.pc != va { return GateReply() }
+    return getPast(point, va, task, utask, context)
+  }
+
+  /// Simulates the instruction, or sends the task to a slot.
+  private func getPast(
+    _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask,
+    _ context: ProbeContext
+  ) -> GateReply {
+    utask.state = .running
+    guard let insn = point.insn, let space = task.space else { return GateReply() }
+    if insn.verdict == .simulate {
+      if point.simulations[va] == nil {
+        point.simulations[va] = isa.simulation(of: insn.bytes, at: va)
+      }
+      context.pc = va
+      _ = point.simulations[va]?.run(context.frame)
+      return GateReply()
+    }
+    guard let area = area(of: space) else { return GateReply() }
+    guard let (slot, written) = area.take(isa.slotImage(insn.bytes, user: true), kernel.ram) else {
+      utask.state = .waiting(point, va: va)
+      task.sleep(on: [area.queue], until: nil, state: .killable)
+      return GateReply(action: .block)
+    }
+    if written { fetch.text(of: space) }
+    let step = UprobeStep(
+      point: point, va: va, area: area, slot: slot, length: UInt64(insn.length))
+    utask.state = .stepping(step)
+    context.pc = step.start
+    return GateReply()
+  }
+
+  /// The task is out of its slot.
+  private func end(_ step: UprobeStep, _ task: Task, _ utask: UprobeTask) {
+    utask.state = .running
+    step.area.release(step.slot)
+    kernel.recalculateSignals(task)
+  }
+
+  /// The task's `[uprobes]` page, made if need be; `nil` where there is no room for it.
+  ///
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `__create_xol_area`
+  func area(of space: AddressSpace, at fixed: UInt64? = nil) -> UprobeArea? {
+    let own = UprobeSpace.of(space)
+    if let area = own.area { return area }
+    let trampoline = isa.breakpoint(.uretprobe, over: isa.maxInsnLength)
+    guard let pages = try? SpecialPages(trampoline, frames: kernel.frames),
+      let pa = pages.pages.first
+    else { return nil }
+    let hint = fixed ?? kernel.isa.userEnd &- 4096
+    func insert(_ at: UInt64) -> UInt64? {
+      try? space.insertSpecial(
+        name: "[uprobes]", at: at, pages: pages, prot: MM.PROT_EXEC, flags: .dontFork)
+    }
+    guard let base = insert(hint) ?? (fixed == nil ? insert(0) : nil) else { return nil }
+    let area = UprobeArea(base: base, pa: pa, slotSize: isa.uprobeSlotSize, slots: slotCount)
+    own.area = area
+    fetch.text(of: space)
+    return area
+  }
+
+  // MARK: Signals
+
+  /// A trap of user mode raises a signal: one of a slot is one of the probed instruction.
+  ///
+  /// Deviation: Linux leaves the slot's address in `si_addr` on riscv; here it is the instruction's.
+  ///
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_deny_signal`, `arch_uprobe_abort_xol`
+  func abort(_ task: Task, _ frame: UnsafeMutableRawPointer) {
+    guard let utask = task.probeState as? UprobeTask, case .stepping(let step) = utask.state else {
+      return
+    }
+    let offset = kernel.isa.ptRegs.pc
+    let pc = frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    if pc >= step.start, pc < step.end {
+      frame.storeBytes(of: step.va, toByteOffset: offset, as: UInt64.self)
+    }
+    end(step, task, utask)
+  }
+
+  /// Whether signals wait for the end of the slot.
+  func holdsSignals(_ task: Task, _ frame: UnsafeMutableRawPointer) -> Bool {
+    guard let utask = task.probeState as? UprobeTask, case .stepping = utask.state else {
+      return false
+    }
+    guard task.hasFatalSignal else { return true }
+    abort(task, frame)
+    return false
+  }
+}

@@ -1,0 +1,162 @@
+import Engine
+import GuestKernel
+
+/// What tells uprobes apart.
+struct UprobeKey: Hashable {
+  let inode: ObjectIdentifier
+  let offset: UInt64
+
+  init(_ inode: Inode, _ offset: UInt64) {
+    self.inode = ObjectIdentifier(inode)
+    self.offset = offset
+  }
+}
+
+/// One probed place of a file, with everybody who wants to know of it (`struct uprobe`).
+final class UprobePoint {
+  let inode: Inode
+  let offset: UInt64
+  let referenceCounter: UInt64
+  /// The newest first.
+  var consumers: [Uprobe] = []
+  /// The instruction, once a process that maps it was found (`UPROBE_COPY_INSN`).
+  var insn: ProbedInsn?
+  /// Ready simulations by address.
+  var simulations: [UInt64: any InsnSimulation] = [:]
+
+  init(_ inode: Inode, _ offset: UInt64, referenceCounter: UInt64) {
+    self.inode = inode
+    self.offset = offset
+    self.referenceCounter = referenceCounter
+  }
+
+  /// Whether a consumer wants this memory probed.
+  func isWanted(in space: AddressSpace) -> Bool {
+    consumers.contains { $0.isEnabled && ($0.filter?(space) ?? true) }
+  }
+
+  /// Where a mapping shows this place; `nil` where it does not.
+  func address(in vma: VMA) -> UInt64? {
+    let first = vma.pageOffset << 12
+    guard offset >= first, offset &- first < vma.count else { return nil }
+    return vma.start &+ (offset &- first)
+  }
+}
+
+/// What an address space has for probes (`struct uprobes_state`, and two flags of the mm).
+final class UprobeSpace {
+  /// It may hold breaks (`MMF_HAS_UPROBES`).
+  var hasBreaks = false
+  /// That may be wrong (`MMF_RECALC_UPROBES`).
+  var isDoubtful = false
+  /// Where instructions run out of line.
+  var area: UprobeArea?
+  /// Counters that were not mapped when their break was written.
+  var delayed: [UprobePoint] = []
+
+  /// That of `space`, made if need be.
+  static func of(_ space: AddressSpace) -> UprobeSpace {
+    if let known = space.probeState as? UprobeSpace { return known }
+    let new = UprobeSpace()
+    space.probeState = new
+    return new
+  }
+}
+
+/// `[uprobes]`: the page of a process in which displaced instructions run; its first slot is the
+/// break that return probes come back through.
+final class UprobeArea {
+  let base: UInt64
+  /// The page's frame.
+  private let pa: UInt64
+  private let slotSize: UInt64
+  private var free: [Int]
+  /// What slots hold, and who holds that.
+  private var contents: [Int: [UInt8]] = [:]
+  private var holders: [[UInt8]: Int] = [:]
+  /// Tasks that wait for a slot.
+  let queue = WaitQueue()
+
+  init(base: UInt64, pa: UInt64, slotSize: Int, slots: Int) {
+    self.base = base
+    self.pa = pa
+    self.slotSize = UInt64(slotSize)
+    free = Array((1..<max(slots, 2)).reversed())
+  }
+
+  /// A slot that holds `image`.
+  ///
+  /// - Returns: its number, and whether its bytes changed; `nil` where none is free.
+  func take(_ image: [UInt8], _ ram: PhysicalMemory) -> (slot: Int, written: Bool)? {
+    if let slot = holders[image], let index = free.lastIndex(of: slot) {
+      free.remove(at: index)
+      return (slot, false)
+    }
+    // One that holds nothing yet, if there is one.
+    guard
+      let index = free.lastIndex(where: { contents[$0] == nil }) ?? free.indices.last
+    else { return nil }
+    let slot = free.remove(at: index)
+    if let old = contents[slot], holders[old] == slot { holders[old] = nil }
+    contents[slot] = image
+    holders[image] = slot
+    ram.write(pa &+ UInt64(slot) &* slotSize, image)
+    return (slot, true)
+  }
+
+  func release(_ slot: Int) {
+    free.append(slot)
+    queue.wake(1)
+  }
+
+  func address(_ slot: Int) -> UInt64 { base &+ UInt64(slot) &* slotSize }
+}
+
+/// What a task is doing with a uprobe.
+enum UprobeState {
+  /// Nothing.
+  case running
+  /// Its handlers ran; it waits for a slot.
+  case waiting(UprobePoint, va: UInt64)
+  /// The instruction runs in its slot (`UTASK_SSTEP`).
+  case stepping(UprobeStep)
+}
+
+/// An instruction of a program that runs in a slot.
+struct UprobeStep {
+  let point: UprobePoint
+  /// Where the break is.
+  let va: UInt64
+  let area: UprobeArea
+  let slot: Int
+  let length: UInt64
+
+  /// Where the copy is, and the break behind it.
+  var start: UInt64 { area.address(slot) }
+  var end: UInt64 { start &+ length }
+}
+
+/// What a task has for probes (`struct uprobe_task`).
+final class UprobeTask {
+  var state = UprobeState.running
+  /// Calls whose return is awaited, the newest last.
+  var calls: [UretprobeCall] = []
+
+  /// That of `task`, made if need be.
+  static func of(_ task: Task) -> UprobeTask {
+    if let known = task.probeState as? UprobeTask { return known }
+    let new = UprobeTask()
+    task.probeState = new
+    return new
+  }
+}
+
+/// A call whose return is awaited (`struct return_instance`).
+struct UretprobeCall {
+  let point: UprobePoint
+  let function: UInt64
+  let sp: UInt64
+  let returnAddress: UInt64
+  let isChained: Bool
+  var data: AnyObject?
+}

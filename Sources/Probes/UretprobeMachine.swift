@@ -1,0 +1,77 @@
+import Engine
+import GuestKernel
+
+// Return probes of programs.
+//
+// - SeeAlso: Linux, `kernel/events/uprobes.c`, `prepare_uretprobe`, `handle_trampoline`
+
+extension UprobeMachine {
+  /// Has the function that is entered return to the trampoline.
+  func expectReturn(
+    _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext
+  ) {
+    func miss() {
+      for consumer in point.consumers where consumer.ret != nil { consumer.nmissed &+= 1 }
+    }
+    guard utask.calls.count < Self.maxDepth, let space = task.space, let area = area(of: space)
+    else { return miss() }
+    let load: (UInt64) -> UInt64? = { context.readUser($0, 8)?.load64(0) }
+    guard var back = isa.returnAddress(UnsafeRawPointer(context.frame), load: load) else {
+      return miss()
+    }
+    let isChained = back == area.base
+    while let last = utask.calls.last,
+      !isa.isFrameAlive(then: last.sp, now: context.sp, isChained ? .chainCall : .call)
+    {
+      utask.calls.removeLast()
+    }
+    if isChained {
+      // Nobody is awaited, and yet the trampoline is the caller: the stack is not what it was.
+      guard let last = utask.calls.last else { return miss() }
+      back = last.returnAddress
+    }
+    let store: (UInt64, UInt64) -> Bool = { address, value in
+      var bytes = [UInt8](repeating: 0, count: 8)
+      bytes.store64(0, value)
+      return context.writeUser(address, bytes)
+    }
+    guard isa.setReturnAddress(context.frame, area.base, store: store) else { return miss() }
+    utask.calls.append(
+      UretprobeCall(
+        point: point, function: va, sp: context.sp, returnAddress: back, isChained: isChained,
+        data: context.data))
+  }
+
+  /// A function has returned to the trampoline, or something jumped there.
+  func returned(_ task: Task, _ utask: UprobeTask, _ context: ProbeContext) -> GateReply {
+    guard !utask.calls.isEmpty else {
+      kernel.force(.kernel(Signal.SIGILL), task)
+      return GateReply()
+    }
+    context.isReturn = true
+    var isValid = false
+    while !isValid, let last = utask.calls.last {
+      // One return ends all of a chain of tail calls.
+      var first = utask.calls.count - 1
+      while first > 0, utask.calls[first].isChained { first -= 1 }
+      isValid =
+        first == 0
+        || isa.isFrameAlive(then: utask.calls[first - 1].sp, now: context.sp, .ret)
+      let done = utask.calls[first...].reversed()
+      utask.calls.removeSubrange(first...)
+      context.pc = last.returnAddress
+      context.returnAddress = last.returnAddress
+      // Frames that longjmp left have no return.
+      guard isValid else { continue }
+      for call in done {
+        context.function = call.function
+        context.data = call.data
+        for consumer in call.point.consumers where consumer.isEnabled && consumer.ret != nil {
+          consumer.hits &+= 1
+          consumer.ret?(context)
+        }
+      }
+    }
+    return GateReply()
+  }
+}

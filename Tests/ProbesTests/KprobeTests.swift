@@ -1,0 +1,318 @@
+import Engine
+import GuestKernel
+import Machine
+import Testing
+
+@testable import Probes
+
+/// Has the program's `getpid` calls run the kernel's own probe targets: each returns the number of
+/// wrong results, so the program exits with 0.
+extension Rig {
+  func runTargets() throws {
+    guard let entry = machine.kernel.symbol("run_probe_targets") else { throw Missing() }
+    _ = try probes.registerKprobe(
+      KprobeRequest(.symbol("__riscv_sys_getpid"), pre: { _ in .redirect(entry) }))
+  }
+}
+
+struct Missing: Error {}
+
+@Suite struct KprobeTests {
+  @Test func withoutProbesTheProgramAddsUpItsPids() throws {
+    #expect(try Rig("probes.elf", ["k"]).run() == .ended(.exited(10)))
+  }
+
+  @Test func redirectRunsAnotherFunction() throws {
+    let rig = try Rig("probes.elf", ["k"])
+    try rig.runTargets()
+    #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
+  }
+
+  @Test(arguments: [CacheModel.coherent, .architectural])
+  func preAndPostSeeEveryCall(model: CacheModel) throws {
+    let rig = try Rig("probes.elf", ["k"], cacheModel: model)
+    try rig.runTargets()
+    var arguments: [UInt64] = []
+    var nexts: [UInt64] = []
+    let probe = try rig.probes.registerKprobe(
+      KprobeRequest(
+        .symbol("probe_leaf"),
+        pre: {
+          arguments.append($0.argument(1) ?? 0)
+          return .continue
+        }, post: { nexts.append($0.pc) }))
+    #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
+    #expect(arguments == Array(repeating: 27, count: 10))
+    #expect(probe.hits == 10)
+    #expect(probe.nmissed == 0)
+    #expect(nexts.allSatisfy { $0 == probe.address &+ 2 || $0 == probe.address &+ 4 })
+    #expect(nexts.count == 10)
+  }
+
+  @Test func everyInstructionOfTheTargetsCanBeProbed() throws {
+    for model in [CacheModel.coherent, .architectural] {
+      let rig = try Rig("probes.elf", ["k"], cacheModel: model)
+      try rig.runTargets()
+      let (probed, refused) = try rig.probeText("kprobe_target", "run_probe_targets")
+      #expect(probed.count > 100)
+      #expect(refused.isEmpty)
+      #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
+      #expect(probed.allSatisfy { $0.nmissed == 0 })
+      #expect(probed.filter { $0.hits > 0 }.count > 90)
+    }
+  }
+
+  private func errno(_ rig: Rig, _ place: KernelPlace) -> Errno? {
+    do {
+      _ = try rig.probes.registerKprobe(KprobeRequest(place))
+      return nil
+    } catch { return error.errno }
+  }
+
+  @Test func placesThatTakeNoProbe() throws {
+    let rig = try Rig("probes.elf", ["k"])
+    #expect(errno(rig, .symbol("no_such_symbol")) == .ENOENT)
+    for name in [
+      "gate_call", "handle_exception", "do_trap_break", "do_trap_error", "no_context", "_start",
+      "kprobe_insn_slots", "probe_targets", "layout_task_flags", "__copy_user_probe",
+    ] {
+      let place = name == "__copy_user_probe" ? 4 : 0
+      let result = errno(rig, .symbol(name, offset: UInt64(place)))
+      #expect(result == .EINVAL || result == .ENOENT, "\(name) \(String(describing: result))")
+    }
+    #expect(errno(rig, .address(0)) == .ENOENT)
+    #expect(errno(rig, .address(.max)) == .ENOENT)
+    // `wfi` and CSR accesses can't be displaced.
+    let refused = try rig.probeText("arch_cpu_idle", "do_idle").1
+    #expect(!refused.isEmpty && refused.allSatisfy { $0.errno == .EINVAL })
+  }
+
+  /// Slots bound how many instructions can run out of line at once, so it is done in parts.
+  @Test func everyInstructionOfTheKernelIsTransparent() throws {
+    let plain = try Rig("probes.elf", ["f"]).outcome()
+    let kernel = try Rig("probes.elf", ["f"]).machine.kernel
+    var at = try #require(kernel.symbol("__kprobes_text_end"))
+    let end = try #require(kernel.symbol("_etext"))
+    var probed = 0
+    var hits: UInt64 = 0
+    while at < end {
+      let rig = try Rig("probes.elf", ["f"])
+      var part: [Kprobe] = []
+      fill: while at < end {
+        do {
+          part.append(
+            try rig.probes.registerKprobe(
+              KprobeRequest(.address(at), pre: { _ in .continue }, post: { _ in })))
+        } catch  where error.errno == .ENOMEM {
+          break fill
+        } catch {}
+        at &+= 2
+      }
+      #expect(rig.outcome() == plain, "up to \(String(at, radix: 16)): \(rig.messages)")
+      probed += part.count
+      hits &+= part.reduce(0) { $0 &+ $1.hits }
+    }
+    #expect(probed > 2000)
+    #expect(hits > 500)
+  }
+
+  @Test func aProbeSucceedsExactlyAtInstructionBoundaries() throws {
+    let rig = try Rig("probes.elf", ["k"])
+    let start = try #require(rig.machine.kernel.symbol("probe_leaf"))
+    let end = try #require(rig.machine.kernel.symbol("probe_pcrel"))
+    var boundaries: Set<UInt64> = []
+    var at = start
+    while at < end {
+      boundaries.insert(at)
+      let bytes = try #require(rig.machine.kernel.readKernel(at, 2))
+      at &+= bytes[0] & 3 == 3 ? 4 : 2
+    }
+    for address in start..<end {
+      let result = errno(rig, .address(address))
+      #expect(result == (boundaries.contains(address) ? nil : .EILSEQ))
+    }
+  }
+
+  @Test func disablingRestoresTheTextAndEnablingArmsIt() throws {
+    let rig = try Rig("probes.elf", ["k"])
+    let address = try #require(rig.machine.kernel.symbol("probe_leaf"))
+    func text() -> [UInt8]? { rig.machine.kernel.readKernel(address, 4) }
+    let before = text()
+    let one = try rig.probes.registerKprobe(KprobeRequest(.address(address)))
+    let two = try rig.probes.registerKprobe(KprobeRequest(.address(address)))
+    #expect(text() != before)
+    try rig.probes.setEnabled(one, false)
+    #expect(text() != before)
+    try rig.probes.setEnabled(two, false)
+    #expect(text() == before)
+    try rig.probes.setEnabled(one, true)
+    #expect(text() != before)
+    rig.probes.unregister(one)
+    #expect(text() == before)
+    rig.probes.unregister(two)
+    rig.probes.unregister(two)
+    #expect(text() == before)
+    #expect(throws: ProbeError.self) { try rig.probes.setEnabled(one, true) }
+  }
+
+  @Test func severalProbesRunNewestFirstUpToTheOneThatTakesOver() throws {
+    let rig = try Rig("probes.elf", ["k"])
+    try rig.runTargets()
+    var order: [Int] = []
+    for number in 1...3 {
+      _ = try rig.probes.registerKprobe(
+        KprobeRequest(
+          .symbol("kprobe_target2"),
+          pre: {
+            order.append(number)
+            guard number == 2 else { return .continue }
+            // As if the function returned 43 at once.
+            $0.returnValue = 43
+            return .redirect($0.register("ra") ?? 0)
+          }, post: { _ in order.append(-number) }))
+    }
+    #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
+    #expect(Array(order.prefix(4)) == [3, 2, 3, 2])
+    #expect(!order.contains { $0 < 0 })
+  }
+
+  @Test func aFaultInTheSlotIsOneOfTheProbedInstruction() throws {
+    let rig = try Rig("probes.elf", ["k"])
+    try rig.runTargets()
+    // A load in probe_pcrel, whose base the handler spoils.
+    let (address, base) = try rig.load(in: "probe_pcrel")
+    var pcs: [UInt64] = []
+    var kept: UInt64 = 0
+    var faults = 0
+    let probe = try rig.probes.registerKprobe(
+      KprobeRequest(
+        .address(address),
+        pre: {
+          if faults == 0 {
+            kept = $0[register: base]
+            $0[register: base] = 64
+          }
+          return .continue
+        },
+        fault: { context, fault in
+          faults += 1
+          pcs.append(context.pc)
+          #expect(fault < 4096)
+          context[register: base] = kept
+          return true
+        }))
+    #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
+    #expect(pcs == [address])
+    #expect(faults == 1)
+    // The handler ran twice for the instruction that was tried again.
+    #expect(probe.hits == 11)
+  }
+
+  @Test func aFaultThatNobodyHandlesIsReportedAtTheProbedInstruction() throws {
+    let rig = try Rig("probes.elf", ["k"])
+    try rig.runTargets()
+    let (address, base) = try rig.load(in: "probe_pcrel")
+    _ = try rig.probes.registerKprobe(
+      KprobeRequest(
+        .address(address),
+        pre: {
+          $0[register: base] = 64
+          return .continue
+        }))
+    guard case .ended(.panicked(let text)) = rig.run() else {
+      Issue.record("no panic")
+      return
+    }
+    #expect(text.contains(String(address, radix: 16)), "\(text)")
+  }
+
+  @Test func aProbeOnTheFaultPathIsMissedWhileAnotherSteps() throws {
+    let rig = try Rig("probes.elf", ["k"])
+    try rig.runTargets()
+    let (address, base) = try rig.load(in: "probe_pcrel")
+    var isArmed = true
+    var kept: UInt64 = 0
+    let nested = try rig.probes.registerKprobe(KprobeRequest(.symbol("handle_mm_fault")))
+    _ = try rig.probes.registerKprobe(
+      KprobeRequest(
+        .address(address),
+        pre: {
+          if isArmed {
+            kept = $0[register: base]
+            $0[register: base] = 64
+          }
+          return .continue
+        },
+        fault: { context, _ in
+          isArmed = false
+          context[register: base] = kept
+          return true
+        }))
+    #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
+    #expect(nested.nmissed == 1)
+  }
+
+  @Test func breakingTheFetchSynchronisationFails() throws {
+    func hits(_ faults: ProbeFaults, _ model: CacheModel) throws -> UInt64 {
+      let rig = try Rig("probes.elf", ["k"], cacheModel: model)
+      var calls = 0
+      var probe: Kprobe?
+      // The third call of the program registers a probe on what the first two have run.
+      _ = try rig.probes.registerKprobe(
+        KprobeRequest(
+          .symbol("__riscv_sys_getpid"),
+          pre: { _ in
+            calls += 1
+            if calls == 3 {
+              rig.probes.faults = faults
+              probe = try? rig.probes.registerKprobe(KprobeRequest(.symbol("gate_syscall")))
+            }
+            return .continue
+          }))
+      #expect(rig.run() == .ended(.exited(10)))
+      return try #require(probe).hits
+    }
+    #expect(try hits([], .coherent) >= 8)
+    #expect(try hits([], .architectural) >= 8)
+    #expect(try hits(.noFetchSynchronisation, .architectural) == 0)
+  }
+}
+
+extension Rig {
+  /// The first load through a register in a function, and the number of that register.
+  func load(in function: String) throws -> (UInt64, Int) {
+    guard var at = machine.kernel.symbol(function) else { throw Missing() }
+    for _ in 0..<40 {
+      guard let bytes = machine.kernel.readKernel(at, 4) else { break }
+      let bits = bytes.reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+      if bits & 0x7f == 0x03 { return (at, Int(bits >> 15 & 31)) }
+      // c.lw and c.ld
+      if bits & 3 == 0, bits >> 13 & 7 == 2 || bits >> 13 & 7 == 3 {
+        return (at, 8 + Int(bits >> 7 & 7))
+      }
+      at &+= bits & 3 == 3 ? 4 : 2
+    }
+    throw Missing()
+  }
+
+  /// Probes each instruction from one symbol up to another one.
+  func probeText(_ first: String, _ last: String) throws -> ([Kprobe], [ProbeError]) {
+    guard let start = machine.kernel.symbol(first), let end = machine.kernel.symbol(last) else {
+      throw Missing()
+    }
+    var probed: [Kprobe] = []
+    var refused: [ProbeError] = []
+    for address in stride(from: start, to: end, by: 2) {
+      do {
+        probed.append(
+          try probes.registerKprobe(
+            KprobeRequest(.address(address), pre: { _ in .continue }, post: { _ in })))
+      } catch  where error.errno == .EILSEQ {
+        continue
+      } catch {
+        refused.append(error)
+      }
+    }
+    return (probed, refused)
+  }
+}
