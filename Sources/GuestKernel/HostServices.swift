@@ -1,5 +1,7 @@
-/// What the kernel model asks of the world outside the guest. Everything that is not determined by
-/// the guest itself enters by this door, so that it can be recorded and replayed.
+/// What the kernel model asks of the world outside the guest.
+///
+/// Everything that is not determined by the guest itself enters by this door, so that it can be
+/// recorded and replayed.
 public protocol HostServices: AnyObject {
   /// Takes up to `count` bytes from the console without waiting.
   func consoleRead(_ count: Int) -> ConsoleInput

@@ -117,6 +117,18 @@ public final class Kernel {
   /// The version that `uname` reports.
   public static let version = "#1 SMP PREEMPT_DYNAMIC emu"
 
+  deinit {
+    // Tasks and processes hold each other.
+    for task in tasks.values {
+      task.process.threads = []
+      task.process.children = []
+    }
+    for process in processes.values {
+      process.threads = []
+      process.children = []
+    }
+  }
+
   /// A kernel that has not booted.
   public init(
     isa: any KernelISA, ram: PhysicalMemory, frames: PageAllocator, host: any HostServices,

@@ -192,7 +192,8 @@ struct RandomBoard {
     var pages = [[UInt64]](repeating: Array(repeating: 0, count: 512), count: 4)
     func flags() -> UInt64 {
       random.once(in: 8)
-        ? random.next() & 0x3ff : random.pick([0xcf, 0xdf, 0xcf, 0xdf, 0x0f, 0x1f, 0x4b, 0xc7, 0xef])
+        ? random.next() & 0x3ff
+        : random.pick([0xcf, 0xdf, 0xcf, 0xdf, 0x0f, 0x1f, 0x4b, 0xc7, 0xef])
     }
     func leaf(_ pa: UInt64) -> UInt64 { (pa >> 12) << 10 | flags() }
     func table(_ index: Int) -> UInt64 { ((root + UInt64(index) * 4096) >> 12) << 10 | 1 }

@@ -72,11 +72,14 @@ struct FuzzProgram {
 }
 
 extension Hart {
-  /// Everything that the guest can see of it. The machine sets how far its time is ahead of the
-  /// hart's count when the hart has its turn.
+  /// Everything that the guest can see of it.
+  ///
+  /// The machine sets how far its time is ahead of the hart's count when the hart has its turn.
   var visible: [UInt64] {
     let slots = [0..<Slot.temp, Slot.fp..<Slot.pending, Slot.system..<Slot.total]
     let timeOffset = Slot.system + 25
-    return slots.joined().map { $0 == timeOffset ? 0 : x[$0] } + [count, pc, x[Slot.exceptions], x[Slot.reservation]]
+    return slots.joined().map { $0 == timeOffset ? 0 : x[$0] } + [
+      count, pc, x[Slot.exceptions], x[Slot.reservation],
+    ]
   }
 }

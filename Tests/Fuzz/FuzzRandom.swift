@@ -9,6 +9,7 @@ public struct FuzzRandom: RandomNumberGenerator {
     _ = next()
   }
 
+  /// A byte that was typed.
   public mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var mixed = state

@@ -89,7 +89,9 @@ extension Fuzzer {
     } else {
       machine.enterSupervisorMode(image.entry)
     }
-    if let tohost = image.physical(of: "tohost") { machine.watchHTIF(tohost: tohost, fromhost: nil) }
+    if let tohost = image.physical(of: "tohost") {
+      machine.watchHTIF(tohost: tohost, fromhost: nil)
+    }
     _ = machine.run(limit: 2000)
   }
 

@@ -116,7 +116,8 @@ extension FuzzRandom {
   private mutating func access(_ code: inout CodeBuffer, _ mix: CodeMix) {
     let base = pick(mix.pointers)
     let imm =
-      once(in: 6) ? Int64(below(4096) - 2048) : Int64(below(32)) * pick([1, 4, 8, 8]) - pick([0, 64])
+      once(in: 6)
+      ? Int64(below(4096) - 2048) : Int64(below(32)) * pick([1, 4, 8, 8]) - pick([0, 64])
     let loads: [Op] = [.lb, .lh, .lw, .ld, .lbu, .lhu, .lwu, .flw, .fld, .ld, .lw]
     let stores: [Op] = [.sb, .sh, .sw, .sd, .fsw, .fsd, .sd, .sw]
     let twice = once(in: 4)

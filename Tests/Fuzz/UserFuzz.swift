@@ -30,7 +30,9 @@ struct RandomProgram {
       "/proc/self/exe", "/tmp", "a/b/c", "", "/proc/self/stat", "/dev/urandom", "/tmp/../tmp/b",
       "/", "/proc",
     ].enumerated() {
-      for (at, byte) in (Array(name.utf8) + [0]).enumerated() { data[0x100 + index * 32 + at] = byte }
+      for (at, byte) in (Array(name.utf8) + [0]).enumerated() {
+        data[0x100 + index * 32 + at] = byte
+      }
     }
     func flags() -> UInt32 { random.pick([7, 7, 7, 6, 5, 4, UInt32(random.below(8))]) }
     let entry = Self.handler + 0x800
@@ -101,12 +103,22 @@ struct RandomProgram {
 extension Fuzzer {
   /// Random code in user mode.
   func user(_ random: inout FuzzRandom) throws(FuzzFailure) -> UInt64 {
+    weak var memory: PhysicalMemory?
+    let count = try program(&random, &memory)
+    if memory != nil { throw FuzzFailure(description: "the machine's RAM stays behind") }
+    return count
+  }
+
+  private func program(
+    _ random: inout FuzzRandom, _ memory: inout PhysicalMemory?
+  ) throws(FuzzFailure) -> UInt64 {
     let program = RandomProgram(&random)
     let limit: UInt64 = random.pick([20_000, 100_000])
     let caches = random.pick(CacheModel.allCases)
     guard let machine = try? FuzzProgram(program.file, random.next(), caches: caches) else {
       throw FuzzFailure(description: "the program does not start")
     }
+    memory = machine.machine.ram
     let exit = machine.machine.run(limit: limit)
     let count = machine.machine.hart.count
     if exit == .limit, count != limit {

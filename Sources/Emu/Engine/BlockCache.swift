@@ -1,4 +1,6 @@
-/// A translated block. It lives in its cache's arena, its micro-ops and offsets right behind it.
+/// A translated block.
+///
+/// It lives in its cache's arena, its micro-ops and offsets right behind it.
 struct Block {
   /// Virtual address of the first instruction, and of the one behind the last.
   var pc: UInt64
@@ -32,7 +34,9 @@ struct Block {
   /// No second page.
   static let onePage: UInt64 = .max
 
-  /// A block's way out, as an address with the way in bit 0 (0: taken). Zero: none.
+  /// A block's way out, as an address with the way in bit 0 (0: taken).
+  ///
+  /// Zero: none.
   struct Link {
     var raw: UInt
     static let none = Link(raw: 0)
@@ -119,8 +123,9 @@ public final class BlockCache {
     return nil
   }
 
-  /// Copies the builder's block into the arena. An unlisted block is found by nobody: it serves one
-  /// run to an exact count.
+  /// Copies the builder's block into the arena.
+  ///
+  /// An unlisted block is found by nobody: it serves one run to an exact count.
   func insert(_ builder: BlockBuilder, flags: UInt64, listed: Bool) -> UnsafeMutablePointer<Block> {
     let opBytes = builder.ops.count * MemoryLayout<MicroOp>.stride
     let offsetBytes = builder.offsets.count * MemoryLayout<UInt16>.stride
@@ -279,7 +284,9 @@ public final class BlockCache {
     target.pointee.incoming = Block.Link(block, fall: fall)
   }
 
-  /// Drops everything and reuses the memory. Only between blocks.
+  /// Drops everything and reuses the memory.
+  ///
+  /// Only between blocks.
   func clear() {
     buckets.update(repeating: nil, count: 1 << Self.bucketBits)
     for page in touchedPages {

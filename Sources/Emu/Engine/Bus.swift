@@ -24,7 +24,9 @@ public final class Bus {
   /// A bus with RAM and no devices.
   public init(ram: PhysicalMemory) { self.ram = ram }
 
-  /// Puts a device at `base ..< base + size`. The range must not overlap RAM or another device.
+  /// Puts a device at `base ..< base + size`.
+  ///
+  /// The range must not overlap RAM or another device.
   public func attach(_ device: any Device, base: UInt64, size: UInt64) {
     precondition(size > 0 && base <= UInt64.max - size, "a device's range wraps")
     precondition(
@@ -40,7 +42,9 @@ public final class Bus {
     regions.contains { pa &- $0.base < $0.size }
   }
 
-  /// Reads from a device. `nil` where none answers.
+  /// Reads from a device.
+  ///
+  /// `nil` where none answers.
   public func readDevice(_ pa: UInt64, size: Int) -> UInt64? {
     for region in regions where pa &- region.base < region.size {
       return region.device.read(pa &- region.base, size: size)
@@ -48,7 +52,9 @@ public final class Bus {
     return nil
   }
 
-  /// Writes to a device. `false` where none answers.
+  /// Writes to a device.
+  ///
+  /// `false` where none answers.
   public func writeDevice(_ pa: UInt64, size: Int, _ value: UInt64) -> Bool {
     for region in regions where pa &- region.base < region.size {
       region.device.write(pa &- region.base, size: size, value)

@@ -33,8 +33,10 @@ public struct Translation: Sendable {
   }
 }
 
-/// What the engine asks of an instruction set. Everything here is cold: it is called when a block
-/// is translated, a TLB entry is missing or a trap is taken, never per instruction.
+/// What the engine asks of an instruction set.
+///
+/// Everything here is cold: it is called when a block is translated, a TLB entry is missing or a
+/// trap is taken, never per instruction.
 public protocol GuestISA: AnyObject {
   /// Lifts instructions from `builder.pc` on until the builder is full or the block ends.
   func translate(_ builder: BlockBuilder, for hart: Hart)
@@ -65,7 +67,9 @@ public protocol HartEnvironment: AnyObject {
   func call(from hart: Hart)
 }
 
-/// Sees every instruction just before it is executed. Never changes what the guest sees.
+/// Sees every instruction just before it is executed.
+///
+/// Never changes what the guest sees.
 public protocol InsnObserver: AnyObject {
   /// `pc` is about to be executed by `hart`; the hart's slots are exact.
   func willExecute(_ pc: UInt64, on hart: Hart)

@@ -62,6 +62,9 @@ public final class Hart {
   ///
   /// - Parameters:
   ///   - index: its number.
+  ///   - bus: RAM and devices.
+  ///   - isa: its instruction set, of this hart alone.
+  ///   - cacheModel: how stale caches may be.
   ///   - tlbCount: how many address translations in force at different times (modes) it keeps.
   ///   - sharing: a hart whose translated blocks it shares (coherent mode only).
   public init(
@@ -208,7 +211,9 @@ public final class Hart {
     }
   }
 
-  /// Attaches or detaches the observer. Blocks are translated anew, so that none costs nothing.
+  /// Attaches or detaches the observer.
+  ///
+  /// Blocks are translated anew, so that none costs nothing.
   ///
   /// The observer itself may do so: the instruction about to be executed is then the new one's.
   public func observe(_ observer: (any InsnObserver)?) {
@@ -226,7 +231,9 @@ public final class Hart {
 
   // MARK: Requests
 
-  /// Says that an interrupt may have become deliverable. The hart looks before its next instruction.
+  /// Says that an interrupt may have become deliverable.
+  ///
+  /// The hart looks before its next instruction.
   public func requestInterruptCheck() {
     x[Slot.checkInterrupts] = 1
     lookAround()
@@ -235,7 +242,9 @@ public final class Hart {
   /// Stops the hart after the instruction being executed.
   public func requestStop() { x[Slot.pending] = Pending.stop.rawValue }
 
-  /// Makes an exception pending. The instruction being executed has no further effect.
+  /// Makes an exception pending.
+  ///
+  /// The instruction being executed has no further effect.
   @inline(__always)
   public func raise(_ cause: UInt64, _ tval: UInt64) {
     x[Slot.pending] = Pending.exception.rawValue
@@ -328,7 +337,9 @@ public final class Hart {
     blocks.clear()
   }
 
-  /// The block at `pc`, translated if need be. `nil` with the exception pending.
+  /// The block at `pc`, translated if need be.
+  ///
+  /// `nil` with the exception pending.
   func find(_ pc: UInt64) -> UnsafeMutablePointer<Block>? {
     let entry = jumpCache + JumpEntry.index(pc)
     if entry.pointee.pc == pc, entry.pointee.tag == x[Slot.jumpTag] { return entry.pointee.block }
@@ -352,8 +363,10 @@ public final class Hart {
     return block
   }
 
-  /// What a block must have been made under to serve this hart now. Harts that share blocks need not
-  /// all be observed: bit 16 says which blocks report to an observer.
+  /// What a block must have been made under to serve this hart now.
+  ///
+  /// Harts that share blocks need not all be observed: bit 16 says which blocks report to an
+  /// observer.
   private var blockFlags: UInt64 {
     x[Slot.translationFlags] | (observer == nil ? 0 : 1 << 16)
   }
@@ -364,7 +377,9 @@ public final class Hart {
     executed[index >> 6] |= 1 << UInt64(index & 63)
   }
 
-  /// Translates at `pc`. With a limit, the block serves this one run and nobody finds it.
+  /// Translates at `pc`.
+  ///
+  /// With a limit, the block serves this one run and nobody finds it.
   private func translate(_ pc: UInt64, limit: Int?) -> UnsafeMutablePointer<Block>? {
     guard let pa = fetchAddress(pc) else { return nil }
     let partial = fetchWasPartial
@@ -390,8 +405,9 @@ public final class Hart {
 
   private var fetchWasPartial = false
 
-  /// The physical address, in RAM, that instructions at `va` are fetched from. `nil` with the
-  /// exception pending.
+  /// The physical address, in RAM, that instructions at `va` are fetched from.
+  ///
+  /// `nil` with the exception pending.
   func fetchAddress(_ va: UInt64) -> UInt64? {
     let entry = currentTLB + TLB.index(va)
     fetchWasPartial = false
@@ -411,8 +427,9 @@ public final class Hart {
     return found.pa
   }
 
-  /// The 16 bits of an instruction at `va` as this hart fetches them; zero where it can't. For
-  /// describing an instruction that has been fetched already.
+  /// The 16 bits of an instruction at `va` as this hart fetches them; zero where it can't.
+  ///
+  /// For describing an instruction that has been fetched already.
   public func insnHalf(_ va: UInt64) -> UInt16 {
     guard let pa = fetchAddress(va) else { return 0 }
     return fetch16(pa)
@@ -443,8 +460,9 @@ public final class Hart {
 
   // MARK: Data accesses (the slow path, and what helpers use)
 
-  /// Physical address for a data access of `size` bytes that does not cross a page. `nil` with the
-  /// exception pending. Fills the TLB.
+  /// Physical address for a data access of `size` bytes that does not cross a page.
+  ///
+  /// `nil` with the exception pending. Fills the TLB.
   public func physical(_ va: UInt64, _ size: UInt64, _ access: Access) -> UInt64? {
     let entry = currentTLB + TLB.index(va)
     let tag = access == .store ? entry.pointee.write : entry.pointee.read
@@ -503,7 +521,9 @@ public final class Hart {
     return size == 8 ? value : value & ((1 &<< (size &* 8)) &- 1)
   }
 
-  /// Stores the low `size` bytes of `value`. Nothing is written where any byte faults.
+  /// Stores the low `size` bytes of `value`.
+  ///
+  /// Nothing is written where any byte faults.
   public func store(_ va: UInt64, _ size: UInt64, _ value: UInt64) {
     let inPage = 4096 &- (va & 4095)
     if size > inPage {

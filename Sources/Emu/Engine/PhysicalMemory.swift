@@ -24,7 +24,9 @@ public final class PhysicalMemory {
   /// Where the first byte lies in this process.
   public let host: UnsafeMutableRawPointer
 
-  /// Why stores to a page take the slow path. One byte a page.
+  /// Why stores to a page take the slow path.
+  ///
+  /// One byte a page.
   let flags: UnsafeMutablePointer<UInt8>
   /// The harts whose TLBs and translations depend on this memory.
   private(set) var harts: [AttachedHart] = []
@@ -87,14 +89,18 @@ public final class PhysicalMemory {
   @inline(__always)
   public func pointer(_ pa: UInt64) -> UnsafeMutableRawPointer { host + Int(pa &- base) }
 
-  /// Reads a little-endian value. `nil` outside RAM.
+  /// Reads a little-endian value.
+  ///
+  /// `nil` outside RAM.
   @inline(__always)
   public func load<T: FixedWidthInteger & BitwiseCopyable>(_ pa: UInt64, as: T.Type) -> T? {
     guard contains(pa, UInt64(MemoryLayout<T>.size)) else { return nil }
     return pointer(pa).loadUnaligned(as: T.self)
   }
 
-  /// Writes a little-endian value. `false` outside RAM.
+  /// Writes a little-endian value.
+  ///
+  /// `false` outside RAM.
   @inline(__always) @discardableResult
   public func store<T: FixedWidthInteger & BitwiseCopyable>(_ pa: UInt64, _ value: T) -> Bool {
     guard contains(pa, UInt64(MemoryLayout<T>.size)) else { return false }
@@ -103,7 +109,9 @@ public final class PhysicalMemory {
     return true
   }
 
-  /// Copies bytes into RAM. `false`, and nothing written, unless all of the range is RAM.
+  /// Copies bytes into RAM.
+  ///
+  /// `false`, and nothing written, unless all of the range is RAM.
   @discardableResult
   public func write(_ pa: UInt64, _ bytes: UnsafeRawBufferPointer) -> Bool {
     guard contains(pa, UInt64(bytes.count)) else { return false }
@@ -114,13 +122,17 @@ public final class PhysicalMemory {
     return true
   }
 
-  /// Copies bytes into RAM. `false`, and nothing written, unless all of the range is RAM.
+  /// Copies bytes into RAM.
+  ///
+  /// `false`, and nothing written, unless all of the range is RAM.
   @discardableResult
   public func write(_ pa: UInt64, _ bytes: [UInt8]) -> Bool {
     bytes.withUnsafeBytes { write(pa, $0) }
   }
 
-  /// Copies bytes out of RAM. `false`, and nothing read, unless all of the range is RAM.
+  /// Copies bytes out of RAM.
+  ///
+  /// `false`, and nothing read, unless all of the range is RAM.
   public func read(_ pa: UInt64, into bytes: UnsafeMutableRawBufferPointer) -> Bool {
     guard contains(pa, UInt64(bytes.count)) else { return false }
     if let to = bytes.baseAddress, bytes.count > 0 { memcpy(to, pointer(pa), bytes.count) }
@@ -133,7 +145,9 @@ public final class PhysicalMemory {
     return Array(UnsafeRawBufferPointer(start: pointer(pa), count: count))
   }
 
-  /// Fills `count` bytes with zero. `false` unless all of the range is RAM.
+  /// Fills `count` bytes with zero.
+  ///
+  /// `false` unless all of the range is RAM.
   @discardableResult
   public func zero(_ pa: UInt64, _ count: UInt64) -> Bool {
     guard contains(pa, count) else { return false }
@@ -234,7 +248,9 @@ public final class PhysicalMemory {
   func isWatched(_ pa: UInt64) -> Bool { flags[Int((pa &- base) / Self.pageSize)] != 0 }
 }
 
-/// A hart that is told of writes. It owns its RAM, so RAM must not own it; it detaches itself.
+/// A hart that is told of writes.
+///
+/// It owns its RAM, so RAM must not own it; it detaches itself.
 struct AttachedHart {
   let id: ObjectIdentifier
   unowned(unsafe) let hart: Hart

@@ -4,13 +4,19 @@
 /// only. A guest register file, its temporaries and its floating-point registers are therefore one
 /// array, and a snapshot of a hart is one copy of it.
 public enum Slot {
-  /// Reads zero. Lifts never write it: they send such writes to `sink`.
+  /// Reads zero.
+  ///
+  /// Lifts never write it: they send such writes to `sink`.
   public static let zero = 0
-  /// The first of sixteen temporaries. Dead at every instruction boundary.
+  /// The first of sixteen temporaries.
+  ///
+  /// Dead at every instruction boundary.
   public static let temp = 32
   /// Takes results that nobody reads.
   public static let sink = 48
-  /// The program counter. Exact whenever a helper marked `exit` runs and whenever the hart is stopped.
+  /// The program counter.
+  ///
+  /// Exact whenever a helper marked `exit` runs and whenever the hart is stopped.
   public static let pc = 49
   /// The first floating-point register.
   public static let fp = 64
@@ -29,13 +35,19 @@ public enum Slot {
   public static let tval = 258
   /// Instructions begun since reset, at the last block boundary (``Hart/count``).
   public static let count = 259
-  /// Exceptions taken since reset. Instructions retired are `count - exceptions`.
+  /// Exceptions taken since reset.
+  ///
+  /// Instructions retired are `count - exceptions`.
   public static let exceptions = 260
   /// The count at which the present slice ends.
   public static let target = 261
-  /// Budget left at the start of the block being run, less that block. Spilled by slow paths.
+  /// Budget left at the start of the block being run, less that block.
+  ///
+  /// Spilled by slow paths.
   public static let left = 262
-  /// Address of the block being run. Spilled by slow paths.
+  /// Address of the block being run.
+  ///
+  /// Spilled by slow paths.
   public static let block = 263
   /// Which of the hart's TLBs is in use.
   public static let mmuIndex = 264
@@ -53,7 +65,9 @@ public enum Slot {
   public static let jumpTag = 270
   /// Address of the jump cache.
   public static let jumpCache = 271
-  /// Address of the micro-op being run. Spilled with `left` and `block`.
+  /// Address of the micro-op being run.
+  ///
+  /// Spilled with `left` and `block`.
   public static let op = 272
   /// Physical address that a load-reserved reserved, or all ones.
   public static let reservation = 273

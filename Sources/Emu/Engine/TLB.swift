@@ -1,5 +1,7 @@
 /// One entry of a software TLB: three page tags and what to add to a guest virtual address to get
-/// the host address. A tag that is not a page address never matches.
+/// the host address.
+///
+/// A tag that is not a page address never matches.
 struct TLBEntry {
   var read: UInt64
   var write: UInt64

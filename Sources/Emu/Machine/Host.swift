@@ -35,6 +35,7 @@ public final class Host: HostServices {
 
   // MARK: Console
 
+  /// What can be read from standard input without waiting.
   public func consoleRead(_ count: Int) -> ConsoleInput {
     guard !inputEnded else { return .end }
     guard count > 0, waitForInput(milliseconds: 0) else { return .notYet }
@@ -56,6 +57,7 @@ public final class Host: HostServices {
     return poll(&entry, 1, milliseconds) > 0
   }
 
+  /// Writes to standard output or error.
   public func consoleWrite(_ bytes: [UInt8], stream: Int) -> GuestKernel.Errno? {
     let file = stream == 2 ? STDERR_FILENO : STDOUT_FILENO
     var done = 0
@@ -76,12 +78,14 @@ public final class Host: HostServices {
     return nil
   }
 
+  /// Random bytes that follow from the seed.
   public func randomBytes(_ count: Int) -> [UInt8] {
     (0..<max(count, 0)).map { _ in UInt8(truncatingIfNeeded: generator.next() >> 32) }
   }
 
   // MARK: Files
 
+  /// What lies at a path below the root.
   public func hostStat(_ path: String) -> HostNode? {
     guard let full = full(path) else { return nil }
     var info = stat()
@@ -107,6 +111,7 @@ public final class Host: HostServices {
         &+ UInt64(max(info.st_mtim.tv_nsec, 0)), inode: UInt64(info.st_ino))
   }
 
+  /// Names in a directory below the root.
   public func hostList(_ path: String) -> [String]? {
     guard let full = full(path), let directory = opendir(full) else { return nil }
     defer { closedir(directory) }
@@ -120,6 +125,7 @@ public final class Host: HostServices {
     return names.sorted()
   }
 
+  /// Bytes of a file below the root.
   public func hostRead(_ path: String, offset: UInt64, count: Int) -> [UInt8]? {
     guard let full = full(path) else { return nil }
     return Self.readFile(full, offset: offset, count: count)

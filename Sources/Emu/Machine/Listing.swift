@@ -28,7 +28,11 @@ public enum Listing {
 
   /// The listing: a line `name:` before each symbol, then address, bytes and instruction a line.
   ///
-  /// - Parameter limit: most instructions.
+  /// - Parameters:
+  ///   - path: the file.
+  ///   - place: what of it.
+  ///   - limit: most instructions.
+  /// - Returns: the text, or why there is none.
   public static func disassemble(
     _ path: String, _ place: Place, limit: UInt64?
   ) -> Result<String, Failure> {

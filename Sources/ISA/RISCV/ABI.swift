@@ -1,11 +1,15 @@
 import Engine
 
-/// What a kernel must know of RISC-V: page tables, frames, calling and signal conventions. Facts only.
+/// What a kernel must know of RISC-V: page tables, frames, calling and signal conventions.
+///
+/// Facts only.
 public struct RISCVKernelISA: KernelISA {
   /// The facts.
   public init() {}
 
+  /// What `uname` calls the machine.
   public var machineName: String { "riscv64" }
+  /// `EM_RISCV`.
   public var elfMachine: UInt16 { 243 }
 
   /// One bit a letter: A, C, D, F, I and M.
@@ -17,7 +21,9 @@ public struct RISCVKernelISA: KernelISA {
 
   // MARK: Page tables (Sv39)
 
+  /// Levels of Sv39.
   public var pageTableLevels: Int { 3 }
+  /// The end of user addresses under Sv39.
   public var userEnd: UInt64 { 1 << 38 }
 
   /// Linux's `PAGE_OFFSET` under Sv39.
@@ -25,8 +31,10 @@ public struct RISCVKernelISA: KernelISA {
   /// - SeeAlso: Linux, `Documentation/arch/riscv/vm-layout.rst`, 'RISC-V Linux Kernel SV39'.
   public var linearMapBase: UInt64 { 0xffff_ffd6_0000_0000 }
 
+  /// The entry for a further table.
   public func tableEntry(_ pa: UInt64) -> UInt64 { (pa >> 12) << 10 | PTE.valid }
 
+  /// The entry for a page.
   public func leafEntry(
     _ pa: UInt64, _ protection: PageProtection, accessed: Bool, dirty: Bool
   ) -> UInt64 {
@@ -44,6 +52,7 @@ public struct RISCVKernelISA: KernelISA {
     return entry
   }
 
+  /// What an entry of a page table says.
   public func classify(_ entry: UInt64, level: Int) -> PageEntry {
     guard entry & PTE.valid != 0 else { return .empty }
     guard entry & (PTE.read | PTE.execute) != 0 else { return .table(PTE.pa(entry)) }
@@ -58,17 +67,20 @@ public struct RISCVKernelISA: KernelISA {
       dirty: entry & PTE.dirty != 0)
   }
 
+  /// The value of `satp` for a root page table.
   public func rootValue(_ pa: UInt64, asid: UInt16) -> UInt64 {
     8 << 60 | UInt64(asid) << 44 | pa >> 12
   }
 
   // MARK: Frames
 
+  /// The layout of `struct pt_regs`.
   public var ptRegs: PtRegsLayout { PtRegs.layout }
 
-  /// sstatus as a new program sees it: interrupts on after the return to user mode. Floating point
-  /// starts dirty and not initial, so that the first switch away saves the registers that `exec`
-  /// cleared.
+  /// sstatus as a new program sees it: interrupts on after the return to user mode.
+  ///
+  /// Floating point starts dirty and not initial, so that the first switch away saves the registers
+  /// that `exec` cleared.
   public func initialRegs(pc: UInt64, sp: UInt64) -> [UInt8] {
     var regs = [UInt8](repeating: 0, count: PtRegs.size)
     regs.store64(PtRegs.epc, pc)
@@ -77,8 +89,10 @@ public struct RISCVKernelISA: KernelISA {
     return regs
   }
 
+  /// Whether saved registers are those of user mode.
   public func isUser(_ regs: [UInt8]) -> Bool { regs.load64(PtRegs.status) & Status.spp == 0 }
 
+  /// Bytes of `ecall`.
   public var syscallInsnLength: UInt64 { 4 }
 
   /// - SeeAlso: Linux, `arch/riscv/include/uapi/asm/unistd.h`.
@@ -95,6 +109,7 @@ public struct RISCVKernelISA: KernelISA {
   /// `struct __riscv_d_ext_state`: f0 to f31, then fcsr in four bytes, padded.
   static let fpSize = 264
 
+  /// The floating-point registers as bytes.
   public func saveFP(_ hart: Hart) -> [UInt8] {
     var state = [UInt8](repeating: 0, count: Self.fpSize)
     for n in 0..<32 { state.store64(8 * n, hart.x[Slot.fp + n]) }
@@ -102,6 +117,7 @@ public struct RISCVKernelISA: KernelISA {
     return state
   }
 
+  /// Loads the floating-point registers from saved bytes.
   public func restoreFP(_ state: [UInt8], _ hart: Hart) {
     for n in 0..<32 { hart.x[Slot.fp + n] = state.load64(8 * n) }
     let fcsr = state.load64(256)
@@ -131,8 +147,10 @@ public struct RISCVKernelISA: KernelISA {
     static let size = fp + 528
   }
 
+  /// Bytes of `struct rt_sigframe`.
   public var signalFrameSize: Int { Frame.size }
 
+  /// The bytes of `struct rt_sigframe`.
   public func encodeSignalFrame(_ frame: SignalFrame) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: Frame.size)
     bytes.replaceSubrange(
@@ -151,6 +169,7 @@ public struct RISCVKernelISA: KernelISA {
     return bytes
   }
 
+  /// Reads the frame that a handler leaves behind.
   public func decodeSignalFrame(_ bytes: [UInt8], regs: [UInt8]) -> SignalFrame? {
     guard bytes.count >= Frame.size, regs.count >= PtRegs.size else { return nil }
     // Behind the state that the D extension uses, everything is reserved and must be zero.
@@ -172,6 +191,7 @@ public struct RISCVKernelISA: KernelISA {
       ))
   }
 
+  /// Sets the registers for the entry into a signal handler.
   public func enterHandler(
     _ regs: inout [UInt8], handler: UInt64, frame: UInt64, signal: Int, restorer: UInt64
   ) {

@@ -27,7 +27,9 @@ let environmentCall: Helper = { x, _ in
   }
 }
 
-/// `ebreak`. The manual lets xtval be zero or the address; it is the address here.
+/// Executes `ebreak`.
+///
+/// The manual lets xtval be zero or the address; it is the address here.
 let breakpoint: Helper = { x, _ in with(x) { _, hart in hart.raise(3, hart.pc) } }
 
 /// `sret`.
@@ -53,7 +55,9 @@ let machineReturn: Helper = { x, _ in
   }
 }
 
-/// `wfi`. Below machine mode it is illegal under mstatus.TW, and in user mode always.
+/// Executes `wfi`.
+///
+/// Below machine mode it is illegal under mstatus.TW, and in user mode always.
 ///
 /// - SeeAlso: RISC-V Privileged ISA Manual, 'Wait for Interrupt'.
 let waitForInterrupt: Helper = { x, _ in

@@ -1,8 +1,10 @@
 import Engine
 
 extension Lift {
-  /// Floating point. Off, all of it is illegal; clean, what writes floating-point state makes it
-  /// dirty and ends the block, so that the rest is translated without that care.
+  /// Floating point.
+  ///
+  /// Off, all of it is illegal; clean, what writes floating-point state makes it dirty and ends the
+  /// block, so that the rest is translated without that care.
   func float(_ i: Insn) {
     guard fpState != 0 else {
       builder.end(helper: illegalInstruction)

@@ -1,7 +1,8 @@
 import Engine
 
-/// The meaning of every instruction, as micro-ops. Written once: interpreter, JIT and the simulation
-/// of a displaced instruction all run it.
+/// The meaning of every instruction, as micro-ops.
+///
+/// Written once: interpreter, JIT and the simulation of a displaced instruction all run it.
 struct Lift {
   let builder: BlockBuilder
   /// mstatus.FS when the block is translated: 0 off, 3 dirty.

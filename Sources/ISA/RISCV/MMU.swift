@@ -57,6 +57,7 @@ extension RV64 {
     return (status & Status.mpp) >> 11
   }
 
+  /// Translates an address as the manual says.
   public func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? {
     let x = hart.x
     let status = x[SystemSlot.mstatus]
@@ -169,6 +170,7 @@ extension RV64 {
     return nil
   }
 
+  /// Makes the access fault of an access pending.
   public func accessFault(_ va: UInt64, _ access: Access, for hart: Hart) {
     switch access {
     case .fetch: hart.raise(1, va)
@@ -209,6 +211,7 @@ extension RV64 {
   /// - Parameters:
   ///   - va: an address, or `nil` for all.
   ///   - asid: an address space, or `nil` for all and global entries too.
+  ///   - hart: the hart that executes it.
   /// - SeeAlso: RISC-V Privileged ISA Manual, 'Supervisor Memory-Management Fence Instruction'.
   public func fence(va: UInt64?, asid: UInt64?, _ hart: Hart) {
     if hart.cacheModel == .architectural {
@@ -229,7 +232,9 @@ extension RV64 {
 
   // MARK: Physical memory protection
 
-  /// Narrows a translation by physical memory protection. `nil` with an access fault pending.
+  /// Narrows a translation by physical memory protection.
+  ///
+  /// `nil` with an access fault pending.
   private func protect(
     _ translation: Translation, _ va: UInt64, _ access: Access, _ privilege: UInt64, _ hart: Hart
   ) -> Translation? {

@@ -158,6 +158,7 @@ public final class RV64: GuestISA {
 
   // MARK: Translation
 
+  /// Whether physical memory protection lets all bytes of an access through.
   public func allows(
     _ pa: UInt64, _ size: UInt64, _ va: UInt64, _ access: Access, for hart: Hart
   ) -> Bool {
@@ -166,6 +167,7 @@ public final class RV64: GuestISA {
     return allowed
   }
 
+  /// Lifts instructions into a block.
   public func translate(_ builder: BlockBuilder, for hart: Hart) {
     let fp = hart.x[Slot.translationFlags]
     while builder.canContinue {

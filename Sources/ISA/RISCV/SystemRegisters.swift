@@ -213,8 +213,9 @@ extension RV64 {
     }
   }
 
-  /// Writes a system register as an instruction in the present mode does. Illegal values leave
-  /// legal ones behind (WARL).
+  /// Writes a system register as an instruction in the present mode does.
+  ///
+  /// Illegal values leave legal ones behind (WARL).
   ///
   /// - Returns: `false` where that raises an illegal-instruction exception.
   func writeRegister(_ number: UInt16, _ value: UInt64, _ hart: Hart) -> Bool {

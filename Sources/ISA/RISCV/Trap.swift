@@ -5,6 +5,7 @@ import Engine
 /// - SeeAlso: RISC-V Privileged ISA Manual, 'Machine-Level CSRs', 'Trap-Return Instructions',
 ///   'Supervisor Cause (scause) Register'.
 extension RV64 {
+  /// Enters the handler of the pending exception.
   public func takeException(_ hart: Hart) {
     let x = hart.x
     let cause = x[Slot.cause]
@@ -16,6 +17,7 @@ extension RV64 {
   /// Interrupt numbers from the most urgent to the least.
   private static let urgency: [UInt64] = [11, 3, 7, 9, 1, 5]
 
+  /// Enters the handler of the most urgent interrupt that can be taken.
   public func takeInterrupt(_ hart: Hart) -> Bool {
     let x = hart.x
     let pending = pendingInterrupts(x) & x[SystemSlot.mie]
@@ -34,6 +36,7 @@ extension RV64 {
     return true
   }
 
+  /// Whether an interrupt is pending that ends `wfi`.
   public func wakes(_ hart: Hart) -> Bool {
     pendingInterrupts(hart.x) & hart.x[SystemSlot.mie] != 0
   }

@@ -77,7 +77,9 @@ public final class BlockBuilder {
     }
   }
 
-  /// Starts the instruction of `length` bytes at `pc`. Its micro-ops follow.
+  /// Starts the instruction of `length` bytes at `pc`.
+  ///
+  /// Its micro-ops follow.
   @inline(__always)
   public func beginInsn() {
     offsets.append(UInt16(truncatingIfNeeded: pc &- start))
@@ -102,7 +104,9 @@ public final class BlockBuilder {
         op, d: d, a: a, b: b, gi: UInt16(truncatingIfNeeded: count), c: c, e: e, imm: imm))
   }
 
-  /// Adds a call of `helper`. It may raise an exception.
+  /// Adds a call of `helper`.
+  ///
+  /// It may raise an exception.
   @inline(__always)
   public func emit(
     helper: Helper, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, e: UInt8 = 0

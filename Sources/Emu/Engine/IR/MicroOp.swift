@@ -1,4 +1,6 @@
-/// What a micro-op does. The width is part of the operation.
+/// What a micro-op does.
+///
+/// The width is part of the operation.
 ///
 /// `x` is the slot array, `d a b c e` the operand bytes, `imm` the immediate. A suffix `w` means: on
 /// the low 32 bits, result sign-extended. The interpreter's `switch` has no default, so a new case

@@ -5,7 +5,8 @@
 ///
 /// - Parameters:
 ///   - x: the hart's slots. `Slot.pc` is exact on return.
-///   - left: instructions that may be begun; `entry` fits.
+///   - entry: the first block.
+///   - budget: instructions that may be begun; `entry` fits.
 /// - Returns: what is left of the budget, exact.
 @inline(never)
 func interpret(

@@ -2,6 +2,7 @@ import Engine
 import RISCV
 
 extension BareMachine: HartEnvironment {
+  /// Serves an environment call.
   public func call(from hart: Hart) {
     let x = hart.x
     guard let firmware else { return }
@@ -15,20 +16,26 @@ extension BareMachine: HartEnvironment {
 }
 
 extension BareMachine: SBIHost {
+  /// How many harts there are.
   public var hartCount: Int { harts.count }
 
+  /// Sets a hart's own timer.
   public func setTimer(_ time: UInt64, hart: Int) { isas[hart].setTimerCompare(time, harts[hart]) }
 
+  /// Raises a hart's software interrupt.
   public func sendIPI(to hart: Int) { isas[hart].setPending(1 << 1, true, harts[hart]) }
 
+  /// Takes a software interrupt back, and says whether there was one.
   public func clearIPI(hart: Int) -> Bool {
     let was = (isas[hart].register("mip", harts[hart]) ?? 0) & 2 != 0
     isas[hart].setPending(1 << 1, false, harts[hart])
     return was
   }
 
+  /// Makes a hart's instruction fetch see stores.
   public func remoteFenceI(on hart: Int) { harts[hart].synchronizeInstructionFetch() }
 
+  /// Makes a hart forget translations.
   public func remoteSFence(_ fence: SBIFence, on hart: Int) {
     guard let range = fence.range, range.size <= 64 << 12 else {
       isas[hart].fence(va: nil, asid: fence.asid, harts[hart])
@@ -43,8 +50,10 @@ extension BareMachine: SBIHost {
     }
   }
 
+  /// What a hart is doing.
   public func state(of hart: Int) -> SBIHartState { states[hart] }
 
+  /// Starts a stopped hart.
   public func start(hart: Int, address: UInt64, opaque: UInt64) {
     let target = harts[hart]
     isas[hart].enterSupervisor(target, pc: address)
@@ -55,23 +64,30 @@ extension BareMachine: SBIHost {
     waiting[hart] = false
   }
 
+  /// Stops a hart.
   public func stop(hart: Int) { states[hart] = .stopped }
 
+  /// Has a hart wait for an interrupt and go on.
   public func suspend(hart: Int) { states[hart] = .suspended }
 
+  /// Has a hart wait for an interrupt and start anew.
   public func suspend(hart: Int, resumeAt address: UInt64, opaque: UInt64) {
     states[hart] = .suspended
     resumeAt[hart] = (address, opaque)
   }
 
+  /// Ends the machine or starts it anew.
   public func reset(_ kind: SBIReset, systemFailure: Bool) {
     end(kind == .shutdown ? .finished(status: systemFailure ? 1 : 0) : .reset)
   }
 
+  /// Prints bytes.
   public func consoleWrite(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
 
+  /// A byte that was typed.
   public func consoleRead() -> UInt8? { console.next() }
 
+  /// Reads memory as the hart sees it; `nil` with the exception taken where that faults.
   public func loadVirtual(_ va: UInt64, hart: Int) -> UInt64? {
     let target = harts[hart]
     let value = target.load(va, 8)

@@ -27,7 +27,9 @@ public struct BareConfiguration {
   public var cacheModel = CacheModel.coherent
   /// Block devices, in the order of their transports.
   public var drives: [any BlockBackend] = []
-  /// The register layout of the virtio transports. Legacy, as on QEMU by default.
+  /// The register layout of the virtio transports.
+  ///
+  /// Legacy, as on QEMU by default.
   public var virtIO = VirtIOMMIO.Version.legacy
   /// The kernel's command line.
   public var bootargs: String?
@@ -42,8 +44,9 @@ public struct BareConfiguration {
   public init() {}
 }
 
-/// A board without a kernel model: the image brings its own. Addresses, interrupts and firmware are
-/// those of QEMU's `virt`.
+/// A board without a kernel model: the image brings its own.
+///
+/// Addresses, interrupts and firmware are those of QEMU's `virt`.
 ///
 /// - SeeAlso: QEMU, "'virt' Generic Virtual Platform (virt)".
 public final class BareMachine {
@@ -360,6 +363,7 @@ public final class BareMachine {
 }
 
 extension BareMachine: BoardClock {
+  /// Instructions of all harts, and skipped idle time.
   public var ticks: UInt64 {
     guard let running else { return base }
     return base &+ (harts[running].count &- sliceStart)
@@ -367,12 +371,15 @@ extension BareMachine: BoardClock {
 }
 
 extension BareMachine: InterruptSink {
+  /// Drives an interrupt line of a hart.
   public func setInterrupt(_ line: RISCVInterruptLine, _ level: Bool, hart: Int) {
     isas[hart].setLine(1 << UInt64(line.rawValue), level, harts[hart])
   }
 }
 
-/// The console as devices see it. They don't hold the machine, which holds them.
+/// The console as devices see it.
+///
+/// They don't hold the machine, which holds them.
 private final class ConsoleLine: ConsoleSink, ConsoleSource {
   private let console: any BareConsole
 

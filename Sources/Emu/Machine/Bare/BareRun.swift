@@ -178,6 +178,7 @@ public enum BareRun {
 }
 
 extension Host: EntropySource {
+  /// Random bytes of this run.
   public func bytes(_ count: Int) -> [UInt8] { randomBytes(count) }
 }
 

@@ -35,8 +35,9 @@ public final class HTIF {
   /// How long a value with a zero high word must stay before it is taken to be whole.
   public static let settleTicks: UInt64 = 256
 
-  /// Most bytes that one request writes, so that it stays a bounded amount of work. Of a longer one
-  /// the result says how many were.
+  /// Most bytes that one request writes, so that it stays a bounded amount of work.
+  ///
+  /// Of a longer one the result says how many were.
   public static let maxWrite: UInt64 = 16 << 20
 
   /// Physical address of the symbol `tohost`.

@@ -69,6 +69,7 @@ public final class ProgramMachine {
   /// A machine with the guest kernel in RAM.
   ///
   /// - Parameters:
+  ///   - configuration: what it is made of.
   ///   - host: the world outside.
   ///   - waitForInput: waits until the console can be read, or says that it never can.
   /// - Throws: ``LaunchError``.
@@ -191,6 +192,7 @@ public final class ProgramMachine {
 }
 
 extension ProgramMachine: HartEnvironment {
+  /// Serves the gate and nothing else.
   public func call(from hart: Hart) {
     let x = hart.x
     guard x[17] == Self.gate else {
