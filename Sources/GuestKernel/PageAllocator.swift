@@ -7,7 +7,11 @@ public final class PageAllocator {
   /// The RAM behind the frames.
   public let ram: PhysicalMemory
   /// Frames that are handed out now.
-  public private(set) var used = 0
+  public private(set) var used = 0 {
+    didSet { peak = max(peak, used) }
+  }
+  /// Most frames that were handed out at once.
+  public private(set) var peak = 0
   /// All frames.
   public let total: Int
 

@@ -230,6 +230,7 @@ public enum ProgramRun {
       ("system calls", grouped(kernel.syscalls.values.reduce(0, &+))),
       ("context switches", grouped(kernel.contextSwitches)),
       ("guest pages in use", grouped(UInt64(machine.kernel.frames.used))),
+      ("guest pages at most", grouped(UInt64(machine.kernel.frames.peak))),
     ]
     if !kernel.unsupported.isEmpty {
       let names = kernel.unsupported.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
