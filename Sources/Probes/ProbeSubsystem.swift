@@ -1,33 +1,23 @@
 import Engine
 import GuestKernel
 
-/// What a test may break on purpose, to show that it matters.
-public struct ProbeFaults: OptionSet, Sendable {
-  /// The bits.
-  public let rawValue: UInt8
-  /// A set of the given bits.
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
-  /// The guest is not told to synchronise its instruction fetch after text was written.
-  public static let noFetchSynchronisation = ProbeFaults(rawValue: 1)
-}
-
 /// Has the guest see text that was written.
 final class FetchSynchronisation {
   let kernel: Kernel
-  /// What is broken on purpose.
-  var faults: ProbeFaults = []
+  /// What is done wrongly on purpose.
+  var legacy: LegacyPolicies = []
 
   init(_ kernel: Kernel) { self.kernel = kernel }
 
   /// Kernel text was written: the guest synchronises its fetch before it runs any of it.
   func kernelText() {
-    if !faults.contains(.noFetchSynchronisation) { kernel.instructionFlushNeeded = true }
+    if !legacy.contains(.noFetchSynchronisation) { kernel.instructionFlushNeeded = true }
     hurry()
   }
 
   /// Text of a program was written.
   func text(of space: AddressSpace) {
-    if !faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = true }
+    if !legacy.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = true }
     hurry()
   }
 
@@ -45,10 +35,10 @@ public final class ProbeSubsystem {
   public let kernel: Kernel
   /// What must be known of the instruction set.
   public let isa: any ProbeISA
-  /// What is broken on purpose.
-  public var faults: ProbeFaults {
-    get { fetch.faults }
-    set { fetch.faults = newValue }
+  /// What is done wrongly on purpose.
+  public var legacy: LegacyPolicies {
+    get { fetch.legacy }
+    set { fetch.legacy = newValue }
   }
 
   let fetch: FetchSynchronisation

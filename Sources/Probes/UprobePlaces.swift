@@ -199,7 +199,7 @@ extension UprobeMachine {
       own.isDoubtful = false
       if point.referenceCounter != 0, !count(point, 1, space) { own.delayed.append(point) }
       try space.writeForced(va, bytes)
-      if fetch.faults.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = false }
+      if fetch.legacy.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = false }
       fetch.hurry()
     } catch {
       throw ProbeError(error, "0x\(String(va, radix: 16)) can't be written")

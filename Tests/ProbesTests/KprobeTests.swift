@@ -253,7 +253,7 @@ struct Missing: Error {}
   }
 
   @Test func breakingTheFetchSynchronisationFails() throws {
-    func hits(_ faults: ProbeFaults, _ model: CacheModel) throws -> UInt64 {
+    func hits(_ legacy: LegacyPolicies, _ model: CacheModel) throws -> UInt64 {
       let rig = try Rig("probes.elf", ["k"], cacheModel: model)
       var calls = 0
       var probe: Kprobe?
@@ -264,7 +264,7 @@ struct Missing: Error {}
           pre: { _ in
             calls += 1
             if calls == 3 {
-              rig.probes.faults = faults
+              rig.probes.legacy = legacy
               probe = try? rig.probes.registerKprobe(KprobeRequest(.symbol("gate_syscall")))
             }
             return .continue

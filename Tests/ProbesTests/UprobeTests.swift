@@ -252,12 +252,12 @@ extension Rig {
 
   @Test func breakingTheFetchSynchronisationFails() throws {
     // A second probe in a page, registered once its text has been fetched.
-    func hits(_ faults: ProbeFaults, _ model: CacheModel) throws -> UInt64 {
+    func hits(_ legacy: LegacyPolicies, _ model: CacheModel) throws -> UInt64 {
       let rig = try Rig("probes.elf", ["l"], cacheModel: model)
       _ = try rig.probes.registerUprobe(
         UprobeRequest(.path(rig.path), offset: rig.offset("leaf")) { _ in .continue })
       rig.run(limit: 8000)
-      rig.probes.faults = faults
+      rig.probes.legacy = legacy
       let probe = try rig.probes.registerUprobe(
         UprobeRequest(.path(rig.path), offset: rig.offset("tail3")) { _ in .continue })
       rig.run()
