@@ -152,6 +152,9 @@ public final class RV64: GuestISA {
     (hart.x[SystemSlot.scause], hart.x[SystemSlot.sepc])
   }
 
+  /// Whether a trap's cause is an instruction that calls the environment.
+  public func isEnvironmentCall(cause: UInt64) -> Bool { (8...11).contains(cause) }
+
   /// A system register by name, for tools; `nil` where there is none.
   public func register(_ name: String, _ hart: Hart) -> UInt64? {
     guard let row = SystemRegisters.table.first(where: { $0.name == name }) else { return nil }
