@@ -7,11 +7,22 @@ struct Block {
   var end: UInt64
   /// The micro-ops; the last one is a terminator.
   var ops: UnsafeMutablePointer<MicroOp>
+  var opCount: Int
   /// The instructions.
   var count: Int64
   /// Where the terminator's two ways lead, once known: taken, fall-through.
   var taken: UnsafeMutablePointer<Block>?
   var fall: UnsafeMutablePointer<Block>?
+  /// Host code, if there is any; its place in the code cache; and of each way the place of the jump
+  /// and of what it leads to while the way is not known.
+  var code: UInt = 0
+  var entry: UInt32 = 0
+  var takenSite: UInt32 = 0
+  var takenStub: UInt32 = 0
+  var fallSite: UInt32 = 0
+  var fallStub: UInt32 = 0
+  /// How often it ran in the interpreter for want of host code; negative: it never gets any.
+  var heat: Int32 = 0
 
   /// Byte offset of every instruction from `pc`, and of the end.
   var offsets: UnsafeMutablePointer<UInt16>
@@ -20,16 +31,16 @@ struct Block {
   var secondPA: UInt64
   /// The translation flags that it was made under.
   var flags: UInt64
-  var valid: Bool
+  var valid = true
 
   /// Chains: of the hash bucket, of the two pages' block lists, of the blocks that lead here.
   var nextInBucket: UnsafeMutablePointer<Block>?
   var nextInPage: UnsafeMutablePointer<Block>?
   var nextInSecondPage: UnsafeMutablePointer<Block>?
   /// Predecessors: the first, and for each of this block's ways the next predecessor of its target.
-  var incoming: Link
-  var takenNext: Link
-  var fallNext: Link
+  var incoming = Link.none
+  var takenNext = Link.none
+  var fallNext = Link.none
 
   /// No second page.
   static let onePage: UInt64 = .max
@@ -77,6 +88,10 @@ public final class BlockCache {
   private let ram: PhysicalMemory
   private let pages: Int
   private var chunks: [UnsafeMutableRawPointer] = []
+  #if arch(x86_64) && os(Linux)
+  /// Host code of the blocks, made when the first one is compiled.
+  var code: CodeCache?
+  #endif
   private var chunkUsed = 0
   private var chunkIndex = 0
 
@@ -100,7 +115,9 @@ public final class BlockCache {
   }
 
   /// Whether the arena has outgrown its limit.
-  var isFull: Bool { chunkIndex * Self.chunkBytes + chunkUsed > Self.limit }
+  var isFull: Bool {
+    chunkIndex * Self.chunkBytes + chunkUsed > Self.limit || codeIsFull
+  }
 
   /// Whether no block of the page remains.
   func isEmpty(page: Int) -> Bool { pageGranules[page] == 0 }
@@ -143,10 +160,9 @@ public final class BlockCache {
     }
     block.initialize(
       to: Block(
-        pc: builder.start, end: builder.pc, ops: ops, count: Int64(builder.count), taken: nil,
-        fall: nil, offsets: offsets, pa: builder.pa, secondPA: builder.secondPA ?? Block.onePage,
-        flags: flags, valid: true, nextInBucket: nil, nextInPage: nil, nextInSecondPage: nil,
-        incoming: .none, takenNext: .none, fallNext: .none))
+        pc: builder.start, end: builder.pc, ops: ops, opCount: builder.ops.count,
+        count: Int64(builder.count), offsets: offsets, pa: builder.pa,
+        secondPA: builder.secondPA ?? Block.onePage, flags: flags))
     translated += 1
     guard listed else { return block }
     let index = bucket(builder.pa, builder.start)
@@ -258,10 +274,16 @@ public final class BlockCache {
     var link = block.pointee.incoming
     while let from = link.block {
       if link.isFall {
-        if from.pointee.fall == block { from.pointee.fall = nil }
+        if from.pointee.fall == block {
+          from.pointee.fall = nil
+          unpatch(from, fall: true)
+        }
         link = from.pointee.fallNext
       } else {
-        if from.pointee.taken == block { from.pointee.taken = nil }
+        if from.pointee.taken == block {
+          from.pointee.taken = nil
+          unpatch(from, fall: false)
+        }
         link = from.pointee.takenNext
       }
     }
@@ -297,7 +319,29 @@ public final class BlockCache {
     chunkIndex = 0
     chunkUsed = 0
     clears += 1
+    clearCode()
   }
+
+  #if arch(x86_64) && os(Linux)
+  private var codeIsFull: Bool { code?.isFull ?? false }
+
+  private func clearCode() { code?.clear() }
+
+  /// Makes a way of compiled code ask again where it leads.
+  private func unpatch(_ block: UnsafeMutablePointer<Block>, fall: Bool) {
+    guard let code, block.pointee.code != 0 else { return }
+    let site = fall ? block.pointee.fallSite : block.pointee.takenSite
+    if site != 0 {
+      code.patch(site, to: fall ? block.pointee.fallStub : block.pointee.takenStub)
+    }
+  }
+  #else
+  private var codeIsFull: Bool { false }
+
+  private func clearCode() {}
+
+  private func unpatch(_ block: UnsafeMutablePointer<Block>, fall: Bool) {}
+  #endif
 
   private func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
     if chunks.isEmpty || chunkUsed + bytes > Self.chunkBytes {

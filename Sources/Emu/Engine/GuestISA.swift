@@ -59,6 +59,13 @@ public protocol GuestISA: AnyObject {
   func takeInterrupt(_ hart: Hart) -> Bool
   /// Whether an interrupt is pending that ends a wait, though it may not be taken.
   func wakes(_ hart: Hart) -> Bool
+  /// What floating-point helpers do, as far as host code can do the same.
+  var nativeFloat: [(helper: Helper, float: NativeFloat)] { get }
+}
+
+extension GuestISA {
+  /// None.
+  public var nativeFloat: [(helper: Helper, float: NativeFloat)] { [] }
 }
 
 /// What serves a hart's calls to its environment: firmware or a kernel model.

@@ -33,6 +33,12 @@ public final class Hart {
   public let isa: any GuestISA
   /// How stale caches may be.
   public let cacheModel: CacheModel
+  /// What runs micro-ops.
+  public internal(set) var engine: BackEnd
+  let jitOptions: JITOptions
+  #if arch(x86_64) && os(Linux)
+  lazy var compiler = Compiler(hart: self)
+  #endif
   /// Who serves its environment calls; the ISA raises an exception where nobody does.
   public weak var environment: (any HartEnvironment)?
   /// TLB entries filled so far.
@@ -46,7 +52,7 @@ public final class Hart {
 
   private let tlbs: UnsafeMutablePointer<TLBEntry>
   private let tlbCount: Int
-  private let jumpCache: UnsafeMutablePointer<JumpEntry>
+  let jumpCache: UnsafeMutablePointer<JumpEntry>
   private let instructionCache: InstructionCache?
   private var generation: UInt64 = 1
   /// Entries filled since the last flush, as far as they are remembered: flushing and searching
@@ -67,15 +73,19 @@ public final class Hart {
   ///   - cacheModel: how stale caches may be.
   ///   - tlbCount: how many address translations in force at different times (modes) it keeps.
   ///   - sharing: a hart whose translated blocks it shares (coherent mode only).
+  ///   - engine: what runs micro-ops; the interpreter where the host does not allow it.
+  ///   - jit: how the JIT works.
   public init(
     index: Int, bus: Bus, isa: any GuestISA, cacheModel: CacheModel, tlbCount: Int,
-    sharing: Hart? = nil
+    sharing: Hart? = nil, engine: BackEnd = .standard, jit: JITOptions = JITOptions()
   ) {
     self.index = index
     self.bus = bus
     self.isa = isa
     self.cacheModel = cacheModel
     self.tlbCount = tlbCount
+    self.engine = engine == .jit && BackEnd.obstacle != nil ? .interpreter : engine
+    jitOptions = jit
     ram = bus.ram
     x = .allocate(capacity: Slot.total)
     x.initialize(repeating: 0, count: Slot.total)
@@ -85,7 +95,7 @@ public final class Hart {
     executed = Array(repeating: 0, count: TLB.entries / 64)
     jumpCache = .allocate(capacity: JumpEntry.entries)
     jumpCache.initialize(
-      repeating: JumpEntry(pc: 1, tag: 0, block: nil), count: JumpEntry.entries)
+      repeating: .none, count: JumpEntry.entries)
     instructionCache = cacheModel == .architectural ? InstructionCache() : nil
     if cacheModel == .coherent, let sharing {
       blocks = sharing.blocks
@@ -192,14 +202,14 @@ public final class Hart {
     flushJumps()
   }
 
-  private func flushJumps() {
+  func flushJumps() {
     jumpCache.update(
-      repeating: JumpEntry(pc: 1, tag: 0, block: nil), count: JumpEntry.entries)
+      repeating: .none, count: JumpEntry.entries)
   }
 
   func forgetJump(to block: UnsafeMutablePointer<Block>) {
     let entry = jumpCache + JumpEntry.index(block.pointee.pc)
-    if entry.pointee.block == block { entry.pointee = JumpEntry(pc: 1, tag: 0, block: nil) }
+    if entry.pointee.block == block { entry.pointee = .none }
   }
 
   func forgetWritable(hostPage: UnsafeMutableRawPointer) {
@@ -305,7 +315,7 @@ public final class Hart {
         }
         block = short
       }
-      let rest = interpret(x, block, left)
+      let rest = engine == .jit ? runCompiled(block, left) : interpret(x, block, left)
       x[Slot.block] = 0
       x[Slot.count] = target &- UInt64(bitPattern: rest)
       switch Pending(rawValue: x[Slot.pending]) ?? .none {
@@ -356,7 +366,8 @@ public final class Hart {
     }
     guard let block = found ?? translate(pc, limit: nil) else { return nil }
     if block.pointee.flags != .max {
-      entry.pointee = JumpEntry(pc: pc, tag: x[Slot.jumpTag], block: block)
+      entry.pointee = JumpEntry(
+        pc: pc, tag: x[Slot.jumpTag], block: block, code: codeToJumpTo(block))
       noteExecuted(pc)
       if block.pointee.secondPA != Block.onePage { noteExecuted(pc &+ 4096) }
     }
@@ -384,13 +395,13 @@ public final class Hart {
     guard let pa = fetchAddress(pc) else { return nil }
     let partial = fetchWasPartial
     builder.begin(
-      pc: pc, pa: pa, limit: partial ? 1 : limit ?? BlockBuilder.maxInsns,
+      pc: pc, pa: pa, limit: partial ? 1 : min(limit ?? .max, jitOptions.maxInsns),
       observing: observer != nil)
     builder.partial = partial
     isa.translate(builder, for: self)
     guard builder.count > 0 else { return nil }
     x[Slot.pending] = 0
-    builder.close()
+    builder.close(pairs: engine == .interpreter)
     let listed = limit == nil && !partial
     let block = blocks.insert(
       builder, flags: listed ? blockFlags : .max, listed: listed)
@@ -446,6 +457,10 @@ public final class Hart {
 
   private func fill(_ va: UInt64, _ found: Translation) {
     tlbMisses &+= 1
+    if jitOptions.singleTLBEntry {
+      forEachFilled { tlbs[$0] = .empty }
+      filledCount = 0
+    }
     let page = va & TLB.pageMask
     let index = Int(x[Slot.mmuIndex]) * TLB.entries + TLB.index(va)
     if filledCount < Self.filledLimit { filled[filledCount] = Int32(truncatingIfNeeded: index) }

@@ -69,6 +69,9 @@ public enum Slot {
   ///
   /// Spilled with `left` and `block`.
   public static let op = 272
+  /// How compiled code left: a ``Block`` way, or one of ``Stubs``' values; zero with something
+  /// pending.
+  static let exit = 274
   /// Physical address that a load-reserved reserved, or all ones.
   public static let reservation = 273
   /// The first slot of an ISA's system registers.

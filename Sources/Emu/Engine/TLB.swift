@@ -34,7 +34,10 @@ struct JumpEntry {
   var pc: UInt64
   var tag: UInt64
   var block: UnsafeMutablePointer<Block>?
+  /// Its host code, or what leaves compiled code for want of it.
+  var code: UInt
 
+  static var none: JumpEntry { JumpEntry(pc: 1, tag: 0, block: nil, code: 0) }
   static let bits = 11
   static let entries = 1 << bits
 

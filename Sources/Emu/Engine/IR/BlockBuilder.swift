@@ -153,7 +153,9 @@ public final class BlockBuilder {
   }
 
   /// Ends a block that was not ended by a terminator: go on at `pc`.
-  func close() {
+  ///
+  /// - Parameter pairs: whether pairs are joined for the interpreter.
+  func close(pairs: Bool = true) {
     if !ended {
       ops.append(
         MicroOp(
@@ -161,7 +163,7 @@ public final class BlockBuilder {
       ended = true
     }
     offsets.append(UInt16(truncatingIfNeeded: pc &- start))
-    if !observing { Fusion.apply(&ops, start: start) }
+    if !observing { Fusion.apply(&ops, start: start, pairs: pairs) }
   }
 
   @inline(__always)

@@ -6,7 +6,13 @@
 /// in which the first half may fault is optimistic and keeps both originals behind it.
 enum Fusion {
   /// Fuses within `ops`, the micro-ops of one whole block that starts at `start`.
-  static func apply(_ ops: inout [MicroOp], start: UInt64) {
+  ///
+  /// Without `pairs` only constants are folded, which serves compiled code too.
+  static func apply(_ ops: inout [MicroOp], start: UInt64, pairs: Bool) {
+    guard pairs else {
+      foldConstants(&ops)
+      return
+    }
     var write = 0
     var read = 0
     let count = ops.count
@@ -36,6 +42,39 @@ enum Fusion {
     }
     ops.removeLast(count - write)
     for entry in optimistic.reversed() { ops.insert(entry.op, at: entry.at) }
+  }
+
+  private static func foldConstants(_ ops: inout [MicroOp]) {
+    var write = 0
+    var read = 0
+    let count = ops.count
+    while read < count {
+      if read + 1 < count, let folded = folded(ops[read], ops[read + 1]) {
+        ops[write] = folded
+        read += 2
+      } else {
+        if write != read { ops[write] = ops[read] }
+        read += 1
+      }
+      write += 1
+    }
+    ops.removeLast(count - write)
+  }
+
+  /// A constant and what adds to it.
+  private static func folded(_ first: MicroOp, _ second: MicroOp) -> MicroOp? {
+    guard first.op == .movi, second.a == first.d, second.d == first.d else { return nil }
+    let op: Op
+    let imm: Int64
+    switch second.op {
+    case .addi: (op, imm) = (.movi, first.imm &+ second.imm)
+    case .addiw: (op, imm) = (.movi, Int64(Int32(truncatingIfNeeded: first.imm &+ second.imm)))
+    case .callr:
+      // A call by way of its own link register: the target is known.
+      (op, imm) = (.call, (first.imm &+ second.imm) & ~1)
+    default: return nil
+    }
+    return MicroOp(op, d: second.d, gi: second.gi, imm: imm)
   }
 
   private static func pack(_ low: Int64, _ high: Int64) -> Int64? {
@@ -71,16 +110,8 @@ enum Fusion {
       guard second.a == first.d else { return nil }
       return make(op, d: second.d, a: first.a, b: first.b, c: first.d, imm: second.imm)
     }
+    if let folded = folded(first, second) { return folded }
     switch (first.op, second.op) {
-    case (.movi, .addi) where second.a == first.d && second.d == first.d:
-      return make(.movi, d: second.d, a: 0, b: 0, c: 0, imm: first.imm &+ second.imm)
-    case (.movi, .addiw) where second.a == first.d && second.d == first.d:
-      let sum = Int32(truncatingIfNeeded: first.imm &+ second.imm)
-      return make(.movi, d: second.d, a: 0, b: 0, c: 0, imm: Int64(sum))
-    case (.movi, .callr) where second.a == first.d && second.d == first.d:
-      // A call by way of its own link register: the target is known.
-      return make(
-        .call, d: second.d, a: 0, b: 0, c: 0, imm: (first.imm &+ second.imm) & ~1)
     case (.addi, .addi):
       guard let imm = pack(first.imm, second.imm) else { return nil }
       return make(.addiAddi, d: first.d, a: first.a, b: second.d, c: second.a, imm: imm)

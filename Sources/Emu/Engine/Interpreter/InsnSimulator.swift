@@ -10,7 +10,8 @@ public final class InsnSimulator {
   public init?(isa: any GuestISA, tlbCount: Int) {
     guard let ram = PhysicalMemory(base: 0, size: PhysicalMemory.pageSize) else { return nil }
     hart = Hart(
-      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: tlbCount)
+      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: tlbCount,
+      engine: .interpreter)
     builder = BlockBuilder(hart: hart)
   }
 
@@ -50,10 +51,8 @@ public final class SimulatedInsn {
     block = .allocate(capacity: 1)
     block.initialize(
       to: Block(
-        pc: builder.start, end: builder.pc, ops: ops, count: Int64(builder.count), taken: nil,
-        fall: nil, offsets: offsets, pa: 0, secondPA: Block.onePage, flags: .max, valid: true,
-        nextInBucket: nil, nextInPage: nil, nextInSecondPage: nil, incoming: .none,
-        takenNext: .none, fallNext: .none))
+        pc: builder.start, end: builder.pc, ops: ops, opCount: opCount, count: Int64(builder.count),
+        offsets: offsets, pa: 0, secondPA: Block.onePage, flags: .max))
   }
 
   deinit {

@@ -578,11 +578,11 @@ private func store<T: FixedWidthInteger & BitwiseCopyable>(
   return storeSlow(x, va, size, value)
 }
 
-private enum Extension { case signed, unsigned, boxed }
+enum Extension { case signed, unsigned, boxed }
 
 /// - Returns: whether the block must be left.
 @inline(never)
-private func loadSlow(
+func loadSlow(
   _ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ size: UInt64, _ how: Extension, _ d: Int
 ) -> Bool {
   let value = Hart.of(x)._withUnsafeGuaranteedRef { $0.load(va, size) }
@@ -599,7 +599,7 @@ private func loadSlow(
 
 /// - Returns: whether the block must be left.
 @inline(never)
-private func storeSlow(
+func storeSlow(
   _ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ size: UInt64, _ value: UInt64
 ) -> Bool {
   Hart.of(x)._withUnsafeGuaranteedRef { $0.store(va, size, value) }

@@ -1,0 +1,134 @@
+#if arch(x86_64) && os(Linux)
+/// The pieces of host code that all blocks share, by offset in the cache.
+///
+/// While compiled code runs, rbx is the address of the slots plus ``bias``, r14 the TLB in use, r15
+/// what is left of the budget; rax, rcx, rdx are scratch, all others hold slots as the block says.
+struct Stubs {
+  /// rbx points behind the first sixteen slots, so that the first thirty-two are a short
+  /// displacement away.
+  static let bias: Int32 = 128
+
+  static func slot(_ index: Int) -> Int32 { Int32(index * 8) - bias }
+
+  /// (x, code, left) -> left: runs compiled code.
+  private(set) var enter = 0
+  /// Returns from `enter`.
+  private(set) var leave = 0
+  /// Does the micro-op at rdx + ecx on the slots; leaves where something is pending.
+  private(set) var step = 0
+  /// Calls the helper of the micro-op at rdx + ecx; leaves where something is pending.
+  private(set) var helper = 0
+  /// Calls the helper that ends the block, and leaves.
+  private(set) var helperExit = 0
+  /// Runs the block rdx from its micro-op at rdx + ecx on, and leaves.
+  private(set) var rest = 0
+  /// Leaves by a way (rcx) that is not known yet.
+  private(set) var follow = 0
+  /// Leaves for the pc in rax.
+  private(set) var indirect = 0
+  /// Leaves before the block rcx, for which the budget is short.
+  private(set) var budget = 0
+
+  /// What `Slot.exit` says where it is no ``Block/Link``.
+  static let exitToPC: UInt64 = .max
+  /// With the address of a block: it did not fit in the budget.
+  static let exitBudget: UInt64 = 2
+
+  mutating func write(at start: UnsafeMutablePointer<UInt8>) -> Int {
+    var asm = Assembler(p: start)
+    func here() -> Int { (asm.p - start + 15) & ~15 }
+    func begin() -> Int {
+      while (asm.p - start) & 15 != 0 { asm.byte(0xcc) }
+      return asm.p - start
+    }
+    let saved: [HostRegister] = [Host.rbx, Host.rbp, 12, 13, 14, 15]
+    let slotsToFirst = -Self.bias
+
+    enter = begin()
+    for register in saved { asm.push(register) }
+    asm.ri(5, Host.rsp, 8)
+    asm.lea(Host.rbx, Host.rdi, Self.bias)
+    asm.mov(Host.r15, Host.rdx)
+    asm.load(Host.r14, Host.rbx, Self.slot(Slot.tlb))
+    asm.indirect(4, Host.rsi)
+
+    leave = begin()
+    asm.mov(Host.rax, Host.r15)
+    asm.ri(0, Host.rsp, 8)
+    for register in saved.reversed() { asm.pop(register) }
+    asm.ret()
+
+    /// Makes `Hart.count` and `Hart.pc` exact: rsi = the micro-op, rdi = the slots.
+    func spill() {
+      asm.store(Host.r15, Host.rbx, Self.slot(Slot.left))
+      asm.store(Host.rdx, Host.rbx, Self.slot(Slot.block))
+      asm.rx(0x8d, Host.rsi, Host.rdx, Host.rcx, 0)
+      asm.store(Host.rsi, Host.rbx, Self.slot(Slot.op))
+      asm.lea(Host.rdi, Host.rbx, slotsToFirst)
+    }
+    func call(_ function: UnsafeRawPointer) {
+      asm.constant(Host.rax, Int64(Int(bitPattern: function)))
+      asm.indirect(2, Host.rax)
+    }
+    func leaveWithLeft() {
+      asm.load(Host.r15, Host.rbx, Self.slot(Slot.left))
+      asm.jmp(to: start + leave)
+    }
+
+    step = begin()
+    spill()
+    asm.ri(5, Host.rsp, 8)
+    call(JITRuntime.stepAddress)
+    asm.ri(0, Host.rsp, 8)
+    asm.test(Host.rax, Host.rax)
+    let pending = asm.jccShort(Condition.notEqual)
+    asm.ret()
+    asm.bindShort(pending)
+    asm.ri(0, Host.rsp, 8)
+    leaveWithLeft()
+
+    helper = begin()
+    spill()
+    asm.ri(5, Host.rsp, 8)
+    asm.indirect(2, Host.rsi, 8)
+    asm.ri(0, Host.rsp, 8)
+    asm.mi(7, Host.rbx, Self.slot(Slot.pending), imm: 0)
+    let raised = asm.jccShort(Condition.notEqual)
+    asm.ret()
+    asm.bindShort(raised)
+    asm.ri(0, Host.rsp, 8)
+    asm.lea(Host.rdi, Host.rbx, slotsToFirst)
+    call(JITRuntime.pendingAddress)
+    leaveWithLeft()
+
+    helperExit = begin()
+    spill()
+    call(JITRuntime.helperExitAddress)
+    leaveWithLeft()
+
+    rest = begin()
+    spill()
+    call(JITRuntime.restAddress)
+    leaveWithLeft()
+
+    follow = begin()
+    asm.store(Host.rcx, Host.rbx, Self.slot(Slot.exit))
+    asm.jmp(to: start + leave)
+
+    indirect = begin()
+    asm.store(Host.rax, Host.rbx, Self.slot(Slot.pc))
+    asm.storeImmediate(Host.rbx, Self.slot(Slot.exit), -1)
+    asm.jmp(to: start + leave)
+
+    budget = begin()
+    asm.store(Host.rcx, Host.rbx, Self.slot(Slot.exit))
+    asm.rm(
+      Alu.add, Host.r15, Host.rcx,
+      Int32(Self.countOffset) - Int32(Self.exitBudget))
+    asm.jmp(to: start + leave)
+    return here()
+  }
+
+  private static let countOffset = MemoryLayout<Block>.offset(of: \Block.count) ?? 0
+}
+#endif

@@ -1,0 +1,80 @@
+#if arch(x86_64) && os(Linux)
+extension Translator {
+  private static let entryPC = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.pc) ?? 0)
+  private static let entryTag = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.tag) ?? 0)
+  private static let entryCode = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.code) ?? 0)
+
+  /// The end of the block by one of its ways.
+  mutating func way(fall: Bool) {
+    if isLoop, !fall, let loopHead {
+      loadAll()
+      asm.jmp(to: loopHead)
+      return
+    }
+    store(dirtyAtEnd)
+    cold(.way(fall: fall), jump())
+  }
+
+  mutating func branch(_ op: MicroOp) {
+    if isLoop { loadAll() } else { store(dirtyAtEnd) }
+    if op.b == Slot.zero {
+      let a = read(op.a, else: Host.rax)
+      asm.test(a, a)
+    } else {
+      alu(Alu.cmp, read(op.a, else: Host.rax), op.b)
+    }
+    let condition: UInt8
+    switch op.op {
+    case .beq: condition = Condition.equal
+    case .bne: condition = Condition.notEqual
+    case .blt: condition = Condition.less
+    case .bge: condition = Condition.greaterOrEqual
+    case .bltu: condition = Condition.below
+    default: condition = Condition.aboveOrEqual
+    }
+    if isLoop, let loopHead {
+      asm.jcc(condition, to: loopHead)
+      store(dirtyAtEnd)
+    } else {
+      cold(.way(fall: false), jump(condition))
+    }
+    cold(.way(fall: true), jump())
+  }
+
+  /// A jump to a computed address, by way of the jump cache.
+  mutating func computed(_ op: MicroOp) {
+    readInto(Host.rax, op.a)
+    if let imm = Int32(exactly: op.imm) {
+      if imm != 0 { asm.ri(0, Host.rax, imm) }
+    } else {
+      asm.constant(Host.rdx, op.imm)
+      asm.rr(Alu.add, Host.rax, Host.rdx)
+    }
+    asm.ri(4, Host.rax, -2)
+    if op.op == .callr {
+      asm.constant(Host.rcx, Int64(bitPattern: block.pointee.end))
+      write(op.d, Host.rcx)
+    }
+    store(dirtyAtEnd)
+    let miss = cache.writable + cache.stubs.indirect
+    guard options.chains else {
+      asm.jmp(to: miss)
+      return
+    }
+    asm.mov(Host.rcx, Host.rax)
+    asm.mov(Host.rdx, Host.rax)
+    asm.shift(5, Host.rcx, 1, w: false)
+    asm.shift(5, Host.rdx, 12)
+    asm.rr(Alu.xor, Host.rcx, Host.rdx, w: false)
+    asm.ri(4, Host.rcx, Int32(JumpEntry.entries - 1), w: false)
+    asm.shift(4, Host.rcx, UInt8(MemoryLayout<JumpEntry>.stride.trailingZeroBitCount), w: false)
+    asm.rm(Alu.add, Host.rcx, Host.rbx, Stubs.slot(Slot.jumpCache))
+    asm.rm(Alu.cmp, Host.rax, Host.rcx, Self.entryPC)
+    asm.jcc(Condition.notEqual, to: miss)
+    asm.load(Host.rdx, Host.rbx, Stubs.slot(Slot.jumpTag))
+    asm.rm(Alu.cmp, Host.rdx, Host.rcx, Self.entryTag)
+    asm.jcc(Condition.notEqual, to: miss)
+    asm.indirect(4, Host.rcx, Self.entryCode)
+  }
+}
+#endif
