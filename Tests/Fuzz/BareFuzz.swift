@@ -54,8 +54,13 @@ struct RandomBoard {
 
   var entry: UInt64 { supervisor ? Self.supervisorHandler : Self.ram }
 
-  func machine(_ console: FuzzConsole, quantum: UInt64) -> BareMachine? {
+  func machine(
+    _ console: FuzzConsole, quantum: UInt64, engine: BackEnd = .standard,
+    jit: JITOptions = JITOptions()
+  ) -> BareMachine? {
     var configuration = BareConfiguration()
+    configuration.engine = engine
+    configuration.jit = jit
     configuration.memory = Self.ramSize
     configuration.harts = harts
     configuration.cacheModel = caches
@@ -338,7 +343,7 @@ extension Fuzzer {
     return one.machine.hart.count
   }
 
-  private func compare(_ one: Hart, _ other: Hart, _ what: String) throws(FuzzFailure) {
+  func compare(_ one: Hart, _ other: Hart, _ what: String) throws(FuzzFailure) {
     let visible = one.visible
     for (index, value) in other.visible.enumerated() where visible[index] != value {
       throw FuzzFailure(
@@ -347,7 +352,7 @@ extension Fuzzer {
     }
   }
 
-  private func compare(
+  func compare(
     _ one: PhysicalMemory, _ other: PhysicalMemory, _ what: String
   ) throws(FuzzFailure) {
     guard memcmp(one.host, other.host, Int(one.size)) != 0 else { return }

@@ -15,6 +15,8 @@ public enum FuzzPart: String, CaseIterable, Sendable {
   case bare
   /// The same run in one go, in slices, and observed.
   case budget
+  /// The same on the interpreter and on the JIT, with its fast paths and without.
+  case engine
 
   /// What ``Fuzzer/run(_:)`` counts.
   public var unit: String {
@@ -23,6 +25,7 @@ public enum FuzzPart: String, CaseIterable, Sendable {
     case .decoder: "words"
     case .gate: "calls"
     case .user, .bare, .budget: "instructions"
+    case .engine: "stops"
     }
   }
 }
@@ -59,6 +62,7 @@ public struct Fuzzer {
     case .gate: return try gate(&random)
     case .bare: return try bare(&random)
     case .budget: return try budget(&random)
+    case .engine: return try engine(&random)
     }
   }
 }

@@ -57,11 +57,16 @@ struct FuzzProgram {
   let host: FuzzHost
   let machine: ProgramMachine
 
-  init(_ file: [UInt8], _ seed: UInt64, caches: CacheModel = .coherent) throws {
+  init(
+    _ file: [UInt8], _ seed: UInt64, caches: CacheModel = .coherent, engine: BackEnd = .standard,
+    jit: JITOptions = JITOptions()
+  ) throws {
     host = FuzzHost(seed: seed)
     var configuration = ProgramConfiguration()
     configuration.memory = 16 << 20
     configuration.cacheModel = caches
+    configuration.engine = engine
+    configuration.jit = jit
     machine = try ProgramMachine(configuration, host: host) { false }
     try machine.kernel.vfs.installProgram(Path("/bin/program"), HostBytes(file))
     try machine.start(

@@ -9,6 +9,9 @@ extension CacheModel: ExpressibleByArgument {}
 
 /// Which back end runs micro-ops.
 enum EngineChoice: String, ExpressibleByArgument, CaseIterable {
+  /// The JIT where the host allows it, else the interpreter and a line that says so.
+  case auto
+  case jit
   case interpreter
 }
 
@@ -49,7 +52,7 @@ struct RunCommand: ParsableCommand {
     help:
       "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
   )
-  var engine = EngineChoice.interpreter
+  var engine: EngineChoice?
 
   @Option(
     help: "Caches: coherent, or architectural (stale until the guest executes the fence).")
@@ -156,10 +159,25 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     Interruption.install()
+    if engine == .jit, let obstacle = BackEnd.obstacle {
+      printError("emu: --engine jit: \(obstacle)")
+      throw ExitCode(RunReport.Status.failure)
+    }
+    if engine == .auto, let obstacle = BackEnd.obstacle {
+      printError("emu: \(obstacle): the interpreter runs the guest")
+    }
     let report = bare ? runBare() : runProgram()
     if stats, let text = report.statistics { printError(text) }
     for line in report.messages { printError("emu: \(line)") }
     throw ExitCode(report.status)
+  }
+
+  private var backEnd: BackEnd {
+    switch engine {
+    case nil: .standard
+    case .interpreter: .interpreter
+    case .auto, .jit: .jit
+    }
   }
 
   private func runBare() -> RunReport {
@@ -167,6 +185,7 @@ struct RunCommand: ParsableCommand {
     options.memory = memory.bytes
     options.harts = harts
     options.cacheModel = caches
+    options.engine = backEnd
     options.limit = maxInsns?.value
     options.drives = drive
     options.entry = entry
@@ -184,6 +203,7 @@ struct RunCommand: ParsableCommand {
     var options = ProgramRun.Options()
     options.memory = memory.bytes
     options.cacheModel = caches
+    options.engine = backEnd
     options.limit = maxInsns?.value
     options.root = root
     options.environment = environment

@@ -25,6 +25,10 @@ public struct BareConfiguration {
   public var harts = 1
   /// How stale caches may be.
   public var cacheModel = CacheModel.coherent
+  /// What runs micro-ops.
+  public var engine = BackEnd.standard
+  /// How the JIT works.
+  public var jit = JITOptions()
   /// Block devices, in the order of their transports.
   public var drives: [any BlockBackend] = []
   /// The register layout of the virtio transports.
@@ -101,7 +105,8 @@ public final class BareMachine {
       harts.append(
         Hart(
           index: index, bus: bus, isa: isa, cacheModel: configuration.cacheModel,
-          tlbCount: RV64.tlbCount, sharing: harts.first))
+          tlbCount: RV64.tlbCount, sharing: harts.first, engine: configuration.engine,
+          jit: configuration.jit))
       isas.append(isa)
     }
     self.harts = harts

@@ -12,6 +12,8 @@ public enum BareRun {
     public var harts = 1
     /// How stale caches may be.
     public var cacheModel = CacheModel.coherent
+    /// What runs micro-ops.
+    public var engine = BackEnd.standard
     /// Most instructions, of all harts together.
     public var limit: UInt64?
     /// Files as block devices; `,ro` behind one keeps it unchanged.
@@ -54,6 +56,7 @@ public enum BareRun {
     configuration.memory = options.memory
     configuration.harts = options.harts
     configuration.cacheModel = options.cacheModel
+    configuration.engine = options.engine
     configuration.virtIO = options.modernVirtIO ? .modern : .legacy
     configuration.bootargs = options.bootargs
     configuration.virtIOConsole = options.virtIOConsole

@@ -30,6 +30,10 @@ public struct ProgramConfiguration {
   public var memory: UInt64 = 512 << 20
   /// How stale caches may be.
   public var cacheModel = CacheModel.coherent
+  /// What runs micro-ops.
+  public var engine = BackEnd.standard
+  /// How the JIT works.
+  public var jit = JITOptions()
   /// A host directory is to be seen as `/` (through the host services).
   public var hasRoot = false
   /// For standard input, output and error: whether the host's is a terminal.
@@ -93,7 +97,7 @@ public final class ProgramMachine {
     self.isa = isa
     let hart = Hart(
       index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: configuration.cacheModel,
-      tlbCount: RV64.tlbCount)
+      tlbCount: RV64.tlbCount, engine: configuration.engine, jit: configuration.jit)
     self.hart = hart
     let facts = RISCVKernelISA()
     let image: KernelImage

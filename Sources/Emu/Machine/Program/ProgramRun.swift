@@ -11,6 +11,8 @@ public enum ProgramRun {
     public var memory: UInt64 = 512 << 20
     /// How stale caches may be.
     public var cacheModel = CacheModel.coherent
+    /// What runs micro-ops.
+    public var engine = BackEnd.standard
     /// Most instructions.
     public var limit: UInt64?
     /// A host directory that is `/`.
@@ -78,6 +80,7 @@ public enum ProgramRun {
     var configuration = ProgramConfiguration()
     configuration.memory = options.memory
     configuration.cacheModel = options.cacheModel
+    configuration.engine = options.engine
     configuration.hasRoot = options.root != nil
     configuration.terminals = terminals
     let machine = try ProgramMachine(configuration, host: host, waitForInput: waitForInput)
