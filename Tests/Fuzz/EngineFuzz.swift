@@ -43,7 +43,7 @@ struct RandomLoop {
   let pieces: [(pa: UInt64, bytes: [UInt8])]
 
   init(_ random: inout FuzzRandom) {
-    let paged = random.once(in: 3)
+    let paged = random.once(in: 2)
     var loop = CodeBuffer()
     let patches = random.once(in: 8)
     let length = random.pick([4, 12, 40, 100])
@@ -75,8 +75,9 @@ struct RandomLoop {
     guard let machine = BareMachine(configuration, console: FuzzConsole(), startOfRun: 0) else {
       return nil
     }
-    for piece in pieces { machine.ram.write(piece.pa, piece.bytes) }
+    // The devicetree may take the place of the start of a RAM as small as this.
     machine.enterMachineMode(Self.ram)
+    for piece in pieces { machine.ram.write(piece.pa, piece.bytes) }
     return machine
   }
 
@@ -153,10 +154,10 @@ struct RandomLoop {
       var value: UInt64
       switch random.below(12) {
       case 0: value = random.edge()
-      case 1:
+      case 1, 10:
         value = random.pick([
           0, 1 << 63, 0x7ff0 << 48, 0xfff0 << 48, 0x7ff8 << 48, 0x7ff0 << 48 | 1, 0x10 << 48,
-          0xf_ffff_ffff_ffff, 1, 0x7fef_ffff_ffff_ffff, 0x0020 << 48, 0x3ff0 << 48,
+          0xf_ffff_ffff_ffff, 1, 0x10 << 48, 0x3fef_ffff_ffff_ffff, 0x3fef_ffff_ffff_ffff, 0x7fef_ffff_ffff_ffff, 0x0020 << 48, 0x3ff0 << 48,
         ])
       case 2, 3:
         let single: UInt32 = random.pick([
@@ -247,30 +248,35 @@ struct RandomLoop {
     case 60..<68:
       code.emit(.fld, rd: UInt8(random.below(10)), rs1: 9, imm: Int64(random.below(256) * 8))
     case 68..<84: access(&code, &random)
-    case 84..<90:
+    case 84..<88:
       code.emit(
         random.pick([.beq, .bne, .blt, .bge, .bltu, .bgeu]), rs1: random.pick(work),
         rs2: random.pick(work), imm: Int64(4 + 4 * random.below(6)))
-    case 90..<93:
+    case 88..<91:
       let number = Int64(1 + random.below(3))
       if random.once(in: 3) {
         code.csr(random.pick([.csrrw, .csrrs, .csrrc]), number, rd: 6, rs1: random.pick(work))
       } else {
         code.csr(.csrrwi, number, rd: random.pick(work), rs1: number == 1 ? 1 : 0)
       }
+    case 91, 92: code.emit(.sd, rs1: 18, rs2: random.pick(work), imm: Int64(random.below(16) - 8))
     case 93: code.emit(.amoadd_d, rd: random.pick(work), rs1: 8, rs2: random.pick(work))
-    case 94: code.emit(random.pick([.ebreak, .fence, .fence_i, .ecall]))
+    case 94 where random.once(in: 6):
+      code.emit(random.pick([.ebreak, .fence, .fence_i, .ecall]))
     case 95 where patches: code.emit(.sw, rs1: 19, rs2: random.pick(work), imm: 16)
     case 95..<98:
       code.load(26, function)
       code.emit(.jalr, rd: 26, rs1: 26)
-    default: code.emit(.addi, rd: 8, rs1: 8, imm: Int64(8 * (random.below(3) - 1)))
+    default: code.emit(.addi, rd: random.pick([8, 8, 18]), rs1: 8, imm: Int64(8 * (random.below(3) - 1)))
     }
   }
 
   private static func access(_ code: inout CodeBuffer, _ random: inout FuzzRandom) {
-    let base = random.once(in: 30) ? random.pick(work) : random.pick([8, 8, 18, 9])
-    let imm = Int64(random.below(256) * 8 - 1024) + (random.once(in: 4) ? 3 : 0)
+    let base = random.once(in: 100) ? random.pick(work) : random.pick([8, 18, 18, 9])
+    // Often around the end of a page, which the next one does not follow.
+    let imm =
+      random.once(in: 2)
+      ? Int64(random.below(32) - 16) : Int64(random.below(256) * 8 - 1024 + random.pick([0, 3]))
     switch random.below(6) {
     case 0, 1:
       code.emit(
