@@ -23,6 +23,11 @@ struct Block {
   var fallStub: UInt32 = 0
   /// How often it ran in the interpreter for want of host code; negative: it never gets any.
   var heat: Int32 = 0
+  /// How many more accesses of a loop to another page than before, in quick succession, until it is
+  /// translated without remembering pages; negative then.
+  var misses: Int64 = 1000
+  /// Whether its code remembers pages.
+  var remembers = false
 
   /// Byte offset of every instruction from `pc`, and of the end.
   var offsets: UnsafeMutablePointer<UInt16>

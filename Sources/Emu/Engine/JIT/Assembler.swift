@@ -38,6 +38,7 @@ enum Condition {
   static let belowOrEqual: UInt8 = 6
   static let above: UInt8 = 7
   static let sign: UInt8 = 8
+  static let notSign: UInt8 = 9
   static let parity: UInt8 = 10
   static let notParity: UInt8 = 11
   static let less: UInt8 = 12
@@ -340,6 +341,16 @@ struct Assembler {
     byte((w ? 0x80 : 0) | (~second & 15) << 3 | prefix)
     byte(op)
     modrm(3, reg, rm)
+  }
+
+  /// rorx: a rotated copy.
+  mutating func rorx(_ reg: UInt8, _ rm: UInt8, _ count: UInt8) {
+    byte(0xc4)
+    byte((reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0) | 3)
+    byte(0xfb)
+    byte(0xf0)
+    modrm(3, reg, rm)
+    byte(count)
   }
 
   // MARK: Jumps

@@ -75,6 +75,12 @@ final class CodeCache {
     overflowed = false
   }
 
+  /// Makes code at `entry` go to `target` instead.
+  func redirect(_ entry: UInt32, to target: UInt32) {
+    var asm = Assembler(p: writable + Int(entry))
+    asm.jmp(to: writable + Int(target))
+  }
+
   /// Makes the jump whose displacement is at `site` lead to `target`.
   func patch(_ site: UInt32, to target: UInt32) {
     Assembler.patch(writable + Int(site), to: writable + Int(target))

@@ -26,6 +26,7 @@ extension Hart {
       guard block.pointee.code != 0 || heat(block), let cache = blocks.code else {
         return runAlone(block, left)
       }
+      if block.pointee.misses < 0, block.pointee.remembers { translateAnew(block, cache) }
       let jump = jumpCache + JumpEntry.index(block.pointee.pc)
       if jump.pointee.block == block { jump.pointee.code = block.pointee.code }
       x[Slot.exit] = 0
@@ -107,6 +108,18 @@ extension Hart {
       block.pointee.heat = -1
     }
     return false
+  }
+
+  /// Translates a loop without memory of pages; the old code leads to the new.
+  private func translateAnew(_ block: UnsafeMutablePointer<Block>, _ cache: CodeCache) {
+    let (entry, code) = (block.pointee.entry, block.pointee.code)
+    block.pointee.remembers = false
+    if compiler.compile(block, cache, jitOptions) {
+      cache.redirect(entry, to: block.pointee.entry)
+    } else {
+      block.pointee.entry = entry
+      block.pointee.code = code
+    }
   }
 
   /// Where compiled code goes on for a block that it found in the jump cache.

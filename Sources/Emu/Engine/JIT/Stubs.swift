@@ -8,6 +8,11 @@ struct Stubs {
   /// displacement away.
   static let bias: Int32 = 128
 
+  /// Bytes of stack for what a loop remembers of its accesses: eight, and ``siteSize`` for each.
+  static let frame: Int32 = 8 + siteSize * sites
+  static let sites: Int32 = 16
+  static let siteSize: Int32 = 24
+
   static func slot(_ index: Int) -> Int32 { Int32(index * 8) - bias }
 
   /// (x, code, left) -> left: runs compiled code.
@@ -46,7 +51,7 @@ struct Stubs {
 
     enter = begin()
     for register in saved { asm.push(register) }
-    asm.ri(5, Host.rsp, 8)
+    asm.ri(5, Host.rsp, Self.frame)
     asm.lea(Host.rbx, Host.rdi, Self.bias)
     asm.mov(Host.r15, Host.rdx)
     asm.load(Host.r14, Host.rbx, Self.slot(Slot.tlb))
@@ -54,7 +59,7 @@ struct Stubs {
 
     leave = begin()
     asm.mov(Host.rax, Host.r15)
-    asm.ri(0, Host.rsp, 8)
+    asm.ri(0, Host.rsp, Self.frame)
     for register in saved.reversed() { asm.pop(register) }
     asm.ret()
 

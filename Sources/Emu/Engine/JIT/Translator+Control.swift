@@ -4,6 +4,32 @@ extension Translator {
   private static let entryTag = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.tag) ?? 0)
   private static let entryCode = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.code) ?? 0)
 
+  /// Where one of the block's ways leads.
+  func wayTarget(fall: Bool) -> UInt64 {
+    fall ? block.pointee.end : UInt64(bitPattern: block.pointee.ops[opCount - 1].imm)
+  }
+
+  /// Whether a way may be linked: what it leads to is mapped as this block is.
+  func isWithinPage(fall: Bool) -> Bool {
+    !options.chains
+      || (wayTarget(fall: fall) ^ block.pointee.pc) & TLB.pageMask == 0
+        && block.pointee.secondPA == Block.onePage
+  }
+
+  /// A jump to a known pc by way of the jump cache.
+  mutating func jumpCached(_ target: UInt64) {
+    let miss = cache.writable + cache.stubs.indirect
+    let at = Int32(JumpEntry.index(target) * MemoryLayout<JumpEntry>.stride)
+    asm.constant(Host.rax, Int64(bitPattern: target))
+    asm.load(Host.rcx, Host.rbx, Stubs.slot(Slot.jumpCache))
+    asm.load(Host.rdx, Host.rbx, Stubs.slot(Slot.jumpTag))
+    asm.rm(Alu.cmp, Host.rax, Host.rcx, at + Self.entryPC)
+    asm.jcc(Condition.notEqual, to: miss)
+    asm.rm(Alu.cmp, Host.rdx, Host.rcx, at + Self.entryTag)
+    asm.jcc(Condition.notEqual, to: miss)
+    asm.indirect(4, Host.rcx, at + Self.entryCode)
+  }
+
   /// The end of the block by one of its ways.
   mutating func way(fall: Bool) {
     if isLoop, !fall, let loopHead {

@@ -24,15 +24,28 @@ extension Translator {
   }
 
   /// Turns the virtual address in rax into a host address, or jumps out of line.
+  private mutating func hostAddress(size: Int32, tag: Int32) -> Jump {
+    guard options.inlineTLB else { return jump() }
+    lookUp(size: size, tag: tag)
+    let missed = jump(Condition.notEqual)
+    asm.rx(Alu.add, Host.rax, Host.r14, Host.rcx, Self.addend)
+    return missed
+  }
+
+  /// Compares the TLB entry's tag with the page of the access at rax: rcx = the entry, rdx = the page.
   ///
   /// The index is that of ``TLB/index(_:)``; the page compared is that of the access's last byte,
   /// which is never in the same entry as the page before it.
-  private mutating func hostAddress(size: Int32, tag: Int32) -> Jump {
-    guard options.inlineTLB else { return jump() }
-    asm.mov(Host.rcx, Host.rax)
-    asm.mov(Host.rdx, Host.rax)
-    asm.shift(5, Host.rcx, 12)
-    asm.shift(5, Host.rdx, UInt8(12 + TLB.bits))
+  private mutating func lookUp(size: Int32, tag: Int32) {
+    if cache.features.bmi2 {
+      asm.rorx(Host.rcx, Host.rax, 12)
+      asm.rorx(Host.rdx, Host.rax, UInt8(12 + TLB.bits))
+    } else {
+      asm.mov(Host.rcx, Host.rax)
+      asm.mov(Host.rdx, Host.rax)
+      asm.shift(5, Host.rcx, 12)
+      asm.shift(5, Host.rdx, UInt8(12 + TLB.bits))
+    }
     asm.rr(Alu.add, Host.rcx, Host.rdx, w: false)
     if size > 1 {
       asm.lea(Host.rdx, Host.rax, size - 1)
@@ -43,9 +56,92 @@ extension Translator {
     asm.ri(4, Host.rdx, -4096)
     asm.shift(4, Host.rcx, UInt8(MemoryLayout<TLBEntry>.stride.trailingZeroBitCount), w: false)
     asm.rx(Alu.cmp, Host.rdx, Host.r14, Host.rcx, tag)
-    let missed = jump(Condition.notEqual)
-    asm.rx(Alu.add, Host.rax, Host.r14, Host.rcx, Self.addend)
-    return missed
+  }
+
+  // MARK: Accesses of loops
+
+  // While a loop runs and calls nobody, translations can't change. So each of its accesses keeps, in
+  // the frame, the page that it was to last: its address, what is left of it behind the last place
+  // for an access, and where it lies on the host. The limit is zero where nothing is known.
+
+  /// Says how many accesses of the loop remember their page.
+  mutating func chooseSites() {
+    guard options.inlineTLB, block.pointee.misses >= 0 else { return }
+    var count: Int32 = 0
+    for index in 0..<opCount {
+      let op = block.pointee.ops[index]
+      if op.op.isAccess { count += 1 }
+      // Who calls often would forget often.
+      if shape(of: op) == [], !op.op.isDirect { return }
+    }
+    siteLimit = min(count, Stubs.sites)
+  }
+
+  mutating func forgetSites(bias: Int32 = 0) {
+    if siteLimit > 0 { asm.store(Host.r15, Host.rsp, bias) }
+    for site in 0..<siteLimit {
+      asm.storeImmediate(Host.rsp, bias + Self.siteOffset(site) + 8, 0)
+    }
+  }
+
+  private static func siteOffset(_ site: Int32) -> Int32 { 8 + site * Stubs.siteSize }
+
+  /// rax = the host address of the access at rax.
+  private mutating func remembered(size: Int32) -> (missed: Jump, hit: UnsafeMutablePointer<UInt8>)
+  {
+    let at = Self.siteOffset(siteCount)
+    asm.rm(Alu.sub, Host.rax, Host.rsp, at)
+    asm.rm(Alu.cmp, Host.rax, Host.rsp, at + 8)
+    let missed = jump(Condition.aboveOrEqual)
+    let hit = asm.p
+    asm.rm(Alu.add, Host.rax, Host.rsp, at + 16)
+    return (missed, hit)
+  }
+
+  /// Out of line: an access to another page than before. Goes on in line if the TLB knows it.
+  ///
+  /// Where that is so again within a few turns, again and again, the block is to be translated anew
+  /// without such a memory.
+  mutating func siteMissed(_ cold: Cold, _ site: Int32, _ size: Int32, _ tag: Int32) {
+    let at = Self.siteOffset(site)
+    asm.rm(Alu.add, Host.rax, Host.rsp, at)
+    asm.load(Host.rdx, Host.rsp, 0)
+    asm.store(Host.r15, Host.rsp, 0)
+    asm.rr(Alu.sub, Host.rdx, Host.r15)
+    asm.constantKeepingFlags(Host.rcx, Int64(Int(bitPattern: block)) &+ Self.missesOffset)
+    asm.ri(7, Host.rdx, Int32(truncatingIfNeeded: block.pointee.count) * 16)
+    let rare = asm.jcc(Condition.greaterOrEqual)
+    asm.mi(5, Host.rcx, 0, imm: 1)
+    let known = asm.jcc(Condition.notSign)
+    store(cold.dirty)
+    opOffset(cold.op)
+    asm.constantKeepingFlags(Host.rdx, Int64(Int(bitPattern: block)))
+    asm.jmp(to: cache.writable + cache.stubs.rest)
+    asm.bind(rare)
+    asm.mi(0, Host.rcx, 0, imm: 8)
+    asm.bind(known)
+    lookUp(size: size, tag: tag)
+    let missed = asm.jccShort(Condition.notEqual)
+    asm.store(Host.rdx, Host.rsp, at)
+    asm.storeImmediate(Host.rsp, at + 8, 4097 - size)
+    asm.rx(Alu.mov, Host.rcx, Host.r14, Host.rcx, Self.addend)
+    asm.rr(Alu.sub, Host.rax, Host.rdx)
+    asm.rr(Alu.add, Host.rcx, Host.rdx)
+    asm.store(Host.rcx, Host.rsp, at + 16)
+    asm.jmp(to: cold.commit)
+    asm.bindShort(missed)
+  }
+
+  private static let missesOffset = Int64(MemoryLayout<Block>.offset(of: \Block.misses) ?? 0)
+
+  /// rax = the host address of an access at rax; the jump is the one out of line.
+  private mutating func access(
+    size: Int32, tag: Int32
+  ) -> (kind: Cold.Kind, jump: Jump, commit: UnsafeMutablePointer<UInt8>?) {
+    guard siteCount < siteLimit else { return (.step, hostAddress(size: size, tag: tag), nil) }
+    let (missed, hit) = remembered(size: size)
+    siteCount += 1
+    return (.site(siteCount - 1, size: size, tag: tag), missed, hit)
   }
 
   mutating func load(_ op: MicroOp) {
@@ -57,7 +153,7 @@ extension Translator {
     default: size = 4
     }
     virtualAddress(op)
-    let missed = hostAddress(size: size, tag: Self.readTag)
+    let (kind, missed, commit) = access(size: size, tag: Self.readTag)
     let host = hostOf[Int(op.d)]
     if op.op == .ld64, host >= 16, host != Self.nowhere {
       asm.rm0f(0x10, host - 16, Host.rax, 0, w: false, prefix: 0xf2)
@@ -79,7 +175,7 @@ extension Translator {
       write(op.d, to)
       if op.op == .ldbox32 { noteBoxed(op.d) }
     }
-    cold(.step, missed)
+    cold(kind, missed, commit: commit)
   }
 
   /// Fills the upper half of a register, rcx aside, with ones.
@@ -101,7 +197,7 @@ extension Translator {
     case .st32: size = 4
     default: size = 8
     }
-    let missed = hostAddress(size: size, tag: Self.writeTag)
+    let (kind, missed, commit) = access(size: size, tag: Self.writeTag)
     let host = hostOf[Int(op.b)]
     if size >= 4, host >= 16, host != Self.nowhere {
       ensure(host)
@@ -115,7 +211,18 @@ extension Translator {
       default: asm.store(value, Host.rax, 0)
       }
     }
-    cold(.step, missed)
+    cold(kind, missed, commit: commit)
+  }
+}
+
+extension Op {
+  /// Whether it is a load or store that has host code.
+  fileprivate var isAccess: Bool {
+    switch self {
+    case .ld8s, .ld8u, .ld16s, .ld16u, .ld32s, .ld32u, .ld64, .ldbox32, .st8, .st16, .st32, .st64:
+      true
+    default: false
+    }
   }
 }
 #endif

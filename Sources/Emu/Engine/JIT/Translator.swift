@@ -47,6 +47,8 @@ struct Translator {
       /// A product or quotient that is no normal number: right as it is where it is zero because an
       /// operand (bit 0: either, else the first) is.
       case zeroOrHelper(either: Bool, isDouble: Bool)
+      /// An access of a loop that is not to the page that it was to last.
+      case site(Int32, size: Int32, tag: Int32)
       /// Leave the rest of the block to the interpreter.
       case rest
       /// Way out: 0 taken, 1 fall-through.
@@ -92,6 +94,9 @@ struct Translator {
   /// The block's own head, if it leads back to itself.
   var loopHead: UnsafeMutablePointer<UInt8>?
   var isLoop = false
+  /// How many accesses of the loop remember their page, so far; the limit is zero where none does.
+  var siteCount: Int32 = 0
+  var siteLimit: Int32 = 0
   /// Floating-point slots known to hold a boxed single.
   var boxed: UInt32 = 0
   /// Known of floating-point state until a helper may change it: inexact has accrued, rounding is to
@@ -152,6 +157,8 @@ struct Translator {
     let entry = asm.p
     if isLoop {
       // All of the map is in registers at the head, and what the block writes counts as dirty.
+      chooseSites()
+      forgetSites()
       loadAll()
       dirty = writtenByBlock
       loopHead = asm.p
@@ -165,6 +172,7 @@ struct Translator {
       at += 1
     }
     guard finishCold() else { return false }
+    block.pointee.remembers = siteLimit > 0
     block.pointee.code = cache.address(entry - cache.writable)
     block.pointee.entry = UInt32(entry - cache.writable)
     return true
@@ -403,19 +411,32 @@ struct Translator {
     /// Puts the block's address into rdx and goes to a shared piece; made when first needed.
     var step: UnsafeMutablePointer<UInt8>?
     var helper: UnsafeMutablePointer<UInt8>?
+    /// Forgets the pages of a loop's accesses.
+    var forget: UnsafeMutablePointer<UInt8>?
+    if siteLimit > 0 {
+      forget = asm.p
+      forgetSites(bias: 8)
+      asm.ret()
+    }
     for index in scratch.cold.indices {
       guard asm.p < limit else { return false }
       let cold = scratch.cold[index]
       asm.bind(cold.site)
       switch cold.kind {
-      case .step, .helper, .zeroOrHelper:
+      case .step, .helper, .zeroOrHelper, .site:
+        if case .site(let site, let size, let tag) = cold.kind {
+          siteMissed(cold, site, size, tag)
+        }
         if case .zeroOrHelper(let either, let isDouble) = cold.kind {
           zeroCheck(cold, either: either, isDouble: isDouble)
         }
         store(cold.dirty)
         opOffset(cold.op)
         var isStep = false
-        if case .step = cold.kind { isStep = true }
+        switch cold.kind {
+        case .step, .site: isStep = true
+        default: break
+        }
         if let known = isStep ? step : helper {
           asm.call(known)
         } else {
@@ -423,6 +444,7 @@ struct Translator {
           asm.byte(0xe8)
           asm.int32(0)
           let site = asm.p - 4
+          if let forget { asm.call(forget) }
           refill(cold)
           asm.jmp(to: cold.resume)
           asm.bind(site)
@@ -431,6 +453,7 @@ struct Translator {
           asm.jmp(to: base + (isStep ? cache.stubs.step : cache.stubs.helper))
           continue
         }
+        if let forget { asm.call(forget) }
         refill(cold)
         asm.jmp(to: cold.resume)
       case .rest:
@@ -438,6 +461,8 @@ struct Translator {
         opOffset(cold.op)
         asm.constantKeepingFlags(Host.rdx, raw)
         asm.jmp(to: base + cache.stubs.rest)
+      case .way(let fall) where !isWithinPage(fall: fall):
+        jumpCached(wayTarget(fall: fall))
       case .way(let fall):
         let stub = UInt32(asm.p - base)
         let site = UInt32(cold.site - base)
