@@ -9,6 +9,7 @@ extension JITOptions {
   static func forced(_ random: inout FuzzRandom) -> JITOptions {
     var options = JITOptions()
     options.threshold = random.pick([1, 1, 1, 2, 5])
+    options.unitBlocks = random.pick([16, 16, 16, 1, 2, 4])
     switch random.below(12) {
     case 0: options.singleTLBEntry = true
     case 1: options.registers = 1
@@ -152,7 +153,7 @@ struct RandomLoop {
     var bytes: [UInt8] = []
     for _ in 0..<512 {
       var value: UInt64
-      switch random.below(12) {
+    switch random.below(12) {
       case 0: value = random.edge()
       case 1, 10:
         value = random.pick([

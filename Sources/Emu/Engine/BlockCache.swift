@@ -28,6 +28,11 @@ struct Block {
   var misses: Int64 = 1000
   /// Whether its code remembers pages.
   var remembers = false
+  /// Of blocks that were compiled as one: the first of them, and the next.
+  var leader: UnsafeMutablePointer<Block>?
+  var nextInUnit: UnsafeMutablePointer<Block>?
+  /// Where its code begins inside the unit; zero while it is not made.
+  var head: UInt32 = 0
 
   /// Byte offset of every instruction from `pc`, and of the end.
   var offsets: UnsafeMutablePointer<UInt16>
@@ -294,6 +299,7 @@ public final class BlockCache {
     }
     block.pointee.incoming = .none
     for attached in harts { attached.hart.forgetJump(to: block) }
+    if block.pointee.leader != nil { breakUp(unitOf: block, harts) }
   }
 
   /// Makes one of a block's ways lead straight to `target`.
@@ -332,6 +338,27 @@ public final class BlockCache {
 
   private func clearCode() { code?.clear() }
 
+  /// A block of a unit is gone: nobody enters the code of the others any more, which goes on to it.
+  private func breakUp(unitOf dropped: UnsafeMutablePointer<Block>, _ harts: [AttachedHart]) {
+    var next = dropped.pointee.leader
+    while let block = next {
+      next = block.pointee.nextInUnit
+      block.pointee.leader = nil
+      block.pointee.nextInUnit = nil
+      guard block != dropped else { continue }
+      var link = block.pointee.incoming
+      while let from = link.block {
+        unpatch(from, fall: link.isFall)
+        link = link.isFall ? from.pointee.fallNext : from.pointee.takenNext
+      }
+      for attached in harts { attached.hart.forgetJump(to: block) }
+      block.pointee.code = 0
+      block.pointee.takenSite = 0
+      block.pointee.fallSite = 0
+      block.pointee.heat = 0
+    }
+  }
+
   /// Makes a way of compiled code ask again where it leads.
   private func unpatch(_ block: UnsafeMutablePointer<Block>, fall: Bool) {
     guard let code, block.pointee.code != 0 else { return }
@@ -341,6 +368,8 @@ public final class BlockCache {
     }
   }
   #else
+  private func breakUp(unitOf dropped: UnsafeMutablePointer<Block>, _ harts: [AttachedHart]) {}
+
   private var codeIsFull: Bool { false }
 
   private func clearCode() {}

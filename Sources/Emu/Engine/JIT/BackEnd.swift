@@ -45,6 +45,8 @@ public struct JITOptions: Sendable, Hashable {
   public var singleTLBEntry = false
   /// Blocks lead straight to each other.
   public var chains = true
+  /// Most blocks of a loop that are compiled as one.
+  public var unitBlocks = 16
   /// Floating point is compiled and not called for.
   public var nativeFloat = true
 

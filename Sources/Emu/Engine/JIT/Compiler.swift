@@ -6,10 +6,10 @@ final class Compiler {
 
   init(hart: Hart) { floats = NativeFloatTable(hart.isa.nativeFloat) }
 
-  func compile(_ block: UnsafeMutablePointer<Block>, _ cache: CodeCache, _ options: JITOptions)
-    -> Bool
-  {
-    Translator.translate(block, cache, options, floats, scratch)
+  func compile(
+    _ unit: [UnsafeMutablePointer<Block>], _ cache: CodeCache, _ options: JITOptions
+  ) -> Bool {
+    Translator.translate(unit, cache, options, floats, scratch)
   }
 }
 
@@ -26,7 +26,9 @@ extension Hart {
       guard block.pointee.code != 0 || heat(block), let cache = blocks.code else {
         return runAlone(block, left)
       }
-      if block.pointee.misses < 0, block.pointee.remembers { translateAnew(block, cache) }
+      if block.pointee.remembers, (block.pointee.leader ?? block).pointee.misses < 0 {
+        translateAnew(block, cache)
+      }
       let jump = jumpCache + JumpEntry.index(block.pointee.pc)
       if jump.pointee.block == block { jump.pointee.code = block.pointee.code }
       x[Slot.exit] = 0
@@ -101,7 +103,9 @@ extension Hart {
     }
     guard let cache = blocks.code else { return false }
     let fresh = cache.isEmpty
-    if compiler.compile(block, cache, jitOptions) { return true }
+    if compiler.compile(blocks.unit(around: block, jitOptions), cache, jitOptions) {
+      return true
+    }
     if fresh {
       // It will not fit later either.
       cache.overflowed = false
@@ -112,13 +116,18 @@ extension Hart {
 
   /// Translates a loop without memory of pages; the old code leads to the new.
   private func translateAnew(_ block: UnsafeMutablePointer<Block>, _ cache: CodeCache) {
-    let (entry, code) = (block.pointee.entry, block.pointee.code)
-    block.pointee.remembers = false
-    if compiler.compile(block, cache, jitOptions) {
-      cache.redirect(entry, to: block.pointee.entry)
-    } else {
-      block.pointee.entry = entry
-      block.pointee.code = code
+    var unit: [UnsafeMutablePointer<Block>] = []
+    var next = block.pointee.leader
+    while let member = next {
+      unit.append(member)
+      next = member.pointee.nextInUnit
+    }
+    if unit.isEmpty { unit = [block] }
+    let entries = unit.map(\.pointee.entry)
+    for member in unit { member.pointee.remembers = false }
+    guard compiler.compile(unit, cache, jitOptions) else { return }
+    for (member, entry) in zip(unit, entries) {
+      cache.redirect(entry, to: member.pointee.entry)
     }
   }
 
@@ -131,6 +140,71 @@ extension Hart {
 }
 
 extension BlockCache {
+  /// A block and those that lead to it again, if there are any: a loop, as far as it is known and not
+  /// compiled yet.
+  func unit(
+    around first: UnsafeMutablePointer<Block>, _ options: JITOptions
+  ) -> [UnsafeMutablePointer<Block>] {
+    guard options.unitBlocks > 1, options.chains, first.pointee.secondPA == Block.onePage else {
+      return [first]
+    }
+    // Reachable from the first, in an order in which what falls through follows.
+    var found = [first]
+    var successors: [[UnsafeMutablePointer<Block>]] = []
+    var index = 0
+    while index < found.count {
+      let next = ways(of: found[index], first)
+      successors.append(next)
+      for block in next where !found.contains(block) && found.count < 2 * options.unitBlocks {
+        found.append(block)
+      }
+      index += 1
+    }
+    guard found.count > 1 else { return found }
+    var leads = [Bool](repeating: false, count: found.count)
+    leads[0] = true
+    var changed = true
+    while changed {
+      changed = false
+      for index in found.indices.dropFirst() where !leads[index] {
+        let reaches = successors[index].contains { next in
+          found.firstIndex(of: next).map { leads[$0] } ?? false
+        }
+        if reaches {
+          leads[index] = true
+          changed = true
+        }
+      }
+    }
+    let loop = zip(found, leads).filter(\.1).map(\.0).prefix(options.unitBlocks)
+    return Array(loop)
+  }
+
+  /// Where a block leads within its page, as far as it was translated for the same circumstances and
+  /// has no code yet.
+  private func ways(
+    of block: UnsafeMutablePointer<Block>, _ first: UnsafeMutablePointer<Block>
+  ) -> [UnsafeMutablePointer<Block>] {
+    let last = block.pointee.ops[block.pointee.opCount - 1]
+    var targets: [UInt64] = []
+    switch last.op {
+    case .beq, .bne, .blt, .bge, .bltu, .bgeu:
+      targets = [block.pointee.end, UInt64(bitPattern: last.imm)]
+    case .goto: targets = [UInt64(bitPattern: last.imm)]
+    default: break
+    }
+    return targets.compactMap { target in
+      guard (target ^ first.pointee.pc) & TLB.pageMask == 0,
+        let block = find(
+          pa: first.pointee.pa &+ (target &- first.pointee.pc), pc: target,
+          flags: first.pointee.flags),
+        block.pointee.secondPA == Block.onePage, block.pointee.valid,
+        block == first || block.pointee.code == 0, block.pointee.heat >= 0
+      else { return nil }
+      return block
+    }
+  }
+
   /// Makes one of a compiled block's ways lead straight to compiled `target`.
   func chainCode(
     _ block: UnsafeMutablePointer<Block>, fall: Bool, to target: UnsafeMutablePointer<Block>

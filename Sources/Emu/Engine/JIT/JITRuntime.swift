@@ -10,6 +10,43 @@ enum JITRuntime {
   static var helperExitAddress: UnsafeRawPointer { unsafeBitCast(helperExit, to: UnsafeRawPointer.self) }
   static var restAddress: UnsafeRawPointer { unsafeBitCast(rest, to: UnsafeRawPointer.self) }
 
+  static var rememberAddress: UnsafeRawPointer {
+    unsafeBitCast(remember, to: UnsafeRawPointer.self)
+  }
+
+  /// (site, va, TLB, size or 256 + size for a store) -> whether the TLB knows the page: then the site
+  /// remembers it and its neighbours that lie next to it on the host.
+  private static let remember:
+    @convention(c) (
+      UnsafeMutablePointer<UInt64>, UInt64, UnsafeMutableRawPointer, UInt64
+    ) -> UInt64 = { site, va, raw, kind in
+      let tlb = raw.assumingMemoryBound(to: TLBEntry.self)
+      let size = kind & 255
+      let page = va & TLB.pageMask
+      guard (va &+ (size &- 1)) & TLB.pageMask == page else { return 0 }
+      func addend(_ page: UInt64) -> UInt64? {
+        let entry = tlb + TLB.index(page)
+        let tag = kind & 256 != 0 ? entry.pointee.write : entry.pointee.read
+        return tag == page ? entry.pointee.addend : nil
+      }
+      guard let found = addend(page) else { return 0 }
+      var (low, high) = (page, page)
+      var room = 256
+      // The range must not wrap.
+      while room > 0, low >= 4096, addend(low &- 4096) == found {
+        low &-= 4096
+        room -= 1
+      }
+      while room > 0, high < TLB.pageMask, addend(high &+ 4096) == found {
+        high &+= 4096
+        room -= 1
+      }
+      site[0] = low
+      site[1] = high &- low &+ 4097 &- size
+      site[2] = found &+ low
+      return 1
+    }
+
   private static let step: Step = { x, raw in
     let op = raw.assumingMemoryBound(to: MicroOp.self).pointee
     let va = x[Int(op.a)] &+ UInt64(bitPattern: op.imm)

@@ -30,15 +30,32 @@ extension Translator {
     asm.indirect(4, Host.rcx, at + Self.entryCode)
   }
 
+  /// The block of the unit that a way leads to.
+  private func inner(fall: Bool) -> UnsafeMutablePointer<Block>? {
+    guard isLoop else { return nil }
+    let target = wayTarget(fall: fall)
+    for block in unit where block.pointee.pc == target { return block }
+    return nil
+  }
+
   /// The end of the block by one of its ways.
   mutating func way(fall: Bool) {
-    if isLoop, !fall, let loopHead {
+    if let inner = inner(fall: fall) {
       loadAll()
-      asm.jmp(to: loopHead)
+      // The next block in line needs no jump; nothing of it is made yet.
+      if inner.pointee.head == 0, isNext(inner) { return }
+      scratch.fixups.append((asm.jmp(), inner))
       return
     }
-    store(dirtyAtEnd)
+    if !isLoop { store(dirtyAtEnd) }
     cold(.way(fall: fall), jump())
+  }
+
+  private func isNext(_ inner: UnsafeMutablePointer<Block>) -> Bool {
+    for (index, one) in unit.enumerated() where one == block {
+      return index + 1 < unit.count && unit[index + 1] == inner
+    }
+    return false
   }
 
   mutating func branch(_ op: MicroOp) {
@@ -58,13 +75,16 @@ extension Translator {
     case .bltu: condition = Condition.below
     default: condition = Condition.aboveOrEqual
     }
-    if isLoop, let loopHead {
-      asm.jcc(condition, to: loopHead)
-      store(dirtyAtEnd)
+    if let inner = inner(fall: false) {
+      scratch.fixups.append((asm.jcc(condition), inner))
     } else {
       cold(.way(fall: false), jump(condition))
     }
-    cold(.way(fall: true), jump())
+    if isLoop, inner(fall: true) != nil {
+      way(fall: true)
+    } else {
+      cold(.way(fall: true), jump())
+    }
   }
 
   /// A jump to a computed address, by way of the jump cache.

@@ -441,7 +441,7 @@ extension Translator {
   private mutating func call(_ stub: Int) {
     store(dirty)
     opOffset(at)
-    asm.constantKeepingFlags(Host.rdx, Int64(Int(bitPattern: block)))
+    blockAddress(Host.rdx)
     asm.call(cache.writable + stub)
     forgetRegisters()
   }
@@ -453,7 +453,7 @@ extension Translator {
   private mutating func leave(by stub: Int) {
     store(dirty)
     opOffset(at)
-    asm.constantKeepingFlags(Host.rdx, Int64(Int(bitPattern: block)))
+    blockAddress(Host.rdx)
     asm.jmp(to: cache.writable + stub)
   }
 }

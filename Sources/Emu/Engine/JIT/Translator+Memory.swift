@@ -66,13 +66,15 @@ extension Translator {
 
   /// Says how many accesses of the loop remember their page.
   mutating func chooseSites() {
-    guard options.inlineTLB, block.pointee.misses >= 0 else { return }
+    guard options.inlineTLB, unit[0].pointee.misses >= 0 else { return }
     var count: Int32 = 0
-    for index in 0..<opCount {
-      let op = block.pointee.ops[index]
-      if op.op.isAccess { count += 1 }
-      // Who calls often would forget often.
-      if shape(of: op) == [], !op.op.isDirect { return }
+    for block in unit {
+      for index in 0..<block.pointee.opCount {
+        let op = block.pointee.ops[index]
+        if op.op.isAccess { count += 1 }
+        // Who calls often would forget often.
+        if shape(of: op) == [], index < block.pointee.opCount - 1 { return }
+      }
     }
     siteLimit = min(count, Stubs.sites)
   }
@@ -100,26 +102,50 @@ extension Translator {
 
   /// Out of line: an access to another page than before. Goes on in line if the TLB knows it.
   ///
-  /// Where that is so again within a few turns, again and again, the block is to be translated anew
-  /// without such a memory.
+  /// Where that is so again within a few turns, what lies around the page is remembered with it, as
+  /// far as it lies so on the host; and where that happens again and again, the unit is to be
+  /// translated anew without such a memory.
   mutating func siteMissed(_ cold: Cold, _ site: Int32, _ size: Int32, _ tag: Int32) {
     let at = Self.siteOffset(site)
     asm.rm(Alu.add, Host.rax, Host.rsp, at)
     asm.load(Host.rdx, Host.rsp, 0)
     asm.store(Host.r15, Host.rsp, 0)
     asm.rr(Alu.sub, Host.rdx, Host.r15)
-    asm.constantKeepingFlags(Host.rcx, Int64(Int(bitPattern: block)) &+ Self.missesOffset)
-    asm.ri(7, Host.rdx, Int32(truncatingIfNeeded: block.pointee.count) * 16)
+    asm.constantKeepingFlags(
+      Host.rcx, Int64(Int(bitPattern: unit[0])) &+ Self.missesOffset)
+    asm.ri(7, Host.rdx, 16 * Int32(truncatingIfNeeded: block.pointee.count))
     let rare = asm.jcc(Condition.greaterOrEqual)
     asm.mi(5, Host.rcx, 0, imm: 1)
     let known = asm.jcc(Condition.notSign)
     store(cold.dirty)
     opOffset(cold.op)
-    asm.constantKeepingFlags(Host.rdx, Int64(Int(bitPattern: block)))
+    blockAddress(Host.rdx)
     asm.jmp(to: cache.writable + cache.stubs.rest)
+    asm.bind(known)
+    // The registers that a call may change, the virtual address with them.
+    let lost = cold.before & ~Self.preserved
+    store(cold.dirty & ~Self.preserved)
+    asm.store(Host.rax, Host.rbx, Stubs.slot(Slot.exit))
+    asm.mov(Host.rsi, Host.rax)
+    asm.lea(Host.rdi, Host.rsp, at)
+    asm.mov(Host.rdx, Host.r14)
+    asm.constantKeepingFlags(Host.rcx, Int64(size) | (tag == Self.writeTag ? 256 : 0))
+    asm.constantKeepingFlags(Host.rax, Int64(Int(bitPattern: JITRuntime.rememberAddress)))
+    asm.indirect(2, Host.rax)
+    asm.mov(Host.rcx, Host.rax)
+    var rest = lost
+    while rest != 0 {
+      fill(UInt8(rest.trailingZeroBitCount))
+      rest &= rest &- 1
+    }
+    asm.load(Host.rax, Host.rbx, Stubs.slot(Slot.exit))
+    asm.storeImmediate(Host.rbx, Stubs.slot(Slot.exit), 0)
+    asm.test(Host.rcx, Host.rcx)
+    let unknown = asm.jcc(Condition.equal)
+    asm.rm(Alu.sub, Host.rax, Host.rsp, at)
+    asm.jmp(to: cold.commit)
     asm.bind(rare)
     asm.mi(0, Host.rcx, 0, imm: 8)
-    asm.bind(known)
     lookUp(size: size, tag: tag)
     let missed = asm.jccShort(Condition.notEqual)
     asm.store(Host.rdx, Host.rsp, at)
@@ -130,6 +156,7 @@ extension Translator {
     asm.store(Host.rcx, Host.rsp, at + 16)
     asm.jmp(to: cold.commit)
     asm.bindShort(missed)
+    asm.bind(unknown)
   }
 
   private static let missesOffset = Int64(MemoryLayout<Block>.offset(of: \Block.misses) ?? 0)

@@ -8,6 +8,19 @@ final class TranslatorScratch {
   let uses: UnsafeMutablePointer<UInt16>
   var used: [UInt8] = []
   var cold: [Translator.Cold] = []
+  /// The ways in, by block of the unit.
+  var entries: [UnsafeMutablePointer<UInt8>] = []
+  /// Jumps within the unit.
+  var fixups: [(site: UnsafeMutablePointer<UInt8>, block: UnsafeMutablePointer<Block>)] = []
+  /// Ways out that can be linked.
+  var ways: [Way] = []
+
+  struct Way {
+    var block: UnsafeMutablePointer<Block>
+    var fall: Bool
+    var site: UInt32
+    var stub: UInt32
+  }
 
   init() {
     hostOf = .allocate(capacity: 256)
@@ -27,12 +40,12 @@ final class TranslatorScratch {
   }
 }
 
-/// Makes host code of one block.
+/// Makes host code of one unit: a block, or the blocks of a loop.
 ///
-/// Every block has its own map from its most used slots to host registers (0 to 15 general, 16 to 31
+/// Every unit has its own map from its most used slots to host registers (0 to 15 general, 16 to 31
 /// SSE). At its start and end all slots are in memory; between, `loaded` says which registers hold
 /// their slot and `dirty` which of them memory does not know. What needs a slow path has it out of
-/// line, behind the block: it stores what is dirty, does the micro-op on the slots, and takes up
+/// line, behind the unit: it stores what is dirty, does the micro-op on the slots, and takes up
 /// again what the block goes on with.
 struct Translator {
   static let nowhere: UInt8 = 255
@@ -57,6 +70,7 @@ struct Translator {
       case budget
     }
     var kind: Kind
+    var block: UnsafeMutablePointer<Block>
     var site: UnsafeMutablePointer<UInt8>
     var resume: UnsafeMutablePointer<UInt8>
     /// Where the fast path goes on with its result in xmm0.
@@ -77,13 +91,15 @@ struct Translator {
 
   var asm: Assembler
   let cache: CodeCache
-  let block: UnsafeMutablePointer<Block>
+  /// The unit, first block first; and the block being translated.
+  let unit: [UnsafeMutablePointer<Block>]
+  var block: UnsafeMutablePointer<Block>
   let options: JITOptions
   let floats: NativeFloatTable
   let scratch: TranslatorScratch
   let hostOf: UnsafeMutablePointer<UInt8>
   let slotOf: UnsafeMutablePointer<UInt8>
-  let opCount: Int
+  var opCount: Int
   /// Beyond this nothing new is begun.
   let limit: UnsafeMutablePointer<UInt8>
 
@@ -91,8 +107,7 @@ struct Translator {
   var mapped: UInt32 = 0
   var loaded: UInt32 = 0
   var dirty: UInt32 = 0
-  /// The block's own head, if it leads back to itself.
-  var loopHead: UnsafeMutablePointer<UInt8>?
+  /// Whether the unit leads back to itself: then all of the map is in registers at every head.
   var isLoop = false
   /// How many accesses of the loop remember their page, so far; the limit is zero where none does.
   var siteCount: Int32 = 0
@@ -113,82 +128,145 @@ struct Translator {
   /// Registers that survive calls.
   static let preserved: UInt32 = 1 << 5 | 1 << 12 | 1 << 13
 
-  /// Translates a block and makes its code known to it.
+  /// Translates blocks as one and makes their code known to them.
   ///
   /// - Returns: whether there was room.
   static func translate(
-    _ block: UnsafeMutablePointer<Block>, _ cache: CodeCache, _ options: JITOptions,
+    _ unit: [UnsafeMutablePointer<Block>], _ cache: CodeCache, _ options: JITOptions,
     _ floats: NativeFloatTable, _ scratch: TranslatorScratch
   ) -> Bool {
-    var translator = Translator(block, cache, options, floats, scratch)
+    guard let first = unit.first else { return false }
+    var translator = Translator(unit, first, cache, options, floats, scratch)
     defer { translator.forgetMap() }
     guard translator.run() else {
       cache.overflowed = true
+      for block in unit { block.pointee.head = 0 }
       return false
     }
     cache.commit(translator.asm.p)
+    translator.finish()
     return true
   }
 
   private init(
-    _ block: UnsafeMutablePointer<Block>, _ cache: CodeCache, _ options: JITOptions,
-    _ floats: NativeFloatTable, _ scratch: TranslatorScratch
+    _ unit: [UnsafeMutablePointer<Block>], _ first: UnsafeMutablePointer<Block>,
+    _ cache: CodeCache, _ options: JITOptions, _ floats: NativeFloatTable,
+    _ scratch: TranslatorScratch
   ) {
-    self.block = block
+    self.unit = unit
+    block = first
     self.cache = cache
     self.options = options
     self.floats = floats
     self.scratch = scratch
     hostOf = scratch.hostOf
     slotOf = scratch.slotOf
-    opCount = block.pointee.opCount
+    opCount = 0
     asm = Assembler(p: cache.writable + cache.used)
     limit = cache.writable + (cache.size - CodeCache.margin)
   }
 
   private mutating func run() -> Bool {
     scratch.cold.removeAll(keepingCapacity: true)
+    scratch.fixups.removeAll(keepingCapacity: true)
+    scratch.entries.removeAll(keepingCapacity: true)
     guard asm.p < limit else { return false }
-    let last = block.pointee.ops[opCount - 1]
-    isLoop =
-      options.chains && last.op.isDirect && UInt64(bitPattern: last.imm) == block.pointee.pc
-      && block.pointee.secondPA == Block.onePage
+    isLoop = unit.count > 1
+    take(block)
+    if unit.count == 1 {
+      let last = block.pointee.ops[opCount - 1]
+      isLoop =
+        options.chains && last.op.isDirect && UInt64(bitPattern: last.imm) == block.pointee.pc
+        && block.pointee.secondPA == Block.onePage
+    }
     chooseMap()
-    let entry = asm.p
+    if isLoop { chooseSites() }
+    let written = writtenByUnit
+    for (index, next) in unit.enumerated() {
+      take(next)
+      loaded = 0
+      dirty = 0
+      if index == 0 { enter() }
+      if isLoop {
+        // All of the map is in registers at the head, and what the unit writes counts as dirty.
+        loaded = mapped
+        dirty = written
+      }
+      forgetFloat()
+      block.pointee.head = UInt32(asm.p - cache.writable)
+      asm.ri(5, Host.r15, Int32(truncatingIfNeeded: block.pointee.count))
+      at = 0
+      cold(.budget, jump(Condition.sign))
+      while at < opCount {
+        guard asm.p < limit else { return false }
+        emit(block.pointee.ops[at])
+        at += 1
+      }
+      guard asm.p < limit else { return false }
+    }
+    for next in unit.dropFirst() {
+      guard asm.p < limit else { return false }
+      take(next)
+      loaded = 0
+      enter()
+      asm.jmp(to: cache.writable + Int(next.pointee.head))
+    }
+    for fixup in scratch.fixups {
+      Assembler.patch(fixup.site, to: cache.writable + Int(fixup.block.pointee.head))
+    }
+    return finishCold()
+  }
+
+  /// The way in from outside.
+  private mutating func enter() {
+    scratch.entries.append(asm.p)
     if isLoop {
-      // All of the map is in registers at the head, and what the block writes counts as dirty.
-      chooseSites()
       forgetSites()
       loadAll()
-      dirty = writtenByBlock
-      loopHead = asm.p
     }
-    asm.ri(5, Host.r15, Int32(truncatingIfNeeded: block.pointee.count))
-    cold(.budget, jump(Condition.sign))
-    at = 0
-    while at < opCount {
-      guard asm.p < limit else { return false }
-      emit(block.pointee.ops[at])
-      at += 1
+  }
+
+  mutating func take(_ next: UnsafeMutablePointer<Block>) {
+    block = next
+    opCount = next.pointee.opCount
+  }
+
+  /// Makes the code known to the blocks.
+  private func finish() {
+    for (index, block) in unit.enumerated() {
+      let entry = scratch.entries[index] - cache.writable
+      block.pointee.head = 0
+      block.pointee.remembers = siteLimit > 0
+      block.pointee.code = cache.address(entry)
+      block.pointee.entry = UInt32(entry)
+      block.pointee.leader = unit.count > 1 ? unit[0] : nil
+      block.pointee.nextInUnit = index + 1 < unit.count ? unit[index + 1] : nil
     }
-    guard finishCold() else { return false }
-    block.pointee.remembers = siteLimit > 0
-    block.pointee.code = cache.address(entry - cache.writable)
-    block.pointee.entry = UInt32(entry - cache.writable)
-    return true
+    for way in scratch.ways {
+      if way.fall {
+        way.block.pointee.fallSite = way.site
+        way.block.pointee.fallStub = way.stub
+      } else {
+        way.block.pointee.takenSite = way.site
+        way.block.pointee.takenStub = way.stub
+      }
+    }
+    scratch.ways.removeAll(keepingCapacity: true)
   }
 
   // MARK: The map
 
   /// Counts how often slots are used and gives registers to the first.
   private mutating func chooseMap() {
-    for index in 0..<opCount {
-      let op = block.pointee.ops[index]
-      let shape = shape(of: op)
-      if shape.contains(.a) { count(op.a) }
-      if shape.contains(.b) { count(op.b) }
-      if shape.contains(.c) { count(op.c) }
-      if shape.contains(.d) { count(op.d) }
+    for block in unit {
+      for index in 0..<block.pointee.opCount {
+        let op = block.pointee.ops[index]
+        let shape = shape(of: op)
+        if shape.contains(.a) { count(op.a) }
+        if shape.contains(.b) { count(op.b) }
+        if shape.contains(.c) { count(op.c) }
+        if shape.contains(.d) { count(op.d) }
+      }
     }
     give(Self.generalPool, float: false)
     give(Self.floatPool, float: true)
@@ -229,14 +307,16 @@ struct Translator {
     forEach(mapped) { hostOf[Int(slotOf[Int($0)])] = Self.nowhere }
   }
 
-  /// The registers whose slots the block writes.
-  private var writtenByBlock: UInt32 {
+  /// The registers whose slots the unit writes.
+  private var writtenByUnit: UInt32 {
     var result: UInt32 = 0
-    for index in 0..<opCount {
-      let op = block.pointee.ops[index]
-      guard shape(of: op).contains(.d) else { continue }
-      let host = hostOf[Int(op.d)]
-      if host != Self.nowhere { result |= 1 << UInt32(host) }
+    for block in unit {
+      for index in 0..<block.pointee.opCount {
+        let op = block.pointee.ops[index]
+        guard shape(of: op).contains(.d) else { continue }
+        let host = hostOf[Int(op.d)]
+        if host != Self.nowhere { result |= 1 << UInt32(host) }
+      }
     }
     return result
   }
@@ -299,9 +379,11 @@ struct Translator {
   }
 
   /// What must be stored where the block ends: temporaries are dead.
-  var dirtyAtEnd: UInt32 {
-    var result = dirty
-    forEach(dirty) {
+  var dirtyAtEnd: UInt32 { withoutTemporaries(dirty) }
+
+  private func withoutTemporaries(_ set: UInt32) -> UInt32 {
+    var result = set
+    forEach(set) {
       let slot = slotOf[Int($0)]
       if slot >= Slot.temp && slot < Slot.temp + 16 { result &= ~(1 << UInt32($0)) }
     }
@@ -312,6 +394,10 @@ struct Translator {
   mutating func forgetRegisters() {
     loaded = 0
     dirty = 0
+    forgetFloat()
+  }
+
+  mutating func forgetFloat() {
     boxed = 0
     inexactKnown = false
     nearestKnown = false
@@ -401,16 +487,13 @@ struct Translator {
   ) {
     scratch.cold.append(
       Cold(
-        kind: kind, site: jump.site, resume: asm.p, commit: commit ?? asm.p, op: at,
+        kind: kind, block: block, site: jump.site, resume: asm.p, commit: commit ?? asm.p, op: at,
         dirty: jump.dirty, before: jump.loaded, loaded: loaded))
   }
 
   private mutating func finishCold() -> Bool {
+    scratch.ways.removeAll(keepingCapacity: true)
     let base = cache.writable
-    let raw = Int64(Int(bitPattern: block))
-    /// Puts the block's address into rdx and goes to a shared piece; made when first needed.
-    var step: UnsafeMutablePointer<UInt8>?
-    var helper: UnsafeMutablePointer<UInt8>?
     /// Forgets the pages of a loop's accesses.
     var forget: UnsafeMutablePointer<UInt8>?
     if siteLimit > 0 {
@@ -421,68 +504,59 @@ struct Translator {
     for index in scratch.cold.indices {
       guard asm.p < limit else { return false }
       let cold = scratch.cold[index]
+      take(cold.block)
       asm.bind(cold.site)
       switch cold.kind {
       case .step, .helper, .zeroOrHelper, .site:
-        if case .site(let site, let size, let tag) = cold.kind {
-          siteMissed(cold, site, size, tag)
-        }
-        if case .zeroOrHelper(let either, let isDouble) = cold.kind {
+        var stub = cache.stubs.helper
+        switch cold.kind {
+        case .zeroOrHelper(let either, let isDouble):
           zeroCheck(cold, either: either, isDouble: isDouble)
+        case .site(let site, let size, let tag):
+          siteMissed(cold, site, size, tag)
+          stub = cache.stubs.step
+        case .step: stub = cache.stubs.step
+        default: break
         }
         store(cold.dirty)
         opOffset(cold.op)
-        var isStep = false
-        switch cold.kind {
-        case .step, .site: isStep = true
-        default: break
-        }
-        if let known = isStep ? step : helper {
-          asm.call(known)
-        } else {
-          // The piece follows the call.
-          asm.byte(0xe8)
-          asm.int32(0)
-          let site = asm.p - 4
-          if let forget { asm.call(forget) }
-          refill(cold)
-          asm.jmp(to: cold.resume)
-          asm.bind(site)
-          if isStep { step = asm.p } else { helper = asm.p }
-          asm.constantKeepingFlags(Host.rdx, raw)
-          asm.jmp(to: base + (isStep ? cache.stubs.step : cache.stubs.helper))
-          continue
-        }
+        blockAddress(Host.rdx)
+        asm.call(base + stub)
         if let forget { asm.call(forget) }
         refill(cold)
         asm.jmp(to: cold.resume)
       case .rest:
         store(cold.dirty)
         opOffset(cold.op)
-        asm.constantKeepingFlags(Host.rdx, raw)
+        blockAddress(Host.rdx)
         asm.jmp(to: base + cache.stubs.rest)
-      case .way(let fall) where !isWithinPage(fall: fall):
-        jumpCached(wayTarget(fall: fall))
       case .way(let fall):
-        let stub = UInt32(asm.p - base)
-        let site = UInt32(cold.site - base)
-        if fall {
-          block.pointee.fallSite = site
-          block.pointee.fallStub = stub
+        if isLoop { store(withoutTemporaries(cold.dirty)) }
+        if isWithinPage(fall: fall) {
+          let site = isLoop ? asm.jmp() : cold.site
+          let stub = UInt32(asm.p - base)
+          asm.bind(site)
+          scratch.ways.append(
+            TranslatorScratch.Way(
+              block: block, fall: fall, site: UInt32(site - base), stub: stub))
+          asm.constantKeepingFlags(
+            Host.rcx, Int64(Int(bitPattern: Block.Link(block, fall: fall).raw)))
+          asm.jmp(to: base + cache.stubs.follow)
         } else {
-          block.pointee.takenSite = site
-          block.pointee.takenStub = stub
+          jumpCached(wayTarget(fall: fall))
         }
-        asm.constantKeepingFlags(
-          Host.rcx, Int64(Int(bitPattern: Block.Link(block, fall: fall).raw)))
-        asm.jmp(to: base + cache.stubs.follow)
       case .budget:
         store(cold.dirty)
-        asm.constantKeepingFlags(Host.rcx, raw &+ Int64(Stubs.exitBudget))
+        asm.constantKeepingFlags(
+          Host.rcx, Int64(Int(bitPattern: block)) &+ Int64(Stubs.exitBudget))
         asm.jmp(to: base + cache.stubs.budget)
       }
     }
     return true
+  }
+
+  mutating func blockAddress(_ register: HostRegister) {
+    asm.constantKeepingFlags(register, Int64(Int(bitPattern: block)))
   }
 
   /// Takes up again what the fast path has in registers.
