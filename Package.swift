@@ -75,6 +75,9 @@ let package = Package(
       name: "RISCVTests", dependencies: ["RISCV", "VectorFile"], path: "Tests/RISCVTests",
       exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
+      name: "JITTests", dependencies: ["RISCV", "Engine", "Fuzz"], path: "Tests/JITTests",
+      swiftSettings: strict),
+    .testTarget(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",
       swiftSettings: strict),
     .testTarget(

@@ -153,12 +153,13 @@ struct RandomLoop {
     var bytes: [UInt8] = []
     for _ in 0..<512 {
       var value: UInt64
-    switch random.below(12) {
+      switch random.below(12) {
       case 0: value = random.edge()
       case 1, 10:
         value = random.pick([
           0, 1 << 63, 0x7ff0 << 48, 0xfff0 << 48, 0x7ff8 << 48, 0x7ff0 << 48 | 1, 0x10 << 48,
-          0xf_ffff_ffff_ffff, 1, 0x10 << 48, 0x3fef_ffff_ffff_ffff, 0x3fef_ffff_ffff_ffff, 0x7fef_ffff_ffff_ffff, 0x0020 << 48, 0x3ff0 << 48,
+          0xf_ffff_ffff_ffff, 1, 0x10 << 48, 0x3fef_ffff_ffff_ffff, 0x3fef_ffff_ffff_ffff,
+          0x7fef_ffff_ffff_ffff, 0x0020 << 48, 0x3ff0 << 48,
         ])
       case 2, 3:
         let single: UInt32 = random.pick([
@@ -268,7 +269,8 @@ struct RandomLoop {
     case 95..<98:
       code.load(26, function)
       code.emit(.jalr, rd: 26, rs1: 26)
-    default: code.emit(.addi, rd: random.pick([8, 8, 18]), rs1: 8, imm: Int64(8 * (random.below(3) - 1)))
+    default:
+      code.emit(.addi, rd: random.pick([8, 8, 18]), rs1: 8, imm: Int64(8 * (random.below(3) - 1)))
     }
   }
 

@@ -7,7 +7,9 @@ enum JITRuntime {
 
   static var stepAddress: UnsafeRawPointer { unsafeBitCast(step, to: UnsafeRawPointer.self) }
   static var pendingAddress: UnsafeRawPointer { unsafeBitCast(pending, to: UnsafeRawPointer.self) }
-  static var helperExitAddress: UnsafeRawPointer { unsafeBitCast(helperExit, to: UnsafeRawPointer.self) }
+  static var helperExitAddress: UnsafeRawPointer {
+    unsafeBitCast(helperExit, to: UnsafeRawPointer.self)
+  }
   static var restAddress: UnsafeRawPointer { unsafeBitCast(rest, to: UnsafeRawPointer.self) }
 
   static var rememberAddress: UnsafeRawPointer {

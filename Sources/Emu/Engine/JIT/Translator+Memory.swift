@@ -100,7 +100,9 @@ extension Translator {
     return (missed, hit)
   }
 
-  /// Out of line: an access to another page than before. Goes on in line if the TLB knows it.
+  /// Out of line: an access to another page than before.
+  ///
+  /// It goes on in line if the TLB knows that page.
   ///
   /// Where that is so again within a few turns, what lies around the page is remembered with it, as
   /// far as it lies so on the host; and where that happens again and again, the unit is to be
