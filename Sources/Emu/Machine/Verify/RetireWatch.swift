@@ -15,7 +15,10 @@ final class RetireWatch: InsnObserver {
   /// Tasks whose instructions were seen.
   private(set) var tasks: Set<Int32> = []
 
-  private unowned let machine: ProgramMachine
+  // The machine outlives its watch; counted references to it would cost more than the rest.
+  private unowned(unsafe) let machine: ProgramMachine
+  private let kernel: Kernel
+  private let rv: RV64
   private let probes: ProbeSubsystem?
   private let watchesKernel: Bool
   private let isa: any ProbeISA
@@ -59,6 +62,8 @@ final class RetireWatch: InsnObserver {
     _ machine: ProgramMachine, probes: ProbeSubsystem?, isa: any ProbeISA, watchesKernel: Bool
   ) {
     self.machine = machine
+    kernel = machine.kernel
+    rv = machine.isa
     self.probes = probes
     self.isa = isa
     self.watchesKernel = watchesKernel
@@ -70,11 +75,11 @@ final class RetireWatch: InsnObserver {
   }
 
   func willExecute(_ pc: UInt64, on hart: Hart) {
-    if machine.isa.privilege(hart) == 0 {
+    if rv.privilege(hart) == 0 {
       userInsn(pc, hart)
     } else {
       settle()
-      machine.isa.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+      rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
       kernelInsn(pc, hart)
     }
   }
@@ -82,14 +87,14 @@ final class RetireWatch: InsnObserver {
   func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart) {
     guard isStore, depth == 0 else { return }
     settle()
-    let current = machine.kernel.current
+    let current = kernel.current
     store = Store(va: va, size: size, task: current?.tid ?? 0, space: current?.space)
   }
 
   // MARK: Instructions
 
   private func userInsn(_ pc: UInt64, _ hart: Hart) {
-    let current = machine.kernel.current
+    let current = kernel.current
     let task = current?.tid ?? 0
     let exceptions = hart.x[Slot.exceptions]
     lastExceptions = exceptions
@@ -99,12 +104,12 @@ final class RetireWatch: InsnObserver {
     if let before, before.pc == pc, before.exceptions != foreign {
       // It faulted and begins once more: what it stored then is not in memory.
       store = nil
-      machine.isa.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+      rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
       return
     }
     settle()
     if isSlot(pc, current?.space, exceptions) {
-      machine.isa.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+      rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
       return
     }
     if isUnderWay {
@@ -119,7 +124,7 @@ final class RetireWatch: InsnObserver {
         return
       }
     }
-    machine.isa.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+    rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
     isUnderWay = true
     tasks.insert(task)
     log.appendInsn(.init(kind: .insn, task: task, address: pc), hart, log.userState)
@@ -129,10 +134,10 @@ final class RetireWatch: InsnObserver {
     let exceptions = hart.x[Slot.exceptions]
     if exceptions != lastExceptions {
       lastExceptions = exceptions
-      let (cause, from) = machine.isa.lastTrap(hart)
+      let (cause, from) = rv.lastTrap(hart)
       let servesProbe =
         isa.isBreak(cause: cause)
-        && probes?.ownsBreak(at: from, machine.kernel.current) ?? false
+        && probes?.ownsBreak(at: from, kernel.current) ?? false
       if depth > 0 || servesProbe { depth += 1 }
     }
     if depth > 0 {
@@ -140,7 +145,7 @@ final class RetireWatch: InsnObserver {
       return
     }
     if kernelSlots.contains(pc) { return }
-    let task = machine.kernel.current?.tid ?? 0
+    let task = kernel.current?.tid ?? 0
     log.appendInsn(.init(kind: .kernelInsn, task: task, address: pc), hart, kernelState)
   }
 
@@ -176,7 +181,6 @@ final class RetireWatch: InsnObserver {
   /// The bytes at an address, without asking for a page; those that are not there are zero.
   private func memory(_ made: Store) -> UInt64 {
     var value: UInt64 = 0
-    let kernel = machine.kernel
     for index in (0..<UInt64(made.size)).reversed() {
       let at = made.va &+ index
       let pa =
