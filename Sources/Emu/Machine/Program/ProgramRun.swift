@@ -101,7 +101,7 @@ public enum ProgramRun {
       probes.tracer.output = output.write
       for definition in options.probes {
         do throws(EventError) {
-          try probes.tracer.add(definition)
+          try probes.tracer.apply(definition)
         } catch {
           throw RefusedProbe(lines: error.lines)
         }
