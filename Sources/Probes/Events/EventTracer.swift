@@ -53,7 +53,7 @@ public final class EventTracer {
   public var filter = EventFilter()
 
   private let probes: ProbeSubsystem
-  private let world: EventWorld
+  let world: EventWorld
   /// A probe for each definition.
   private(set) var registered: [Registered] = []
   /// What belongs to each event.
