@@ -102,7 +102,7 @@ extension KprobeMachine {
 
   /// Whose list of calls it is: that of the stack.
   private func callsKey(_ context: ProbeContext) -> UInt64 {
-    context.task == nil && legacy.contains(.tasklessCallsShared) ? 0 : context.stack
+    legacy.contains(.callsShared) ? 0 : context.stack
   }
 
   /// Forgets calls whose frames were left by something else than a return.

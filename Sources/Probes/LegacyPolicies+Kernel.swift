@@ -5,7 +5,8 @@
 extension LegacyPolicies {
   // MARK: Registration
 
-  /// The break is written first; slot and table follow after the next trap (U47).
+  /// The break is written first; slot and table follow after the next trap, without synchronisation
+  /// (U47).
   public static let publishedFirst = LegacyPolicies(rawValue: 1 << 1)
   /// A slot is given to the next probe at once, whoever still runs in it (U29, U47).
   public static let slotFreedAtOnce = LegacyPolicies(rawValue: 1 << 2)
@@ -41,8 +42,8 @@ extension LegacyPolicies {
   public static let callbacksDropped = LegacyPolicies(rawValue: 1 << 14)
   /// A disabled return probe's handler still runs at the return (U23).
   public static let disabledStillReturns = LegacyPolicies(rawValue: 1 << 15)
-  /// Calls without a task are kept in one list, whatever stack they are on (U27).
-  public static let tasklessCallsShared = LegacyPolicies(rawValue: 1 << 16)
+  /// Calls are kept in one list, whatever stack they are on, as where a task is not known (U27).
+  public static let callsShared = LegacyPolicies(rawValue: 1 << 16)
   /// At a return the handler sees zeros for what is no general register, and for sp (U52).
   public static let partialReturnFrame = LegacyPolicies(rawValue: 1 << 17)
 

@@ -104,12 +104,15 @@ extension Rig {
   /// What a handler that is kernel code would do by running into a probe: the trap of the break, the
   /// instruction taken as done, and the trap behind it.
   ///
+  /// Its frame is put far below what the kernel's own functions use of the stack.
+  ///
   /// - Returns: whether somebody claimed the breaks.
   @discardableResult
   func hit(_ address: UInt64, within context: ProbeContext) -> Bool {
     let kernel = machine.kernel
     let size = UInt64(kernel.isa.ptRegs.size)
-    let at = context.regsVA &- size
+    let (_, block) = kernel.stackOwner(context.regsVA)
+    let at = (context.regsVA &- block > 8192 ? block &+ 8192 : context.regsVA) &- size
     var frame = context.regs
     frame.store64(kernel.isa.ptRegs.pc, address)
     kernel.writeKernel(at, frame)
