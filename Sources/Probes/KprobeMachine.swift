@@ -266,9 +266,7 @@ final class KprobeMachine {
     guard !unpublished.isEmpty else { return }
     let work = unpublished
     unpublished = []
-    let isNeeded = kernel.instructionFlushNeeded
     for item in work { item() }
-    kernel.instructionFlushNeeded = isNeeded
   }
 
   /// - Returns: `false` where the instruction traps.

@@ -5,8 +5,7 @@
 extension LegacyPolicies {
   // MARK: Registration
 
-  /// The break is written first; slot and table follow after the next trap, without synchronisation
-  /// (U47).
+  /// The break is written first; slot and table follow after the next trap (U47).
   public static let publishedFirst = LegacyPolicies(rawValue: 1 << 1)
   /// A slot is given to the next probe at once, whoever still runs in it (U29, U47).
   public static let slotFreedAtOnce = LegacyPolicies(rawValue: 1 << 2)

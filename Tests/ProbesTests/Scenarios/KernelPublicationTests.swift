@@ -146,18 +146,28 @@ import Testing
       let slot = rig.probes.kprobes.points[one.address]?.slot
       var values: [UInt64] = []
       var round = 0
+      // Before the second round's last targets the hart forgets all text; so it has fetched the slot
+      // since, by the first probe, and not yet the function that is probed next.
       try rig.kprobe(
         "probe_stacked",
         pre: { _ in
           round += 1
-          if round == 3, let probe = first {
-            rig.probes.unregister(probe)
-            first = nil
-          }
-          if round == 4 {
-            rig.probes.legacy = legacy
-            _ = try? probe(other) { values.append($0) }
-          }
+          if round == 2 { rig.machine.kernel.instructionFlushNeeded = true }
+          return .continue
+        })
+      try rig.kprobe(
+        "kprobe_target2",
+        pre: { _ in
+          guard round == 2, let probe = first else { return .continue }
+          rig.probes.legacy = legacy
+          rig.probes.unregister(probe)
+          first = nil
+          return .continue
+        })
+      try rig.kprobe(
+        "probe_tail_first",
+        pre: { _ in
+          if round == 2 { _ = try? probe(other) { values.append($0) } }
           return .continue
         })
       _ = rig.run(limit: Rig.enough)
@@ -165,11 +175,11 @@ import Testing
       #expect(rig.probes.kprobes.points[other.address]?.slot == slot)
       return values
     }
-    let legacy = try run([.publishedFirst, .unclaimedSkipsTwo])
+    let legacy = try run(.noFetchSynchronisation)
     // The hart runs what the slot held before, until it synchronises for another reason.
     #expect(legacy.first == 77)
     let right = try run([])
-    #expect(right.count >= 5 && right.allSatisfy { $0 == 0 })
+    #expect(right.count == 8 && right.allSatisfy { $0 == 0 })
   }
 
   /// A break of the kernel's own in place of an instruction of a target.
