@@ -46,7 +46,7 @@ final class KprobeMachine {
   let fetch: FetchSynchronisation
   var points: [UInt64: KprobePoint] = [:]
   private(set) var state = KprobeState.idle
-  private(set) var slots: KprobeSlots
+  var slots: KprobeSlots
   /// Whether breaks are in the text at all (`/sys/kernel/debug/kprobes/enabled`).
   private(set) var isOn = true
   /// What ``LegacyPolicies/publishedFirst`` leaves for later.

@@ -165,7 +165,7 @@ import Testing
           return .continue
         })
       try rig.kprobe(
-        "probe_tail_first",
+        "kretprobe_target",
         pre: { _ in
           if round == 2 { _ = try? probe(other) { values.append($0) } }
           return .continue
