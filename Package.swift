@@ -38,7 +38,7 @@ let package = Package(
     // The guest kernels (images/kernel), linked into the program.
     .target(
       name: "CKernelImages", path: "images/kernel/embed",
-      cSettings: [.headerSearchPath("..")]),
+      cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user/riscv64")]),
     .target(
       name: "Machine",
       dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "CKernelImages"],
