@@ -118,6 +118,13 @@ public final class ProbeSubsystem {
     try uprobes.setEnabled(probe, enabled)
   }
 
+  /// Whether kernel probes are armed at all: `false` takes every break out of the text, and what is
+  /// registered meanwhile waits (`/sys/kernel/debug/kprobes/enabled`).
+  public var kprobesAreOn: Bool {
+    get { kprobes.isOn }
+    set { kprobes.setOn(newValue) }
+  }
+
   /// What a probe at a place of the kernel would be told, without one: the class of its instruction,
   /// or why none may be there.
   public func checkKprobe(_ place: KernelPlace) throws(ProbeError) -> ProbedInsn {

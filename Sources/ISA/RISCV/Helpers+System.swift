@@ -13,6 +13,31 @@ private func with(
 /// Any encoding that is no instruction, or none in this mode.
 let illegalInstruction: Helper = { x, _ in with(x) { isa, hart in isa.raiseIllegal(hart) } }
 
+/// Before a jump or a branch of a hart without C: an exception where it goes to no multiple of four.
+///
+/// - SeeAlso: RISC-V Unprivileged ISA Manual, 'Control Transfer Instructions'.
+let checkTarget: Helper = { x, _ in
+  with(x) { isa, hart in
+    guard let insn = Decoder.decode(UInt32(truncatingIfNeeded: isa.bits(hart))) else { return }
+    let (a, b) = (x[Int(insn.rs1)], x[Int(insn.rs2)])
+    let (signedA, signedB) = (Int64(bitPattern: a), Int64(bitPattern: b))
+    let displaced = hart.pc &+ UInt64(bitPattern: insn.imm)
+    let target: UInt64? =
+      switch insn.op {
+      case .jal: displaced
+      case .jalr: (a &+ UInt64(bitPattern: insn.imm)) & ~1
+      case .beq: a == b ? displaced : nil
+      case .bne: a != b ? displaced : nil
+      case .blt: signedA < signedB ? displaced : nil
+      case .bge: signedA >= signedB ? displaced : nil
+      case .bltu: a < b ? displaced : nil
+      case .bgeu: a >= b ? displaced : nil
+      default: nil
+      }
+    if let target, target & 2 != 0 { hart.raise(0, target) }
+  }
+}
+
 /// `ecall`: to the environment where the machine serves this mode, else an exception.
 ///
 /// - SeeAlso: RISC-V Privileged ISA Manual, 'Environment Call and Breakpoint'.

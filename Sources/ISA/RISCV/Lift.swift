@@ -7,6 +7,8 @@ struct Lift {
   let builder: BlockBuilder
   /// mstatus.FS when the block is translated: 0 off, 3 dirty.
   let fpState: UInt64
+  /// Whether jumps must go to multiples of four (a hart without C).
+  var checksTargets = false
 
   /// Where a result for x`rd` goes: x0 takes none.
   @inline(__always)
@@ -39,6 +41,7 @@ struct Lift {
 
   @inline(__always)
   private func branch(_ op: Engine.Op, _ i: Insn) {
+    if checksTargets, i.imm & 2 != 0 { builder.emit(helper: checkTarget) }
     builder.end(op, a: i.rs1, b: i.rs2, imm: target(i.imm))
   }
 
@@ -87,12 +90,14 @@ struct Lift {
 
     // MARK: Control transfer instructions
     case .jal:
+      if checksTargets, i.imm & 2 != 0 { builder.emit(helper: checkTarget) }
       if i.rd == 0 {
         builder.end(.goto, imm: target(i.imm))
       } else {
         builder.end(.call, d: i.rd, imm: target(i.imm))
       }
     case .jalr:
+      if checksTargets { builder.emit(helper: checkTarget) }
       if i.rd == 0 {
         builder.end(.gotor, a: i.rs1, imm: i.imm)
       } else {

@@ -28,8 +28,14 @@ public final class RV64: GuestISA {
   /// How many TLBs a hart of this instruction set needs.
   public static let tlbCount = MMUIndex.count
 
+  /// Whether it has compressed instructions (C).
+  public let hasCompressed: Bool
+
   /// The instruction set of one hart.
-  public init() {}
+  ///
+  /// - Parameter compressed: whether it has C; without it 16-bit encodings are illegal, and jumps to
+  ///   what is no multiple of four raise an exception (IALIGN = 32).
+  public init(compressed: Bool = true) { hasCompressed = compressed }
 
   /// Puts a hart into its state after reset: machine mode, interrupts off, nothing cached or
   /// reserved, pc as given.
@@ -189,8 +195,8 @@ public final class RV64: GuestISA {
         bits |= UInt32(high) << 16
       }
       builder.beginInsn()
-      if let insn = Decoder.decode(bits) {
-        Lift(builder: builder, fpState: fp).lift(insn)
+      if let insn = Decoder.decode(bits), hasCompressed || insn.length == 4 {
+        Lift(builder: builder, fpState: fp, checksTargets: !hasCompressed).lift(insn)
         builder.endInsn(length: UInt64(insn.length))
       } else {
         builder.end(helper: illegalInstruction)

@@ -21,6 +21,8 @@ public enum ProgramRun {
     public var seed: UInt64 = 0
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
     public var probes: [String] = []
+    /// The tasks whose hits are shown; none: all.
+    public var tracedTasks: [Int32] = []
     /// Where the trace goes; `nil`: standard error.
     public var traceOutput: String?
     /// How the trace is written.
@@ -110,9 +112,12 @@ public enum ProgramRun {
       }
       probes = ProgramProbes(machine, format: options.traceFormat)
       probes.tracer.output = output.write
+      if !options.tracedTasks.isEmpty {
+        probes.tracer.filter.pids = Set(options.tracedTasks)
+      }
       for definition in options.probes {
         do throws(EventError) {
-          try probes.tracer.add(definition)
+          try probes.tracer.apply(definition)
         } catch {
           throw RefusedProbe(lines: error.lines)
         }
