@@ -67,7 +67,8 @@ final class Rig {
     probes = ProbeSubsystem(kernel: machine.kernel, isa: RISCVProbeISA())
     path = "/" + program
     let bytes = contents(
-      program == "probes.elf" ? folder + "Programs/" + program : images + program)
+      ["probes.elf", "scenes.elf"].contains(program)
+        ? folder + "Programs/" + program : images + program)
     try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
     elf = bytes
     machine.log = { [unowned self] in messages.append($0) }
