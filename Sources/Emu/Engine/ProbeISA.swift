@@ -50,6 +50,23 @@ public protocol InsnSimulation: AnyObject {
   func run(_ frame: UnsafeMutableRawPointer) -> Bool
 }
 
+/// A register of a hart, as part of the state that programs see.
+public struct StateSlot: Sendable, Equatable {
+  /// Its name in the manuals.
+  public var name: String
+  /// Where the hart keeps it (``Hart/x``).
+  public var slot: Int
+  /// Which of its bits count.
+  public var mask: UInt64
+
+  /// All bits of a slot, or those of `mask`.
+  public init(_ name: String, slot: Int, mask: UInt64 = .max) {
+    self.name = name
+    self.slot = slot
+    self.mask = mask
+  }
+}
+
 /// What probes must know of an instruction set: facts, no mechanism.
 public protocol ProbeISA: AnyObject {
   /// Addresses of instructions are multiples of this.
@@ -95,6 +112,11 @@ public protocol ProbeISA: AnyObject {
   func restoreInterrupts(_ frame: UnsafeMutableRawPointer, _ saved: UInt64)
   /// Whether a saved frame returns to user mode.
   func isUser(_ frame: UnsafeRawPointer) -> Bool
+  /// Whether `bytes` begin with the instruction that returns from a trap.
+  func isTrapReturn(_ bytes: [UInt8]) -> Bool
+  /// What the instructions of a program, or of the kernel, work on: all that a probe must leave as
+  /// it would be without. What a trap changes is not among the kernel's.
+  func stateSlots(ofKernel: Bool) -> [StateSlot]
 
   /// The registers of a frame by name, in the order of the frame (`regs_query_register_offset`).
   var registerNames: [String] { get }

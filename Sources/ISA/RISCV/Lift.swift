@@ -150,10 +150,10 @@ struct Lift {
     case .remuw: rr(.remuw, i)
 
     // MARK: Atomic instructions
-    case .lr_w: builder.emit(helper: loadReserved, d: to(i.rd), a: i.rs1, c: 4)
-    case .lr_d: builder.emit(helper: loadReserved, d: to(i.rd), a: i.rs1, c: 8)
-    case .sc_w: builder.emit(helper: storeConditional, d: to(i.rd), a: i.rs1, b: i.rs2, c: 4)
-    case .sc_d: builder.emit(helper: storeConditional, d: to(i.rd), a: i.rs1, b: i.rs2, c: 8)
+    case .lr_w: exclusive(i, 4, isStore: false)
+    case .lr_d: exclusive(i, 8, isStore: false)
+    case .sc_w: exclusive(i, 4, isStore: true)
+    case .sc_d: exclusive(i, 8, isStore: true)
     case .amoswap_w: amo(i, .swap, 4)
     case .amoadd_w: amo(i, .add, 4)
     case .amoxor_w: amo(i, .xor, 4)
@@ -221,7 +221,15 @@ struct Lift {
     }
   }
 
+  private func exclusive(_ i: Insn, _ size: UInt8, isStore: Bool) {
+    builder.observeAccess(a: i.rs1, size: size, isStore: isStore)
+    builder.emit(
+      helper: isStore ? storeConditional : loadReserved, d: to(i.rd), a: i.rs1,
+      b: isStore ? i.rs2 : 0, c: size)
+  }
+
   private func amo(_ i: Insn, _ function: AtomicFunction, _ size: UInt8) {
+    builder.observeAccess(a: i.rs1, size: size, isStore: true)
     builder.emit(
       helper: atomicOperation, d: to(i.rd), a: i.rs1, b: i.rs2, c: size, e: function.rawValue)
   }

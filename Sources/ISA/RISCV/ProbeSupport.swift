@@ -131,6 +131,26 @@ public final class RISCVProbeISA: ProbeISA {
     load(frame, PtRegs.status) & Status.spp == 0
   }
 
+  /// `sret`.
+  public func isTrapReturn(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x73, 0, 0x20, 0x10]) }
+
+  /// The integer and floating-point registers; of the kernel the integer ones, and what of `sstatus`
+  /// a trap leaves alone.
+  public func stateSlots(ofKernel: Bool) -> [StateSlot] {
+    let x = (1..<32).map { StateSlot(Registers.xNames[$0], slot: $0) }
+    if ofKernel {
+      let mask = Status.sie | Status.sum | Status.mxr | Status.fs
+      return x + [
+        StateSlot("sstatus", slot: SystemSlot.mstatus, mask: mask),
+        StateSlot("satp", slot: SystemSlot.satp),
+      ]
+    }
+    let f = (0..<32).map { StateSlot(Registers.fNames[$0], slot: Slot.fp + $0) }
+    return x + f + [
+      StateSlot("fflags", slot: Slot.fpFlags), StateSlot("frm", slot: Slot.fpRounding),
+    ]
+  }
+
   /// `epc`, then x1 to x31 by their ABI names, then what is behind them.
   public var registerNames: [String] {
     ["epc"] + Registers.xNames.dropFirst() + ["status", "badaddr", "cause", "orig_a0"]

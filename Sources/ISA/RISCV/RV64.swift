@@ -147,6 +147,14 @@ public final class RV64: GuestISA {
   /// The privilege: 0 user, 1 supervisor, 3 machine.
   public func privilege(_ hart: Hart) -> UInt64 { hart.x[SystemSlot.privilege] }
 
+  /// Cause and pc of the last trap that supervisor mode took.
+  public func lastTrap(_ hart: Hart) -> (cause: UInt64, pc: UInt64) {
+    (hart.x[SystemSlot.scause], hart.x[SystemSlot.sepc])
+  }
+
+  /// Whether a trap's cause is an instruction that calls the environment.
+  public func isEnvironmentCall(cause: UInt64) -> Bool { (8...11).contains(cause) }
+
   /// A system register by name, for tools; `nil` where there is none.
   public func register(_ name: String, _ hart: Hart) -> UInt64? {
     guard let row = SystemRegisters.table.first(where: { $0.name == name }) else { return nil }

@@ -50,7 +50,7 @@ public final class EventTracer {
   public let format: TraceFormat
 
   private let probes: ProbeSubsystem
-  private let world: EventWorld
+  let world: EventWorld
   private var registered: [Registered] = []
 
   private enum Registered {
