@@ -19,6 +19,7 @@ extension ProbeSubsystem {
   /// - Parameters:
   ///   - context: the hit.
   ///   - limit: most addresses.
+  /// - Returns: the addresses, the innermost first.
   public func userBacktrace(
     _ context: ProbeContext, limit: Int = ProbeSubsystem.maxBacktrace
   ) -> [UInt64] {

@@ -16,7 +16,7 @@ static u64 call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f) {
 
 // Functions to probe whose bytes matter.
 extern u64 xorfn(u64), loadfn(u64), storefn(u64, u64), crossfn(u64), sweepfn(u64), semfn(u64), vforkfn(void), forkfn(void), breakfn(void), shortfn(u64),
-    spawn(void (*)(u64), u64, char *, unsigned *);
+    spawn(void (*)(u64), u64, char *, unsigned *), spawnapart(void (*)(u64), u64, char *, unsigned *), execfn(const char *, char **, char **);
 __asm__(
     ".text\n.option push\n.option norvc\n"
     ".globl xorfn\n.type xorfn, @function\nxorfn: xori a0, a0, 85\n ret\n.size xorfn, .-xorfn\n"
@@ -26,9 +26,11 @@ __asm__(
     // clone(CLONE_VM | CLONE_VFORK | SIGCHLD): both return from it, and it has no frame that one could spoil for the other.
     ".globl vforkfn\n.type vforkfn, @function\nvforkfn: li a0, 0x4111\n li a1, 0\n li a7, 220\n ecall\n ret\n.size vforkfn, .-vforkfn\n"
     ".globl forkfn\n.type forkfn, @function\nforkfn: li a0, 17\n li a1, 0\n li a7, 220\n ecall\n ret\n.size forkfn, .-forkfn\n"
-    // spawn(function, argument, top of its stack, where its number is)
-    ".globl spawn\n.type spawn, @function\nspawn: sd a0, -16(a2)\n sd a1, -8(a2)\n addi a1, a2, -16\n mv a2, a3\n mv a4, a3\n li a3, 0\n"
-    " li a0, 0x350f00\n li a7, 220\n ecall\n bnez a0, 1f\n ld t0, 0(sp)\n ld a0, 8(sp)\n jalr t0\n li a0, 0\n li a7, 93\n ecall\n1: ret\n"
+    ".globl execfn\n.type execfn, @function\nexecfn: li a7, 221\n ecall\n ret\n.size execfn, .-execfn\n"
+    // spawn(function, argument, top of its stack, where its number is): a thread; spawnapart: a process that shares the memory.
+    ".globl spawnapart\n.type spawnapart, @function\nspawnapart: li t2, 0x300111\n j 2f\n.size spawnapart, .-spawnapart\n"
+    ".globl spawn\n.type spawn, @function\nspawn: li t2, 0x350f00\n2: sd a0, -16(a2)\n sd a1, -8(a2)\n addi a1, a2, -16\n mv a2, a3\n mv a4, a3\n li a3, 0\n"
+    " mv a0, t2\n li a7, 220\n ecall\n bnez a0, 1f\n ld t0, 0(sp)\n ld a0, 8(sp)\n jalr t0\n li a0, 0\n li a7, 93\n ecall\n1: ret\n"
     ".size spawn, .-spawn\n"
     ".option pop\n"
     ".globl shortfn\n.type shortfn, @function\nshortfn: c.addi a0, 3\n c.jr ra\n.size shortfn, .-shortfn\n"
@@ -103,6 +105,7 @@ static u64 sum;
 static void worker(u64 n) {
   for (u64 i = 0; i < 20; i++) __atomic_fetch_add(&sum, xorfn(n + i), __ATOMIC_SEQ_CST);
 }
+static void once(u64 n) { __atomic_fetch_add(&sum, xorfn(n), __ATOMIC_SEQ_CST); }
 static void sleeper(u64 n) { call3(124, n, 0, 0); call3(94, 7, 0, 0); }
 
 static char line[32];
@@ -165,10 +168,16 @@ static void step(char c, u64 n, char **argv, const char *rest) {
       return;
     }
     case 'Q': { u16 insn = 0; u64 fd = call6(56, -100UL, (u64)"/proc/self/mem", 0, 0, 0, 0); call6(67, fd, (u64)&insn, 2, p + 0x40, 0, 0); print(insn); return; }
-    case 'E': argv[1] = (char *)rest; call3(221, n ? "/other" : argv[0], argv, 0); return;
+    case 'E': argv[1] = (char *)rest; execfn(n ? "/other" : argv[0], argv, 0); return;
     case 'T':
       sum = 0;
       for (u64 i = 0; i < n; i++) spawn(worker, i * 100, stacks[i] + 2048, &tids[i]);
+      for (u64 i = 0; i < n; i++) while (__atomic_load_n(&tids[i], __ATOMIC_SEQ_CST)) call3(124, 0, 0, 0);
+      print(sum);
+      return;
+    case 'J':  // processes that share the memory, each of which calls once
+      sum = 0;
+      for (u64 i = 0; i < n; i++) spawnapart(once, i * 100, stacks[i] + 2048, &tids[i]);
       for (u64 i = 0; i < n; i++) while (__atomic_load_n(&tids[i], __ATOMIC_SEQ_CST)) call3(124, 0, 0, 0);
       print(sum);
       return;

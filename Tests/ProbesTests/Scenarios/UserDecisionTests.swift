@@ -63,7 +63,8 @@ import Testing
   }
 
   /// Brings a program to where it has trapped at a probe and nobody has looked at it yet.
-  private func trapped(_ steps: String, _ legacy: LegacyPolicies) throws -> (Scene, Uprobe, UInt64) {
+  private func trapped(_ steps: String, _ legacy: LegacyPolicies) throws -> (Scene, Uprobe, UInt64)
+  {
     let scene = try Scene(steps)
     let probe = try scene.probeLibrary()
     try scene.run(until: { pc in pc == scene.mapped(0x1040) })

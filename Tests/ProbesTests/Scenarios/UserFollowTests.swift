@@ -166,7 +166,8 @@ import Testing
     #expect(probe.hits == 3)
   }
 
-  @Test("M07 a child has the breaks its parent had, whatever a filter says, until all vote them out")
+  @Test(
+    "M07 a child has the breaks its parent had, whatever a filter says, until all vote them out")
   func forkAgainstTheFilter() throws {
     let scene = try Scene("x1Fx2x3.x4")
     let parent = try #require(scene.space)

@@ -166,7 +166,9 @@ import Testing
       let bytes = withUnsafeBytes(of: word.littleEndian) { Array($0) }
       let simulation = try #require(isa.simulation(of: bytes, at: 0x1000))
       #expect(simulation.run(frame))
-      func load(_ offset: Int) -> UInt64 { frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+      func load(_ offset: Int) -> UInt64 {
+        frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+      }
       return (load(PtRegs.epc), (1..<32).map { load(PtRegs.x($0)) })
     }
     // rd = rs1: the base is read before the link is written; bit 0 of the target is cleared.

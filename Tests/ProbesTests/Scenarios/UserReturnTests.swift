@@ -291,4 +291,26 @@ import Testing
     #expect(scene.values.contains(84) && scene.values.contains(87))
     #expect(probe.hits == 4 && pids.count == 3 && bases.count == 1)
   }
+
+  @Test("exec forgets what was awaited; the new program awaits its own")
+  func exec() throws {
+    let scene = try Scene("x1E1x2U5")
+    try scene.kernel.vfs.link("/scenes.elf", to: "/other", scene.kernel.vfs.makeContext())
+    let never = try scene.returns("execfn")
+    let ret = try scene.returns("xorfn")
+    let outer = try scene.returns("outer")
+    var pending: Int?
+    try scene.probe("outer") { context in
+      pending = (context.task?.probeState as? UprobeTask)?.calls.count
+      return .continue
+    }
+    scene.finish([84, 87, 11])
+    #expect(never.hits == 0 && ret.hits == 2 && outer.hits == 1 && pending == 0)
+    // Where it fails it returns, and is seen to.
+    let failing = try Scene("x1E1")
+    var error: UInt64 = 0
+    try failing.returns("execfn") { error = $0.returnValue }
+    failing.finish([84])
+    #expect(error == UInt64(bitPattern: -Int64(Errno.ENOENT.rawValue)))
+  }
 }

@@ -199,7 +199,8 @@ import Testing
     #expect(probe.hits == 2 && scene.values == [84])
   }
 
-  @Test("tasks wait for a slot where all are taken, and nobody waits for ever", arguments: [2, 3, 5])
+  @Test(
+    "tasks wait for a slot where all are taken, and nobody waits for ever", arguments: [2, 3, 5])
   func waiters(slots: Int) throws {
     let plain = try Scene("T8")
     plain.run()
@@ -218,19 +219,46 @@ import Testing
     #expect(waited > 0)
   }
 
-  @Test("a task that dies waiting for a slot does not take another one's wake-up with it")
+  @Test("a process that dies waiting for a slot does not take another one's wake-up with it")
   func deathOfAWaiter() throws {
-    // All but the only slot is held; waiters are killed with the process, one by one elsewhere.
-    let scene = try Scene("FT4.x1")
+    // Three processes share a memory, and one slot: the first is in it, the others wait in turn.
+    let scene = try Scene("J3")
     scene.probes.uprobes.slotCount = 2
+    var victim: Task?
     var hits = 0
-    try scene.probe("xorfn") { context in
+    let probe = try scene.probe("xorfn") { context in
       hits += 1
-      context.yield()
-      if hits == 12 { context.raise(Signal.SIGKILL, group: true) }
+      if hits == 1 { context.yield() }
+      if hits == 2 { victim = context.task }
+      if hits == 3, let victim {
+        context.kernel.send(.kernel(Signal.SIGKILL), to: victim, group: true)
+      }
       return .continue
     }
-    scene.finish([Int(Signal.SIGKILL), 84])
+    scene.finish([Int(0 ^ 85) + Int(200 ^ 85)])
+    #expect(probe.hits == 3)
+  }
+
+  @Test("M10 a signal's handler may be probed itself, and be interrupted in its slot")
+  func probedSignalHandler() throws {
+    let scene = try Scene("S10S12n1i")
+    let signal = usr1
+    try scene.probe("xorfn") { context in
+      context.raise(signal)
+      return .continue
+    }
+    // SIGUSR2 while the first instruction of the handler of SIGUSR1 is in its slot.
+    var depth = 0
+    let handler = try scene.probe("on_signal") { context in
+      depth += 1
+      if depth == 1 { context.raise(12) }
+      return .continue
+    }
+    let plain = try Scene("n1")
+    plain.run()
+    #expect(scene.run() == .ended(.exited(0)))
+    #expect(scene.values.prefix(2) == [plain.values[0], 101])
+    #expect(handler.hits == 101)
   }
 
   @Test("a probe is taken away while a task is in its slot")
