@@ -180,17 +180,24 @@ import Testing
 
   @Test("SIGTRAP: a jump into the slots runs what is left there, and traps as a program's break")
   func jumpIntoASlot() throws {
-    let scene = try Scene("x1x2")
-    var slot: UInt64 = 0
-    try scene.probe("xorfn") { context in
-      guard context.argument(1) == 2 else { return .continue }
-      slot = (context.task?.space?.probeState as? UprobeSpace)?.area?.address(511) ?? 0
-      return .redirect(slot)
+    func jump(to slot: Int) throws -> (ProgramExit, pc: UInt64?, [Int]) {
+      let scene = try Scene("x1x2")
+      var base: UInt64 = 0
+      try scene.probe("xorfn") { context in
+        guard context.argument(1) == 2 else { return .continue }
+        let area = (context.task?.space?.probeState as? UprobeSpace)?.area
+        base = area?.address(slot) ?? 0
+        return .redirect(base)
+      }
+      let exit = scene.run()
+      return (exit, scene.kernel.fatalSignal.map { $0.pc &- base }, scene.values)
     }
-    let exit = scene.run()
-    // A slot that never held anything is zeros; the last one of the page is the first to be taken.
-    #expect(exit == .ended(.killed(Signal.SIGILL)) || exit == .ended(.killed(Signal.SIGTRAP)))
-    #expect(slot != 0 && scene.values == [84])
+    // The slot that the first hit used: the instruction, then the break that nobody waits for.
+    let used = try jump(to: 1)
+    #expect(used.0 == .ended(.killed(Signal.SIGTRAP)) && used.pc == 4 && used.2 == [84])
+    // One that was never used holds zeros.
+    let empty = try jump(to: 511)
+    #expect(empty.0 == .ended(.killed(Signal.SIGILL)) && empty.pc == 0 && empty.2 == [84])
   }
 
   @Test("SIGTRAP: a direct jump to the trampoline is SIGILL")

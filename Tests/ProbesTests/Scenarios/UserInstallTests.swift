@@ -208,7 +208,7 @@ import Testing
     let va = try scene.address("xorfn")
     try scene.run(until: { $0 == va &+ 4 })
     let shared = try #require(scene.space?.physical(va))
-    let resident = scene.space?.residentPages
+    let resident = try #require(scene.space).residentPages
     let one = try scene.probe("xorfn")
     let two = try scene.probe("semfn")
     let copy = try #require(scene.space?.physical(va))
@@ -218,8 +218,10 @@ import Testing
     #expect(scene.space?.physical(va) == copy)
     scene.probes.unregister(two)
     #expect(scene.space?.physical(va) == nil)
+    #expect(scene.space?.residentPages == resident - 1)
+    try scene.run(until: { _ in scene.space?.physical(va) != nil })
+    #expect(scene.space?.physical(va) == shared && scene.space?.residentPages == resident)
     scene.finish([84, 87, 86])
-    #expect(resident != nil)
   }
 
   @Test("M06 a text page that the program wrote to keeps what it wrote")

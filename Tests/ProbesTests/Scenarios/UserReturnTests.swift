@@ -69,11 +69,27 @@ import Testing
 
   @Test("U86 a function that never returns is awaited in vain, and harms nobody")
   func neverReturns() throws {
-    let scene = try Scene("Fx1.K5L2L2L2x2")
-    let probe = try scene.returns("thrower")
-    let worker = try scene.returns("sleeper")
-    #expect(scene.run() == .ended(.exited(7)) || scene.values.last == 87)
-    #expect(probe.hits == 0 && worker.hits == 0)
+    let scene = try Scene("L2L2L2x2")
+    let thrower = try scene.returns("thrower")
+    let ret = try scene.returns("xorfn")
+    var pending: [Int] = []
+    try scene.probe("xorfn") { context in
+      pending.append((context.task?.probeState as? UprobeTask)?.calls.count ?? 0)
+      return .continue
+    }
+    // Of three times four frames the last four: each next call found the ones before dead.
+    scene.finish([7, 7, 7, 87])
+    #expect(thrower.hits == 0 && thrower.nmissed == 0 && ret.hits == 1)
+    #expect(pending == [4])
+    // A function that ends the process.
+    let exits = try Scene("K0x1x2x3")
+    let sleeper = try exits.returns("sleeper")
+    try exits.probe("xorfn") { context in
+      context.yield()
+      return .continue
+    }
+    #expect(exits.run() == .ended(.exited(7)))
+    #expect(sleeper.hits == 0 && exits.values == [84])
   }
 
   @Test("M08 the trampoline is slot 0: it needs the page, and nobody waiting there is SIGILL")
