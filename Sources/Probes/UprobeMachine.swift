@@ -201,18 +201,20 @@ final class UprobeMachine {
     let own = UprobeSpace.of(space)
     if let area = own.area { return area }
     let trampoline = isa.breakpoint(.uretprobe, over: isa.maxInsnLength)
-    guard let pages = try? SpecialPages(trampoline, frames: kernel.frames),
-      let pa = pages.pages.first
-    else { return nil }
+    guard let pages = try? SpecialPages(trampoline, frames: kernel.frames) else { return nil }
     let hint = fixed ?? kernel.isa.userEnd &- 4096
     var prot = MM.PROT_EXEC
-    if legacy.contains(.slotsAreWritable) { prot |= MM.PROT_READ | MM.PROT_WRITE }
+    var flags: VMAFlags = [.dontFork, .neverWritable]
+    if legacy.contains(.slotsAreWritable) {
+      prot |= MM.PROT_READ | MM.PROT_WRITE
+      flags.remove(.neverWritable)
+    }
     func insert(_ at: UInt64) -> UInt64? {
       try? space.insertSpecial(
-        name: "[uprobes]", at: at, pages: pages, prot: prot, flags: .dontFork)
+        name: "[uprobes]", at: at, pages: pages, prot: prot, flags: flags)
     }
     guard let base = insert(hint) ?? (fixed == nil ? insert(0) : nil) else { return nil }
-    let area = UprobeArea(base: base, pa: pa, slotSize: isa.uprobeSlotSize, slots: slotCount)
+    let area = UprobeArea(base: base, pages: pages, slotSize: isa.uprobeSlotSize, slots: slotCount)
     own.area = area
     fetch.text(of: space)
     return area
@@ -231,18 +233,23 @@ final class UprobeMachine {
     else { return }
     let offset = kernel.isa.ptRegs.pc
     let pc = frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-    if pc >= step.start, pc < step.end {
+    if (step.start..<step.end).contains(pc) {
       frame.storeBytes(of: step.va, toByteOffset: offset, as: UInt64.self)
+    } else if pc == step.end {
+      frame.storeBytes(of: step.va &+ step.length, toByteOffset: offset, as: UInt64.self)
     }
     end(step, task, utask)
   }
 
   /// Whether signals wait for the end of the slot.
+  ///
+  /// They do not where the program has left it by a way of its own: by mapping something over it.
   func holdsSignals(_ task: Task, _ frame: UnsafeMutableRawPointer) -> Bool {
-    guard let utask = task.probeState as? UprobeTask, case .stepping = utask.state,
+    guard let utask = task.probeState as? UprobeTask, case .stepping(let step) = utask.state,
       !legacy.contains(.slotsAreVisible)
     else { return false }
-    guard task.hasFatalSignal else { return true }
+    let pc = frame.loadUnaligned(fromByteOffset: kernel.isa.ptRegs.pc, as: UInt64.self)
+    guard task.hasFatalSignal || !(step.start...step.end).contains(pc) else { return true }
     abort(task, frame)
     return false
   }

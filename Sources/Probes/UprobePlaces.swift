@@ -368,7 +368,9 @@ extension UprobeMachine {
     guard let own = space.probeState as? UprobeSpace, !own.delayed.isEmpty else { return }
     let waiting = own.delayed
     own.delayed = []
-    for point in waiting { _ = try? count(point, 1, space, own) }
+    for point in waiting where points[UprobeKey(point.inode, point.offset)] === point {
+      _ = try? count(point, 1, space, own)
+    }
   }
 
   func unmapped(_ space: AddressSpace) {

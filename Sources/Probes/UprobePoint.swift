@@ -72,7 +72,8 @@ final class UprobeSpace {
 /// break that return probes come back through.
 final class UprobeArea {
   let base: UInt64
-  /// The page's frame.
+  /// The page's frame, kept even where the program unmaps it: slots are written to it.
+  private let pages: SpecialPages
   private let pa: UInt64
   private let slotSize: UInt64
   private var free: [Int]
@@ -82,9 +83,10 @@ final class UprobeArea {
   /// Tasks that wait for a slot.
   let queue = WaitQueue()
 
-  init(base: UInt64, pa: UInt64, slotSize: Int, slots: Int) {
+  init(base: UInt64, pages: SpecialPages, slotSize: Int, slots: Int) {
     self.base = base
-    self.pa = pa
+    self.pages = pages
+    pa = pages.pages[0]
     self.slotSize = UInt64(slotSize)
     free = Array((1..<max(slots, 2)).reversed())
   }

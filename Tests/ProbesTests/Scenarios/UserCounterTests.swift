@@ -86,6 +86,15 @@ import Testing
     scene.finish([84, 0])
   }
 
+  @Test("M24 what waits for a counter is forgotten with the probe, be its text mapped or not")
+  func delayedAndUnmapped() throws {
+    let scene = try Scene("mc1uzDk")
+    let probe = try scene.probeLibrary { $0.referenceCounter = 3 * 4096 + 16 }
+    try scene.run(until: { _ in scene.values.count == 2 })
+    scene.probes.unregister(probe)
+    scene.finish([84, 0, 0])
+  }
+
   @Test("M24 a child inherits what waits")
   func delayedInAChild() throws {
     let scene = try Scene("mFDkc1.Dk")

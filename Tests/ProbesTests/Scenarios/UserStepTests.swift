@@ -239,6 +239,76 @@ import Testing
     #expect(probe.hits == 3)
   }
 
+  @Test("M10 a process that is killed in the only slot leaves it to those who wait")
+  func deathInTheSlot() throws {
+    let scene = try Scene("J2")
+    scene.probes.uprobes.slotCount = 2
+    var first: Task?
+    var hits = 0
+    let probe = try scene.probe("xorfn") { context in
+      hits += 1
+      if hits == 1 {
+        first = context.task
+        context.yield()
+      } else if let first {
+        // It is in the slot; this one will have to wait.
+        context.kernel.send(.kernel(Signal.SIGKILL), to: first, group: true)
+      }
+      return .continue
+    }
+    scene.finish([100 ^ 85])
+    #expect(probe.hits == 2)
+  }
+
+  /// Brings a program into its slot.
+  private func inSlot(_ steps: String) throws -> (Scene, area: UInt64) {
+    let scene = try Scene(steps)
+    try scene.probe("xorfn")
+    try scene.run(until: { scene.area?.contains($0) == true })
+    return (scene, try #require(scene.area).lowerBound)
+  }
+
+  @Test("a program may not write to its slots by mprotect, and harms nobody by unmapping them")
+  func slotsTakenAway() throws {
+    let (scene, area) = try inSlot("x1x2")
+    let space = try #require(scene.space)
+    #expect(throws: Errno.EACCES) { try space.mprotect(area, 4096, 7) }
+    #expect(scene.text(area) == shortBreak)
+    let frame = try #require(space.physical(area))
+    try space.munmap(area, 4096)
+    space.flushNeeded = .all
+    // Slots are still written to the frame: it must not be given to anybody else.
+    var taken: [UInt64] = []
+    while let next = try? scene.kernel.frames.allocate() { taken.append(next & ~4095) }
+    #expect(!taken.contains(frame & ~4095) && !taken.isEmpty)
+    for next in taken { scene.kernel.frames.release(next) }
+    // Its own instruction can't be executed any more.
+    #expect(scene.run() == .ended(.killed(Signal.SIGSEGV)))
+    #expect(scene.kernel.fatalSignal?.pc == (try scene.address("xorfn")))
+  }
+
+  @Test("M10 a program that puts code of its own in place of its slots gets its signals")
+  func ownCodeInTheSlots() throws {
+    let (scene, area) = try inSlot("x1x2")
+    let space = try #require(scene.space)
+    let slot = scene.rig.machine.hart.pc
+    try space.munmap(area, 4096)
+    _ = try space.mmap(
+      area, 4096, prot: 7, flags: MM.MAP_PRIVATE | MM.MAP_ANONYMOUS | MM.MAP_FIXED)
+    // jal x0, 64; and there jal x0, 0.
+    try space.write(slot, [0x6f, 0x00, 0x00, 0x04])
+    try space.write(slot &+ 64, [0x6f, 0x00, 0x00, 0x00])
+    space.flushNeeded = .all
+    space.instructionFlushNeeded = true
+    scene.kernel.interruptHart()
+    scene.run(scene.rig.machine.hart.count + 5000)
+    #expect(scene.rig.machine.hart.pc == slot &+ 64)
+    scene.kernel.send(.kernel(Signal.SIGTERM), to: try #require(scene.first), group: true)
+    scene.kernel.interruptHart()
+    #expect(scene.run() == .ended(.killed(Signal.SIGTERM)))
+    #expect(scene.kernel.fatalSignal?.pc == slot &+ 64)
+  }
+
   @Test("M10 a signal's handler may be probed itself, and be interrupted in its slot")
   func probedSignalHandler() throws {
     let scene = try Scene("S10S12n1i")
