@@ -41,6 +41,9 @@ public final class ProbeSubsystem {
     set { fetch.legacy = newValue }
   }
 
+  /// Breaks of programs that were found to be probes' or to raise a signal.
+  public private(set) var breaksTaken: UInt64 = 0
+
   let fetch: FetchSynchronisation
   let kprobes: KprobeMachine
   let uprobes: UprobeMachine
@@ -156,7 +159,9 @@ extension ProbeSubsystem: TrapHook {
       guard address == nil, isa.isBreak(cause: cause), let task = kernel.current else { return nil }
       let context = ProbeContext(
         kernel: kernel, isa: isa, task: task, regsVA: regs, frame: frame)
-      return uprobes.trapped(task, context)
+      let reply = uprobes.trapped(task, context)
+      if reply != nil { breaksTaken &+= 1 }
+      return reply
     }
     let owner = kernel.stackOwner(regs)
     let context = ProbeContext(

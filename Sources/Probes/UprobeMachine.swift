@@ -173,7 +173,10 @@ final class UprobeMachine {
       return GateReply()
     }
     guard let area = area(of: space) else { return GateReply() }
-    guard let (slot, written) = area.take(isa.slotImage(insn.bytes, user: true), kernel.ram) else {
+    guard
+      let (slot, written) =
+      area.take(for: point, { isa.slotImage(insn.bytes, user: true) }, kernel.ram)
+    else {
       utask.state = .waiting(point, va: va)
       task.sleep(on: [area.queue], until: nil, state: .killable)
       return GateReply(action: .block)

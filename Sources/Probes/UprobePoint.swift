@@ -68,58 +68,6 @@ final class UprobeSpace {
   }
 }
 
-/// `[uprobes]`: the page of a process in which displaced instructions run; its first slot is the
-/// break that return probes come back through.
-final class UprobeArea {
-  let base: UInt64
-  /// The page's frame, kept even where the program unmaps it: slots are written to it.
-  private let pages: SpecialPages
-  private let pa: UInt64
-  private let slotSize: UInt64
-  private var free: [Int]
-  /// What slots hold, and who holds that.
-  private var contents: [Int: [UInt8]] = [:]
-  private var holders: [[UInt8]: Int] = [:]
-  /// Tasks that wait for a slot.
-  let queue = WaitQueue()
-
-  init(base: UInt64, pages: SpecialPages, slotSize: Int, slots: Int) {
-    self.base = base
-    self.pages = pages
-    pa = pages.pages[0]
-    self.slotSize = UInt64(slotSize)
-    free = Array((1..<max(slots, 2)).reversed())
-  }
-
-  /// A slot that holds `image`.
-  ///
-  /// - Returns: its number, and whether its bytes changed; `nil` where none is free.
-  func take(_ image: [UInt8], _ ram: PhysicalMemory) -> (slot: Int, written: Bool)? {
-    if let slot = holders[image], let index = free.lastIndex(of: slot) {
-      free.remove(at: index)
-      return (slot, false)
-    }
-    // One that holds nothing yet, if there is one.
-    guard
-      let index = free.lastIndex(where: { contents[$0] == nil }) ?? free.indices.last
-    else { return nil }
-    let slot = free.remove(at: index)
-    if let old = contents[slot], holders[old] == slot { holders[old] = nil }
-    contents[slot] = image
-    holders[image] = slot
-    ram.write(pa &+ UInt64(slot) &* slotSize, image)
-    return (slot, true)
-  }
-
-  func release(_ slot: Int) {
-    free.append(slot)
-    // Everybody: one who is about to die would take a wake-up to the grave that others wait for.
-    queue.wakeAll()
-  }
-
-  func address(_ slot: Int) -> UInt64 { base &+ UInt64(slot) &* slotSize }
-}
-
 /// What a task is doing with a uprobe.
 enum UprobeState {
   /// Nothing.

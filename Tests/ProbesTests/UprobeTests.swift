@@ -235,7 +235,9 @@ extension Rig {
       UprobeRequest(.path(rig.path), offset: rig.offset("tail3")) { context in
         if taken == nil, let space = context.task?.space,
           let area = rig.probes.uprobes.area(of: space),
-          let slot = area.take([1, 0], rig.machine.ram)?.slot
+          let inode = rig.probes.uprobes.points.values.first?.inode,
+          let slot = area.take(
+            for: UprobePoint(inode, 0, referenceCounter: 0), { [1, 0] }, rig.machine.ram)?.slot
         {
           taken = (area, slot)
         }

@@ -152,6 +152,9 @@ public final class RV64: GuestISA {
     (hart.x[SystemSlot.scause], hart.x[SystemSlot.sepc])
   }
 
+  /// The MMU indices under which programs run, for ``Hart/observe(_:modes:)``.
+  public static let userModes: UInt64 = 1 << MMUIndex.user
+
   /// Whether a trap's cause is an instruction that calls the environment.
   public func isEnvironmentCall(cause: UInt64) -> Bool { (8...11).contains(cause) }
 
