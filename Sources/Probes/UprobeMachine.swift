@@ -175,7 +175,7 @@ final class UprobeMachine {
     guard let area = area(of: space) else { return GateReply() }
     guard
       let (slot, written) =
-      area.take(for: point, { isa.slotImage(insn.bytes, user: true) }, kernel.ram)
+        area.take(for: point, { isa.slotImage(insn.bytes, user: true) }, kernel.ram)
     else {
       utask.state = .waiting(point, va: va)
       task.sleep(on: [area.queue], until: nil, state: .killable)
