@@ -205,7 +205,7 @@ public final class RISCVProbeISA: ProbeISA {
 
   /// s0 points behind the record.
   ///
-  /// - SeeAlso: RISC-V ABIs Specification, 'Frame Pointer Convention'
+  /// - SeeAlso: Linux, `arch/riscv/include/asm/stacktrace.h`, `struct stackframe`; RISC-V ABIs Specification, 'Frame Pointer Convention'
   public var frameRecord: FrameRecord {
     FrameRecord(framePointer: PtRegs.x(8), returnAddress: -8, previous: -16)
   }
