@@ -162,9 +162,9 @@ struct ProbeHits {
     return Run(seconds: seconds, hits: hits())
   }
 
-  /// Runs the program's loop `count` times, without a probe or with one that is never hit.
-  func runUnhit(count: Int, idle: Bool) throws -> Double {
-    let rig = try Rig(try Host.contents(of: image), kernel: false, count: count)
+  /// Runs a loop `count` times, without a probe or with two that are never hit.
+  func runUnhit(count: Int, idle: Bool, kernel: Bool = false) throws -> Double {
+    let rig = try Rig(try Host.contents(of: image), kernel: kernel, count: count)
     if idle {
       guard let mean = rig.elf.symbols.symbol("mean"),
         let segment = rig.elf.header.loadable.first(where: {
@@ -207,7 +207,7 @@ extension Bench {
   func measureProbes() throws {
     let image = "\(images)/selftest.elf"
     let bench = ProbeHits(image: image)
-    printLine("probe hits (\(image)): millions a second, empty handler, whole path")
+    printLine("probe hits (\(image)): millions a second, empty handler, whole path, less the same run without")
     printLine(wide("", "M/s", "spread", "x ptrace", "x native uprobe"))
     var ptrace = Series()
     var native = Series()
@@ -224,7 +224,8 @@ extension Bench {
         let count = kind.isOfKernel ? 4_000 : 8_000
         for _ in 0..<runs {
           let run = try bench.run(kind, count: count)
-          rates.values.append(Double(run.hits) / run.seconds / 1e6)
+          let bare = try bench.runUnhit(count: count, idle: false, kernel: kind.isOfKernel)
+          rates.values.append(Double(run.hits) / max(run.seconds - bare, 1e-9) / 1e6)
         }
         printLine(
           wide(

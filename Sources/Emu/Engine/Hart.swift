@@ -34,7 +34,7 @@ public final class Hart {
   /// How stale caches may be.
   public let cacheModel: CacheModel
   /// Who serves its environment calls; the ISA raises an exception where nobody does.
-  public weak var environment: (any HartEnvironment)?
+  public unowned var environment: (any HartEnvironment)?
   /// TLB entries filled so far.
   public private(set) var tlbMisses: UInt64 = 0
   /// Accesses to devices so far.

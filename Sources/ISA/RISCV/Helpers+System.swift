@@ -145,6 +145,26 @@ enum CSRFunction: UInt8 {
   case clear = 2
 }
 
+/// CSR instructions on a register of ``SystemRegisters/supervisorStorage(_:)``: `d` destination, `a`
+/// source register, `b` function, `c` the slot, `e` the low bits that are always zero.
+let accessStorage: Helper = { x, raw in
+  let op = raw.op
+  guard x[SystemSlot.privilege] >= 1 else {
+    with(x) { isa, hart in isa.raiseIllegal(hart) }
+    return
+  }
+  let slot = Slot.system + Int(op.c)
+  let old = x[slot]
+  let source = x[Int(op.a)]
+  // With x0, set and clear write what was there.
+  switch CSRFunction(rawValue: op.b) ?? .write {
+  case .write: x[slot] = source & ~UInt64(op.e)
+  case .set: x[slot] = (old | source) & ~UInt64(op.e)
+  case .clear: x[slot] = old & ~source
+  }
+  x[Int(op.d)] = old
+}
+
 /// CSR instructions: `d` destination, `a` source register, `b` function (4: `e`'s top bits hold an
 /// immediate), `c` and the low bits of `e` the number.
 ///

@@ -239,14 +239,18 @@ struct Lift {
       helper: atomicOperation, d: to(i.rd), a: i.rs1, b: i.rs2, c: size, e: function.rawValue)
   }
 
-  /// Counters and floating-point state are read, and the latter written, without leaving the block;
-  /// everything else may change what follows.
+  /// Reads do not leave the block, nor do writes to floating-point state and to registers that
+  /// nothing else looks at; every other write may change what follows.
   private func csr(_ i: Insn, _ function: CSRFunction, immediate: Bool) {
     let number = UInt16(truncatingIfNeeded: i.imm)
-    let reads = function != .write && i.rs1 == 0
+    if !immediate, let (slot, mask) = SystemRegisters.supervisorStorage(number) {
+      builder.emit(
+        helper: accessStorage, d: to(i.rd), a: i.rs1, b: function.rawValue,
+        c: UInt8(truncatingIfNeeded: slot - Slot.system), e: UInt8(truncatingIfNeeded: ~mask))
+      return
+    }
     let quiet =
-      (0xc00...0xc1f).contains(number) && reads
-      || (1...3).contains(number) && (reads || fpState == 3)
+      function != .write && i.rs1 == 0 || (1...3).contains(number) && fpState == 3
     let c = UInt8(truncatingIfNeeded: number)
     let e = UInt8(truncatingIfNeeded: number >> 8)
     let b = function.rawValue | (immediate ? 4 : 0)

@@ -198,6 +198,15 @@ enum SystemRegisters {
     let at = index[Int(number & 0xfff)]
     return at == 0 ? nil : table[Int(at) - 1]
   }
+
+  /// The slot of a supervisor register that only stores, and which bits it keeps (all but low ones):
+  /// `sscratch`, `sepc`, `scause`, `stval`, which every trap's entry code moves.
+  static func supervisorStorage(_ number: UInt16) -> (slot: Int, mask: UInt64)? {
+    guard (0x140...0x143).contains(number), let row = find(number),
+      case .plain(let slot, let mask) = row.kind
+    else { return nil }
+    return (slot, mask)
+  }
 }
 
 extension RV64 {

@@ -78,14 +78,21 @@ public final class Verification {
 
   /// Makes two machines with the program in them, and the probes.
   ///
-  /// - Throws: ``LaunchError``; ``ProbePlaceError`` for a place that can't be probed.
-  public init(_ command: [String], _ options: Options) throws {
+  /// - Parameters:
+  ///   - command: the program and its arguments.
+  ///   - options: what the command line says.
+  ///   - output: receives what the program without probes prints, and on which stream; `nil`: it goes
+  ///     to the host's.
+  /// - Throws: ``LaunchError``; ``ProbePlaceError`` or `EventError` for a place that can't be probed.
+  public init(
+    _ command: [String], _ options: Options, output: (([UInt8], Int) -> Void)? = nil
+  ) throws {
     guard let program = command.first else {
       throw LaunchError(description: "which program?", status: RunReport.Status.usage)
     }
     self.program = program
     let real = Host(root: options.run.root, seed: options.run.seed)
-    host = TwinHost(real)
+    host = TwinHost(real, output: output)
     let sides = [host.leader(seed: options.run.seed), host.follower(seed: options.run.seed)]
     var machines: [ProgramMachine] = []
     for side in sides {
