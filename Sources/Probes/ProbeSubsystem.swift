@@ -125,6 +125,17 @@ public final class ProbeSubsystem {
     set { kprobes.setOn(newValue) }
   }
 
+  /// Asks a probe's filter again about every process that maps its file.
+  ///
+  /// With `adding` breaks go where it now says yes; without, they leave where no probe's filter says
+  /// so any more.
+  ///
+  /// - Throws: `ENOENT` for a probe that is not registered; what the registration throws.
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_apply`
+  public func apply(_ probe: Uprobe, adding: Bool) throws(ProbeError) {
+    try uprobes.apply(probe, adding: adding)
+  }
+
   /// What a probe at a place of the kernel would be told, without one: the class of its instruction,
   /// or why none may be there.
   public func checkKprobe(_ place: KernelPlace) throws(ProbeError) -> ProbedInsn {

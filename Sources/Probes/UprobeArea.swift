@@ -8,7 +8,8 @@ import GuestKernel
 /// have the guest synchronise its fetch. Slots that were released longest ago are given away first.
 final class UprobeArea {
   let base: UInt64
-  /// The page's frame.
+  /// The page's frame, kept even where the program unmaps it: slots are written to it.
+  private let pages: SpecialPages
   private let pa: UInt64
   private let slotSize: UInt64
   /// Whose copy each slot holds.
@@ -22,9 +23,10 @@ final class UprobeArea {
   /// Tasks that wait for a slot.
   let queue = WaitQueue()
 
-  init(base: UInt64, pa: UInt64, slotSize: Int, slots: Int) {
+  init(base: UInt64, pages: SpecialPages, slotSize: Int, slots: Int) {
     self.base = base
-    self.pa = pa
+    self.pages = pages
+    pa = pages.pages[0]
     self.slotSize = UInt64(slotSize)
     let count = max(slots, 2)
     owners = Array(repeating: nil, count: count)

@@ -23,6 +23,10 @@ final class UprobePoint {
   var insn: ProbedInsn?
   /// Ready simulations by address.
   var simulations: [UInt64: any InsnSimulation] = [:]
+  /// The end of the slot that was taken last: for ``LegacyPolicies/oneSlotEndPerProbe``.
+  var knownEnd: UInt64 = 0
+  /// The one address of it: for ``LegacyPolicies/segmentOffsetIgnored``.
+  var onlyAddress: UInt64?
 
   init(_ inode: Inode, _ offset: UInt64, referenceCounter: UInt64) {
     self.inode = inode
@@ -39,7 +43,8 @@ final class UprobePoint {
   func address(in vma: VMA) -> UInt64? {
     let first = vma.pageOffset << 12
     guard offset >= first, offset &- first < vma.count else { return nil }
-    return vma.start &+ (offset &- first)
+    let va = vma.start &+ (offset &- first)
+    return onlyAddress == nil || onlyAddress == va ? va : nil
   }
 }
 
@@ -109,5 +114,6 @@ struct UretprobeCall {
   let sp: UInt64
   let returnAddress: UInt64
   let isChained: Bool
-  var data: AnyObject?
+  /// What the entry handlers left for the return handlers.
+  let data: [ObjectIdentifier: AnyObject]
 }

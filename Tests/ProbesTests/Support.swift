@@ -72,7 +72,8 @@ final class Rig {
       kernel: machine.kernel, isa: facts ?? RISCVProbeISA(compressed: compressed))
     path = "/" + program
     let bytes = contents(
-      program.hasPrefix("probes") ? folder + "Programs/" + program : images + program)
+      program.hasPrefix("probes") || program == "scenes.elf"
+        ? folder + "Programs/" + program : images + program)
     try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
     elf = bytes
     machine.log = { [unowned self] in messages.append($0) }

@@ -137,6 +137,9 @@ public protocol ProbeISA: AnyObject {
   func setReturnAddress(
     _ frame: UnsafeMutableRawPointer, _ address: UInt64, store: (UInt64, UInt64) -> Bool
   ) -> Bool
+  /// Where the frame pointer lies among the saved registers, and, from where it points, where the
+  /// function's return address and its caller's frame pointer are.
+  var frameRecord: (framePointer: Int, returnAddress: Int, caller: Int) { get }
   /// Whether the frame of a function that began with stack pointer `then` still exists once the
   /// stack pointer is `now` (`arch_uretprobe_is_alive`).
   func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool
