@@ -23,20 +23,18 @@ extension KprobeMachine {
 }
 
 extension ProbeSubsystem {
-  /// Return addresses that were found on a kernel stack, the newest first, with each one of the
-  /// return probes' trampoline replaced by where the function really returns to.
-  ///
-  /// A trampoline for which no call is known stays.
+  /// Puts true return addresses in place of the return probes' trampoline.
   ///
   /// - Parameters:
-  ///   - addresses: what was found.
+  ///   - addresses: return addresses that were found on a kernel stack, the newest first.
   ///   - stack: any address on that stack.
+  /// - Returns: them, with where the function really returns to for each trampoline; one for which
+  ///   no call is known stays.
   public func translate(_ addresses: [UInt64], onStackOf stack: UInt64) -> [UInt64] {
     kprobes.translate(addresses, stack: kernel.stackOwner(stack).block)
   }
 
-  /// Where a hit's function was called from, and so on outwards: pc, then a return address for each
-  /// frame record from the frame pointer on, translated as ``translate(_:onStackOf:)`` does.
+  /// Where a hit's function was called from, and so on outwards.
   ///
   /// It ends with a record that is misaligned, off the stack, or not above the one before. Kernel
   /// text without frame pointers has no records.
@@ -44,6 +42,8 @@ extension ProbeSubsystem {
   /// - Parameters:
   ///   - context: the hit.
   ///   - limit: most addresses.
+  /// - Returns: pc, then a return address for each frame record from the frame pointer on, as
+  ///   ``translate(_:onStackOf:)`` gives them.
   public func stackTrace(_ context: ProbeContext, limit: Int = 64) -> [UInt64] {
     let (_, block) = kernel.stackOwner(context.sp)
     guard block != 0, limit > 0 else { return [context.pc] }

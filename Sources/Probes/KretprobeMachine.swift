@@ -187,7 +187,8 @@ extension ProbeContext {
   /// - Returns: what was there.
   fileprivate func hideSystemRegisters() -> [(Int, UInt64)] {
     let general = Set((0..<64).compactMap(isa.registerOffset)).subtracting([kernel.isa.ptRegs.sp])
-    let offsets = stride(from: 0, to: kernel.isa.ptRegs.size, by: 8).filter { !general.contains($0) }
+    let offsets = stride(from: 0, to: kernel.isa.ptRegs.size, by: 8)
+      .filter { !general.contains($0) }
     let kept = offsets.map { ($0, load($0)) }
     for (offset, _) in kept { store(offset, 0) }
     return kept

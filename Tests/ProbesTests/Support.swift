@@ -68,7 +68,8 @@ final class Rig {
       configuration.kernelImage = contents(folder + "Programs/kernel-rv64g.elf")
     }
     machine = try ProgramMachine(configuration, host: host) { false }
-    probes = ProbeSubsystem(kernel: machine.kernel, isa: facts ?? RISCVProbeISA(compressed: compressed))
+    probes = ProbeSubsystem(
+      kernel: machine.kernel, isa: facts ?? RISCVProbeISA(compressed: compressed))
     path = "/" + program
     let bytes = contents(
       program.hasPrefix("probes") || program == "scenes.elf"

@@ -19,6 +19,6 @@ out=$PWD
 cd ../../..
 . images/kernel/kernel.sh
 flags=$(kernel_flags riscv64 | sed 's/+m+a+c+/+m+a+/; s|\$PWD|'"$PWD"'|g')
-"${PYTHON:-python3}" -m ziglang cc $flags $(kernel_sources riscv64) -o "$out/kernel.tmp"
-"${PYTHON:-python3}" images/tools/prune.py "$out/kernel.tmp" "$out/kernel-rv64g.elf"
+"$PYTHON" -m ziglang cc $flags $(kernel_sources riscv64) -o "$out/kernel.tmp"
+"$PYTHON" images/tools/prune.py "$out/kernel.tmp" "$out/kernel-rv64g.elf"
 rm "$out/kernel.tmp"

@@ -37,10 +37,13 @@ import Testing
       let offset = insn.address &- (try run.rig.symbol("probe_leaf"))
       try run.tracer.add("p:e probe_leaf+\(offset)")
       #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
-      return Set(run.lines.compactMap { $0.split(separator: "(").last?.split(separator: "/").first }
-        .map(String.init))
+      let places = run.lines.compactMap {
+        $0.split(separator: "(").last?.split(separator: "/").first
+      }
+      return Set(places.map(String.init))
     }
-    let plus = try Rig.targets().insns("probe_leaf")[2].address &- Rig.targets().symbol("probe_leaf")
+    let rig = try Rig.targets()
+    let plus = try rig.insns("probe_leaf")[2].address &- rig.symbol("probe_leaf")
     #expect(try places(.eventOffsetIgnored) == ["probe_leaf+0x0"])
     #expect(try places([]) == ["probe_leaf+0x" + String(plus, radix: 16)])
   }
@@ -279,7 +282,8 @@ import Testing
     }
     let first = ClosureProgram { _ in 1 }
     let tracer = run.tracer
-    #expect(errno { () throws(ProbeError) in try tracer.attach(first, to: "x", group: "y") } == .ENOENT)
+    #expect(
+      errno { () throws(ProbeError) in try tracer.attach(first, to: "x", group: "y") } == .ENOENT)
     for program in [first] + (1..<64).map({ _ in ClosureProgram { _ in 1 } }) {
       try tracer.attach(program, to: "e", group: "kprobes")
     }

@@ -37,7 +37,7 @@ import Testing
     #expect(rig.run(limit: 20_000_000) == Rig.allRight)
   }
 
-  @Test("M03 an instruction that faults is tried again from the break: handlers run twice, post once")
+  @Test("M03 an instruction that faults is tried again from the break, and pre runs twice")
   func restart() throws {
     let rig = try Rig.targets()
     let (address, base) = try rig.load(in: "probe_pcrel")
