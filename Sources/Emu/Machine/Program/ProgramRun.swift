@@ -261,15 +261,15 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space) }
+  func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
 
-  /// The same for a pc in an address space.
-  func describe(_ pc: UInt64, in space: AddressSpace?) -> String {
+  /// The same for a pc in a mapping.
+  func describe(_ pc: UInt64, in vma: VMA?) -> String {
     let hex = "0x\(String(pc, radix: 16))"
     if let found = kernel.image?.symbol(at: pc) {
       return "\(hex) (\(found.name)+0x\(String(found.offset, radix: 16)))"
     }
-    guard let vma = space?.vma(at: pc), let file = vma.file else { return hex }
+    guard let vma, let file = vma.file else { return hex }
     let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
     return symbol(in: file, at: offset).map { "\(hex) (\($0))" } ?? hex
   }

@@ -275,15 +275,15 @@ public final class Verification {
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
-  /// A pc with the file and the symbol.
+  /// A pc with the symbol.
   private func place(_ pc: UInt64, _ task: Int32) -> String {
-    let space = space(of: task)
-    return probed.describe(pc, in: space)
+    probed.describe(pc, in: text(pc, task))
   }
 
-  private func space(of task: Int32) -> AddressSpace? {
-    probed.kernel.tasks.values.first { $0.tid == task }?.space
-      ?? plain.kernel.tasks.values.first { $0.tid == task }?.space
+  /// The mapping of a task's text, as it is or was.
+  private func text(_ pc: UInt64, _ task: Int32) -> VMA? {
+    probed.kernel.tasks.values.first { $0.tid == task }?.space?.vma(at: pc)
+      ?? coverage.text(at: pc)
   }
 
   /// An instruction's text and class.
@@ -293,7 +293,7 @@ public final class Verification {
     if let image = plain.kernel.image, image.symbol(at: pc) != nil {
       bytes = plain.kernel.readKernel(pc, isa.maxInsnLength) ?? []
     } else {
-      guard let vma = space(of: task)?.vma(at: pc), let inode = vma.file?.inode else { return "" }
+      guard let vma = text(pc, task), let inode = vma.file?.inode else { return "" }
       let offset = vma.pageOffset << 12 &+ (pc &- vma.start)
       bytes = (try? inode.read(at: offset, isa.maxInsnLength)) ?? []
     }
