@@ -169,8 +169,8 @@ final class UprobeMachine {
         point.simulations[va] = isa.simulation(of: insn.bytes, at: va)
       }
       context.pc = va
-      _ = point.simulations[va]?.run(context.frame)
-      return GateReply()
+      if point.simulations[va]?.run(context.frame) ?? false { return GateReply() }
+      // It would trap: in its slot it does, and the trap becomes the instruction's own.
     }
     guard let area = area(of: space) else { return GateReply() }
     guard

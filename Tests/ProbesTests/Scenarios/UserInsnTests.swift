@@ -1,4 +1,5 @@
 import Engine
+import Image
 import Machine
 import RISCV
 import Testing
@@ -149,6 +150,22 @@ import Testing
       }
     }
     #expect(reasons.contains { $0.contains("ecall") && $0.contains("EINVAL") })
+  }
+
+  @Test("M21 a simulated jump that would trap does so, at its own address")
+  func jumpThatTraps() throws {
+    // Without compressed instructions a target has to be a multiple of four.
+    let rig = try Rig("probes-rv64g.elf", ["l"], compressed: false)
+    let offset = try rig.offset("tail3") + 4
+    let symbol = try #require(try ELFFile(rig.elf).symbols.symbol("tail3"))
+    let probe = try rig.probes.registerUprobe(
+      UprobeRequest(.path(rig.path), offset: offset) { context in
+        context.setRegister("ra", (context.register("ra") ?? 0) | 2)
+        return .continue
+      })
+    #expect(rig.run() == .ended(.killed(Signal.SIGBUS)))
+    #expect(rig.machine.kernel.fatalSignal?.pc == symbol.address + 4)
+    #expect(probe.hits == 1)
   }
 
   @Test("M21 simulated jumps: link registers, odd targets, x0")
