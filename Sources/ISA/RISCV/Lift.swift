@@ -243,8 +243,8 @@ struct Lift {
   /// nothing else looks at; every other write may change what follows.
   private func csr(_ i: Insn, _ function: CSRFunction, immediate: Bool) {
     let number = UInt16(truncatingIfNeeded: i.imm)
-    if !immediate, var (slot, mask) = SystemRegisters.supervisorStorage(number) {
-      if checksTargets, slot == SystemSlot.sepc { mask &= ~2 }
+    if !immediate, let (slot, kept) = SystemRegisters.supervisorStorage(number) {
+      let mask = checksTargets && slot == SystemSlot.sepc ? kept & ~2 : kept
       builder.emit(
         helper: accessStorage, d: to(i.rd), a: i.rs1, b: function.rawValue,
         c: UInt8(truncatingIfNeeded: slot - Slot.system), e: UInt8(truncatingIfNeeded: ~mask))

@@ -209,13 +209,6 @@ public final class RISCVProbeISA: ProbeISA {
   public func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool {
     when == .chainCall ? now <= then : now < then
   }
-
-  /// s0 points behind the record.
-  ///
-  /// - SeeAlso: RISC-V ABIs Specification, 'Frame Pointer Convention'
-  public var frameRecord: FrameRecord {
-    FrameRecord(framePointer: PtRegs.x(8), returnAddress: -8, previous: -16)
-  }
 }
 
 /// An instruction run on the registers of a `struct pt_regs`.
