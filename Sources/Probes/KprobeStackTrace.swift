@@ -53,7 +53,7 @@ extension ProbeSubsystem {
     var above = context.sp
     while found.count < limit - 1, at & 7 == 0, at >= above, at &- block <= TaskBlock.size,
       let back = kernel.readKernel(at &+ UInt64(bitPattern: Int64(record.returnAddress)), 8),
-      let next = kernel.readKernel(at &+ UInt64(bitPattern: Int64(record.caller)), 8)
+      let next = kernel.readKernel(at &+ UInt64(bitPattern: Int64(record.previous)), 8)
     {
       found.append(back.load64(0))
       (above, at) = (at &+ 8, next.load64(0))

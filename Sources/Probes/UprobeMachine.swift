@@ -162,7 +162,7 @@ final class UprobeMachine {
   ) -> GateReply {
     utask.state = .running
     guard let insn = point.insn, let space = task.space else { return GateReply() }
-    if insn.verdict == .simulate {
+    if insn.verdict == .simulate, !legacy.contains(.everythingInSlot) {
       if point.simulations[va] == nil {
         // A program that maps its text here and there does not have them pile up.
         if point.simulations.count >= Self.maxSimulations { point.simulations = [:] }

@@ -36,7 +36,7 @@ extension ProbeSubsystem {
     var fp = context.load(record.framePointer)
     while chain.count < limit, fp % 8 == 0, fp != 0, fp < kernel.isa.userEnd,
       let back = word(fp &+ UInt64(bitPattern: Int64(record.returnAddress))), back != 0,
-      let caller = word(fp &+ UInt64(bitPattern: Int64(record.caller)))
+      let caller = word(fp &+ UInt64(bitPattern: Int64(record.previous)))
     {
       chain.append(back)
       // Frames of callers are further up: anything else is no chain of frames.

@@ -4,9 +4,9 @@ import Machine
 import Probes
 import Testing
 
-private let folder = String(#filePath.dropLast("VerifyTests.swift".count))
-private let probesProgram = folder + "Programs/probes.elf"
-private let images = folder + "../../images/user/riscv64/"
+private let root = String(#filePath.dropLast("Tests/ProbesTests/VerifyTests.swift".count))
+private let probesProgram = root + "Tests/ProbesTests/Programs/probes.elf"
+private let images = root + "images/user/riscv64/"
 
 @Suite struct VerifyTests {
   private func verify(
@@ -28,7 +28,7 @@ private let images = folder + "../../images/user/riscv64/"
 
   @Test(
     "every instruction, every time: no difference",
-    arguments: ["a", "f", "s", "b", "l", "d", "j"], [CacheModel.coherent, .architectural])
+    arguments: ["a", "f", "s", "l", "d"], [CacheModel.coherent, .architectural])
   func everyInsn(mode: String, caches: CacheModel) throws {
     let report = try verify([probesProgram, mode], caches: caches)
     #expect(report.difference == nil, "\(lines(report))")
@@ -37,6 +37,14 @@ private let images = folder + "../../images/user/riscv64/"
     #expect(report.coverage.outOfLine.hits > 30)
     #expect(report.coverage.simulated.hits > 5)
     #expect(report.coverage.simulated.mnemonics.count >= 4)
+  }
+
+  @Test("a program's own break: its siginfo says less where there are probes, as in Linux")
+  func ownBreak() throws {
+    let report = try verify([probesProgram, "b"])
+    let wrong = (report.difference ?? []).filter { $0.hasPrefix("*") }
+    // The handler reads si_addr.
+    #expect(wrong.count == 1 && wrong.allSatisfy { $0.hasPrefix("* a3 ") }, "\(lines(report))")
   }
 
   @Test("every instruction once: as many hits as instructions")
@@ -104,7 +112,7 @@ private let images = folder + "../../images/user/riscv64/"
     #expect(throws: LaunchError.self) { try verify([]) }
   }
 
-  @Test("faults, threads, signals and timers", arguments: [["s"], ["f"], ["t", "3"], ["m"], ["u"]])
+  @Test("faults, threads, signals and timers", arguments: [["s"], ["f"], ["t", "20"], ["m"], ["u"]])
   func selftestProgram(arguments: [String]) throws {
     let report = try verify([images + "selftest.elf"] + arguments)
     #expect(report.difference == nil, "\(lines(report))")

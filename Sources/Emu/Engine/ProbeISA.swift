@@ -137,12 +137,28 @@ public protocol ProbeISA: AnyObject {
   func setReturnAddress(
     _ frame: UnsafeMutableRawPointer, _ address: UInt64, store: (UInt64, UInt64) -> Bool
   ) -> Bool
-  /// Where the frame pointer lies among the saved registers, and, from where it points, where the
-  /// function's return address and its caller's frame pointer are.
-  var frameRecord: (framePointer: Int, returnAddress: Int, caller: Int) { get }
   /// Whether the frame of a function that began with stack pointer `then` still exists once the
   /// stack pointer is `now` (`arch_uretprobe_is_alive`).
   func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool
+  /// Where frames are linked.
+  var frameRecord: FrameRecord { get }
+}
+
+/// Where a function that keeps a frame pointer leaves what a stack trace needs.
+public struct FrameRecord: Sendable {
+  /// Offset of the frame pointer in the saved frame.
+  public var framePointer: Int
+  /// Where the return address lies, in bytes from the frame pointer.
+  public var returnAddress: Int
+  /// Where the caller's frame pointer lies, in bytes from the frame pointer.
+  public var previous: Int
+
+  /// A record of the given offsets.
+  public init(framePointer: Int, returnAddress: Int, previous: Int) {
+    self.framePointer = framePointer
+    self.returnAddress = returnAddress
+    self.previous = previous
+  }
 }
 
 /// When a return probe asks whether a frame still exists (`enum rp_check`).

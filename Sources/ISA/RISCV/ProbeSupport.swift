@@ -198,16 +198,16 @@ public final class RISCVProbeISA: ProbeISA {
     return true
   }
 
-  /// s0 points behind both.
-  ///
-  /// - SeeAlso: Linux, `arch/riscv/include/asm/stacktrace.h`, `struct stackframe`
-  public var frameRecord: (framePointer: Int, returnAddress: Int, caller: Int) {
-    (PtRegs.x(8), -8, -16)
-  }
-
   /// - SeeAlso: Linux, `arch/riscv/kernel/probes/uprobes.c`, `arch_uretprobe_is_alive`
   public func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool {
     when == .chainCall ? now <= then : now < then
+  }
+
+  /// s0 points behind the record.
+  ///
+  /// - SeeAlso: Linux, `arch/riscv/include/asm/stacktrace.h`, `struct stackframe`; RISC-V ABIs Specification, 'Frame Pointer Convention'
+  public var frameRecord: FrameRecord {
+    FrameRecord(framePointer: PtRegs.x(8), returnAddress: -8, previous: -16)
   }
 }
 

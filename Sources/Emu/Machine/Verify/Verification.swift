@@ -12,7 +12,9 @@ import RISCV
 /// program's completed instructions (``RetireWatch``).
 ///
 /// Documented differences: the `[uprobes]` page, and the pages that breaks made private, count in
-/// what a program can ask of its memory (`/proc/self/maps`, `/proc/meminfo`).
+/// what a program can ask of its memory (`/proc/self/maps`, `/proc/meminfo`). The signal of a
+/// program's own break instruction says `SI_KERNEL` and no address where the memory has probes, as in
+/// Linux (`kernel/events/uprobes.c`, `handle_swbp`).
 public final class Verification {
   /// Which instructions are probed.
   public enum Probed: Sendable, Equatable {
