@@ -17,7 +17,7 @@ typedef unsigned long u64;
 
 static volatile u64 divisor = 2;
 // A semaphore as systemtap's sys/sdt.h makes them: 16 bits, counted by whoever probes.
-__attribute__((used)) volatile unsigned short selftest_semaphore;
+__attribute__((used, section(".probes"))) volatile unsigned short selftest_semaphore = 0;
 
 target_function u64 target(u64 value) {
   opaque(value);
@@ -107,7 +107,7 @@ static u64 faults(void) {
   return (signals != 1) + (fault_address != 16);
 }
 
-static u64 forks(void) {
+target_function u64 forks(void) {
   pid_t child = fork();
   u64 wrong = all();
   if (child == 0) _exit((int)wrong);
