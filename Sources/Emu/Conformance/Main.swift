@@ -22,7 +22,7 @@ struct Conformance: ParsableCommand {
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
-      BusyboxCommand.self, FuzzCommand.self,
+      BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self,
     ])
 
   static func main() {
