@@ -24,7 +24,8 @@ struct EmuCommand: ParsableCommand {
       """,
     version: "emu 0.1.0",
     subcommands: [
-      RunCommand.self, VerifyCommand.self, ProbesCommand.self, DisasmCommand.self,
+      RunCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
+      DisasmCommand.self,
       SyscallsCommand.self,
     ])
 }

@@ -69,11 +69,18 @@ struct RunCommand: ParsableCommand {
   var root: String?
 
   @Option(
+    parsing: .unconditionalSingleValue,
     help: ArgumentHelp(
       "A probe, as in Linux's kprobe_events and uprobe_events.",
       discussion: "PLACE is SYM[+OFFS], an address, PATH:OFFSET or PATH:SYMBOL[+OFFS].",
       valueName: "p|r[:[GRP/]EVENT] PLACE [ARG...]"))
   var probe: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Show hits of this task only, the first program's being 1; may be given several times.",
+      valueName: "pid"))
+  var tracePid: [Int32] = []
 
   @Option(
     name: .customLong("trace-output"),
@@ -136,6 +143,9 @@ struct RunCommand: ParsableCommand {
     }
     if traceOutput != nil, probe.isEmpty {
       throw ValidationError("--trace-output needs --probe")
+    }
+    if !tracePid.isEmpty, probe.isEmpty {
+      throw ValidationError("--trace-pid needs --probe")
     }
     if bare {
       if root != nil { throw ValidationError("--root is not for --bare") }
@@ -209,6 +219,7 @@ struct RunCommand: ParsableCommand {
     options.environment = environment
     options.seed = seed.value
     options.probes = probe
+    options.tracedTasks = tracePid
     options.traceOutput = traceOutput
     options.traceFormat = format
     return ProgramRun.run(program, options)

@@ -23,7 +23,7 @@ struct Conformance: ParsableCommand {
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
-      BusyboxCommand.self, FuzzCommand.self, JITCommand.self,
+      BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, JITCommand.self,
     ])
 
   static func main() {

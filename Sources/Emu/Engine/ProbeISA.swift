@@ -140,6 +140,25 @@ public protocol ProbeISA: AnyObject {
   /// Whether the frame of a function that began with stack pointer `then` still exists once the
   /// stack pointer is `now` (`arch_uretprobe_is_alive`).
   func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool
+  /// Where frames are linked.
+  var frameRecord: FrameRecord { get }
+}
+
+/// Where a function that keeps a frame pointer leaves what a stack trace needs.
+public struct FrameRecord: Sendable {
+  /// Offset of the frame pointer in the saved frame.
+  public var framePointer: Int
+  /// Where the return address lies, in bytes from the frame pointer.
+  public var returnAddress: Int
+  /// Where the caller's frame pointer lies, in bytes from the frame pointer.
+  public var previous: Int
+
+  /// A record of the given offsets.
+  public init(framePointer: Int, returnAddress: Int, previous: Int) {
+    self.framePointer = framePointer
+    self.returnAddress = returnAddress
+    self.previous = previous
+  }
 }
 
 /// When a return probe asks whether a frame still exists (`enum rp_check`).

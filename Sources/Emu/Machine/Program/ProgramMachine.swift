@@ -39,6 +39,11 @@ public struct ProgramConfiguration {
   /// For standard input, output and error: whether the host's is a terminal.
   public var terminals = [false, false, false]
 
+  /// Whether the hart has compressed instructions; the built-in guest kernel needs them.
+  public var hasCompressed = true
+  /// The guest kernel's image, if not the built-in one.
+  public var kernelImage: [UInt8]?
+
   /// 512 MiB, coherent caches, an empty root.
   public init() {}
 }
@@ -57,8 +62,9 @@ public final class ProgramMachine {
   /// Receives what the guest kernel prints.
   public var log: (String) -> Void = { _ in }
 
-  /// Instructions of the program, where they and not those of the kernel are the time; `nil`: all
-  /// are. Whoever sets it tells the hart's own clock, and calls ``fireTimer()`` when ``isTimerDue``.
+  /// Instructions of the program, where they and not those of the kernel are the time.
+  ///
+  /// Without it all are. Whoever sets it tells the hart's own clock, and calls ``fireTimer()`` when ``isTimerDue``.
   var programTime: (() -> UInt64)?
 
   let isa: RV64
@@ -93,16 +99,16 @@ public final class ProgramMachine {
     self.ram = ram
     self.host = host
     self.waitForInput = waitForInput
-    let isa = RV64()
+    let isa = RV64(compressed: configuration.hasCompressed)
     self.isa = isa
     let hart = Hart(
       index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: configuration.cacheModel,
       tlbCount: RV64.tlbCount, engine: configuration.engine, jit: configuration.jit)
     self.hart = hart
-    let facts = RISCVKernelISA()
+    let facts = RISCVKernelISA(compressed: configuration.hasCompressed)
     let image: KernelImage
     do {
-      image = try KernelImage(Self.imageBytes(), isa: facts)
+      image = try KernelImage(configuration.kernelImage ?? Self.imageBytes(), isa: facts)
       try image.load(into: ram)
     } catch {
       throw LaunchError(

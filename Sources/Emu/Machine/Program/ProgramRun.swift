@@ -23,6 +23,8 @@ public enum ProgramRun {
     public var seed: UInt64 = 0
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
     public var probes: [String] = []
+    /// The tasks whose hits are shown; none: all.
+    public var tracedTasks: [Int32] = []
     /// Where the trace goes; `nil`: standard error.
     public var traceOutput: String?
     /// How the trace is written.
@@ -113,9 +115,12 @@ public enum ProgramRun {
       }
       probes = ProgramProbes(machine, format: options.traceFormat)
       probes.tracer.output = output.write
+      if !options.tracedTasks.isEmpty {
+        probes.tracer.filter.pids = Set(options.tracedTasks)
+      }
       for definition in options.probes {
         do throws(EventError) {
-          try probes.tracer.add(definition)
+          try probes.tracer.apply(definition)
         } catch {
           throw RefusedProbe(lines: error.lines)
         }
@@ -259,15 +264,15 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space) }
+  func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
 
-  /// The same for a pc in an address space.
-  func describe(_ pc: UInt64, in space: AddressSpace?) -> String {
+  /// The same for a pc in a mapping.
+  func describe(_ pc: UInt64, in vma: VMA?) -> String {
     let hex = "0x\(String(pc, radix: 16))"
     if let found = kernel.image?.symbol(at: pc) {
       return "\(hex) (\(found.name)+0x\(String(found.offset, radix: 16)))"
     }
-    guard let vma = space?.vma(at: pc), let file = vma.file else { return hex }
+    guard let vma, let file = vma.file else { return hex }
     let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
     return symbol(in: file, at: offset).map { "\(hex) (\($0))" } ?? hex
   }

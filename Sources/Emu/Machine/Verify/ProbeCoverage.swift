@@ -21,6 +21,8 @@ final class ProbeCoverage: ProcessObserver {
   private let selection: Selection
   private var files: Set<ObjectIdentifier> = []
   private var places: [Place] = []
+  /// What was ever mapped for execution.
+  private var texts: [VMA] = []
   /// Instructions that take no probe.
   private(set) var refused = 0
 
@@ -66,7 +68,7 @@ final class ProbeCoverage: ProcessObserver {
   /// Probes the kernel's text.
   func probeKernelText() {
     guard let elf = machine.kernel.image?.elf else { return }
-    InsnSweep(elf, isa, in: InsnSweep.kernelText(elf)).forEach { address, _ in
+    InsnSweep(elf, isa, in: InsnSweep.kernelText(elf)).visit { address, _ in
       do throws(ProbeError) {
         try probeKernel(.address(address))
       } catch {
@@ -108,13 +110,21 @@ final class ProbeCoverage: ProcessObserver {
   }
 
   private func probeFiles(of space: AddressSpace) {
-    guard selection != .named else { return }
     for vma in space.vmas where vma.prot & MM.PROT_EXEC != 0 {
-      guard let file = vma.file, files.insert(ObjectIdentifier(file.inode)).inserted else {
+      guard let file = vma.file else { continue }
+      if !texts.contains(where: { $0.start == vma.start && $0.file?.inode === file.inode }) {
+        texts.append(vma)
+      }
+      guard selection != .named, files.insert(ObjectIdentifier(file.inode)).inserted else {
         continue
       }
       probeText(of: file)
     }
+  }
+
+  /// Where text was mapped at an address last, be it by a process that has ended.
+  func text(at pc: UInt64) -> VMA? {
+    texts.last { pc >= $0.start && pc < $0.end }
   }
 
   /// Probes every instruction of a file that is an ELF file.
@@ -124,7 +134,7 @@ final class ProbeCoverage: ProcessObserver {
       let elf = try? ELFFile(bytes)
     else { return }
     let name = "\(file.path)"
-    InsnSweep(elf, isa).forEach { address, _ in
+    InsnSweep(elf, isa).visit { address, _ in
       guard let offset = elf.fileOffset(address) else { return }
       do throws(ProbeError) {
         try probe(.inode(inode), offset, name)
@@ -147,7 +157,7 @@ final class ProbeCoverage: ProcessObserver {
   func freed(stack va: UInt64) { probes.freed(stack: va) }
   func mapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
     probes.mapped(space, start, end)
-    if selection != .named { probeFiles(of: space) }
+    probeFiles(of: space)
   }
   func unmapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
     probes.unmapped(space, start, end)

@@ -8,7 +8,15 @@ final class TwinHost {
   private var next = 0
   private var written: [[(UInt8, UInt8)]] = [[], []]
 
-  init(_ host: Host) { self.host = host }
+  private let output: (([UInt8], Int) -> Void)?
+
+  /// - Parameters:
+  ///   - host: the world.
+  ///   - output: receives what the first machine prints; `nil`: the host does.
+  init(_ host: Host, output: (([UInt8], Int) -> Void)?) {
+    self.host = host
+    self.output = output
+  }
 
   /// What the first machine asks: its output goes to the host.
   func leader(seed: UInt64) -> Side { Side(self, index: 0, seed: seed) }
@@ -65,7 +73,12 @@ final class TwinHost {
     func consoleWrite(_ bytes: [UInt8], stream: Int) -> Errno? {
       let stream8 = UInt8(truncatingIfNeeded: stream)
       twin.written[index] += bytes.map { (stream8, $0) }
-      return index == 0 ? twin.host.consoleWrite(bytes, stream: stream) : nil
+      guard index == 0 else { return nil }
+      guard let output = twin.output else {
+        return twin.host.consoleWrite(bytes, stream: stream)
+      }
+      output(bytes, stream)
+      return nil
     }
 
     func randomBytes(_ count: Int) -> [UInt8] {

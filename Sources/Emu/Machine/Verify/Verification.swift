@@ -12,7 +12,9 @@ import RISCV
 /// program's completed instructions (``RetireWatch``).
 ///
 /// Documented differences: the `[uprobes]` page, and the pages that breaks made private, count in
-/// what a program can ask of its memory (`/proc/self/maps`, `/proc/meminfo`).
+/// what a program can ask of its memory (`/proc/self/maps`, `/proc/meminfo`). The signal of a
+/// program's own break instruction says `SI_KERNEL` and no address where the memory has probes, as in
+/// Linux (`kernel/events/uprobes.c`, `handle_swbp`).
 public final class Verification {
   /// Which instructions are probed.
   public enum Probed: Sendable, Equatable {
@@ -78,14 +80,21 @@ public final class Verification {
 
   /// Makes two machines with the program in them, and the probes.
   ///
-  /// - Throws: ``LaunchError``; ``ProbePlaceError`` for a place that can't be probed.
-  public init(_ command: [String], _ options: Options) throws {
+  /// - Parameters:
+  ///   - command: the program and its arguments.
+  ///   - options: what the command line says.
+  ///   - output: receives what the program without probes prints, and on which stream; `nil`: it goes
+  ///     to the host's.
+  /// - Throws: ``LaunchError``; ``ProbePlaceError`` or `EventError` for a place that can't be probed.
+  public init(
+    _ command: [String], _ options: Options, output: (([UInt8], Int) -> Void)? = nil
+  ) throws {
     guard let program = command.first else {
       throw LaunchError(description: "which program?", status: RunReport.Status.usage)
     }
     self.program = program
     let real = Host(root: options.run.root, seed: options.run.seed)
-    host = TwinHost(real)
+    host = TwinHost(real, output: output)
     let sides = [host.leader(seed: options.run.seed), host.follower(seed: options.run.seed)]
     var machines: [ProgramMachine] = []
     for side in sides {
@@ -266,15 +275,15 @@ public final class Verification {
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
-  /// A pc with the file and the symbol.
+  /// A pc with the symbol.
   private func place(_ pc: UInt64, _ task: Int32) -> String {
-    let space = space(of: task)
-    return probed.describe(pc, in: space)
+    probed.describe(pc, in: text(pc, task))
   }
 
-  private func space(of task: Int32) -> AddressSpace? {
-    probed.kernel.tasks.values.first { $0.tid == task }?.space
-      ?? plain.kernel.tasks.values.first { $0.tid == task }?.space
+  /// The mapping of a task's text, as it is or was.
+  private func text(_ pc: UInt64, _ task: Int32) -> VMA? {
+    probed.kernel.tasks.values.first { $0.tid == task }?.space?.vma(at: pc)
+      ?? coverage.text(at: pc)
   }
 
   /// An instruction's text and class.
@@ -284,7 +293,7 @@ public final class Verification {
     if let image = plain.kernel.image, image.symbol(at: pc) != nil {
       bytes = plain.kernel.readKernel(pc, isa.maxInsnLength) ?? []
     } else {
-      guard let vma = space(of: task)?.vma(at: pc), let inode = vma.file?.inode else { return "" }
+      guard let vma = text(pc, task), let inode = vma.file?.inode else { return "" }
       let offset = vma.pageOffset << 12 &+ (pc &- vma.start)
       bytes = (try? inode.read(at: offset, isa.maxInsnLength)) ?? []
     }
