@@ -90,7 +90,10 @@ import Testing
           Insn(op: .lw, rd: 9, rs1: 9, imm: -1), Insn(op: .sh, rs1: 9, rs2: 9, imm: 3),
         ] {
           let twins = try Twins(options)
-          var body = (0..<12).map { Self.add(UInt8(10 + $0 % 8), UInt8(10 + ($0 + 3) % 8), 1) }
+          var body: [Insn] = []
+          for index in UInt8(0)..<12 {
+            body.append(Self.add(10 + index % 8, 10 + (index + 3) % 8, 1))
+          }
           body.insert(access, at: place)
           body.append(Insn(op: .jal, imm: -Int64(4 * body.count)))
           twins.put(Twins.code, body)
