@@ -173,7 +173,9 @@ struct RunCommand: ParsableCommand {
       printError("emu: --engine jit: \(obstacle)")
       throw ExitCode(RunReport.Status.failure)
     }
-    if engine == .auto, let obstacle = BackEnd.obstacle {
+    if engine == .auto || engine == nil && BackEnd.standard == .jit,
+      let obstacle = BackEnd.obstacle
+    {
       printError("emu: \(obstacle): the interpreter runs the guest")
     }
     let report = bare ? runBare() : runProgram()

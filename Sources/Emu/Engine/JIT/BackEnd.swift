@@ -16,7 +16,7 @@ public enum BackEnd: String, Sendable, CaseIterable {
       return chosen
     }
     #endif
-    return .interpreter
+    return .jit
   }()
 
   /// Why this process can't run the JIT; `nil` where it can.
