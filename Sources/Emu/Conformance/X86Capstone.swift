@@ -20,7 +20,7 @@ struct X86Capstone {
       let row = Encodings.allRows[number]
       let bytes = row.sample(using: &rng, allPrefixes: false)
       guard case .insn(let insn) = Decoder.decode(bytes) else { continue }
-      if insn.prefixes.contains(.lock) && Self.knowsNoLock { continue }
+      if Self.isBeyondCapstone(insn, row) { continue }
       var mnemonic = [CChar](repeating: 0, count: 33)
       var operands = [CChar](repeating: 0, count: 161)
       let length = hostx86_disassemble(bytes, bytes.count, 0x1000, &mnemonic, &operands)
@@ -43,7 +43,23 @@ struct X86Capstone {
     if !differing.isEmpty { throw ExitCode(1) }
   }
 
-  private static let knowsNoLock = false
+  /// What capstone 4.0.2 gets wrong, reviewed against the manual: 66 67, 64 or 65 together with F2, F3 or
+  /// 66; a selector register that there is not; a ModRM register form of the reserved no-ops and of the undefined opcodes; CET;
+  /// RDPID, CLWB and CLFLUSHOPT; a 16-bit selector stored with 66.
+  private static func isBeyondCapstone(_ insn: Insn, _ row: Row) -> Bool {
+    let repeats = !insn.prefixes.isDisjoint(with: [.rep, .repne])
+    let mandatory = repeats || insn.prefixes.contains(.operandSize)
+    if repeats && insn.prefixes.contains(.operandSize) { return true }
+    if mandatory && !insn.prefixes.isDisjoint(with: [.addressSize, .fs, .gs]) { return true }
+    if insn.op == .mov_from_seg && insn.reg > 5 { return true }
+    switch insn.op {
+    case .nop: return (0x19...0x1f).contains(insn.opcode) && !insn.hasMemory || row.mnemonic.hasPrefix("endbr")
+    case .rdpid: return true
+    case .clflush: return insn.prefixes.contains(.operandSize)
+    case .ud: return row.operands.count > 0
+    default: return false
+    }
+  }
 
   /// Without prefixes that are printed as words.
   private static func plain(_ text: String) -> String {
@@ -55,7 +71,7 @@ struct X86Capstone {
     if theirs == ours { return true }
     let same: [String: Set<String>] = [
       // Capstone prints the assembler's name.
-      "sal": ["shl"], "wait": ["fwait"],
+      "sal": ["shl"], "wait": ["fwait"], "movabs": ["mov"],
     ]
     return same[ours]?.contains(theirs) ?? false
   }

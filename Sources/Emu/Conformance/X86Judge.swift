@@ -76,8 +76,8 @@ final class X86Judge {
       var host = UInt64(instance.c.pointee.errorCode)
       if vector == 14 {
         expect("cr2", exception.address, instance.c.pointee.cr2)
-        // What is mapped in the upper half is the host kernel's affair.
-        if instance.c.pointee.cr2 >> 63 == 1 { host &= ~1 }
+        // What is mapped from the end of the lower half on is the host kernel's affair.
+        if instance.c.pointee.cr2 >= 0x7fff_ffff_f000 { host &= ~1 }
       }
       expect("error code", exception.errorCode, host)
     }

@@ -262,7 +262,7 @@ private struct Reader {
       let row = tables.candidates[index]
       let size = tables.info.withUnsafeBufferPointer { operandSize($0[Int(row)].traits) }
       let found = tables.info.withUnsafeBufferPointer {
-        $0[Int(row)].match.matches(insn.prefixes, modRM, size, insn.vvvv)
+        $0[Int(row)].match.matches(insn.prefixes, rex, modRM, size, insn.vvvv)
       }
       if found {
         insn.row = row

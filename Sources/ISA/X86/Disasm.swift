@@ -3,7 +3,6 @@ public enum Disassembler {
   /// The row's name for it, prefixes that change its meaning included.
   public static func mnemonic(_ insn: Insn) -> String {
     let row = Encodings.allRows[Int(insn.row)]
-    if insn.op == .xchg, insn.opcode == 0x90, insn.opcodeRegister == 0 { return "nop" }
     if insn.op == .jrcxz, insn.prefixes.contains(.addressSize) { return "jecxz" }
     return row.mnemonic
   }
@@ -19,7 +18,6 @@ public enum Disassembler {
       if insn.prefixes.contains(.rep) { text += compares ? "repe " : "rep " }
     }
     text += mnemonic(insn)
-    if text == "nop" && insn.opcode == 0x90 { return text }
     let operands = row.operands.map { operand($0, row, insn, pc) }
     return operands.isEmpty ? text : text + " " + operands.joined(separator: ", ")
   }

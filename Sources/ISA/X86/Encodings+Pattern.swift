@@ -87,6 +87,7 @@ struct Match: Sendable {
   private(set) var size: UInt8 = 0
   /// 0: any; 1: clear; 2: set.
   private(set) var wide: UInt8 = 0
+  private(set) var noB = false
   private(set) var vex = false
   private(set) var vexL: UInt8 = 0
   /// 0 one byte, 1 0F, 2 0F38, 3 0F3A.
@@ -113,6 +114,7 @@ struct Match: Sendable {
       case "o64": size = 8
       case "W0": wide = 1
       case "W1": wide = 2
+      case "B=0": noB = true
       case "VEX": vex = true
       case "L0": vexL = 1
       case "L1": vexL = 2
@@ -160,7 +162,10 @@ struct Match: Sendable {
 
   /// Whether the row is this instruction's, of which everything up to the ModRM byte is known.
   @inline(__always)
-  func matches(_ prefixes: Prefixes, _ modRM: UInt8, _ size: UInt8, _ vvvv: UInt8) -> Bool {
+  func matches(
+    _ prefixes: Prefixes, _ rex: UInt8, _ modRM: UInt8, _ size: UInt8, _ vvvv: UInt8
+  ) -> Bool {
+    if noB && rex & 1 != 0 { return false }
     switch prefix {
     case .any: break
     case .none:

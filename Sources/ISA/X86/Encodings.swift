@@ -38,6 +38,7 @@ public struct Traits: OptionSet, Sendable {
 ///
 /// - `NP`, `66`, `F2`, `F3`: this mandatory prefix, or none; `NFx`: neither F2 nor F3.
 /// - `o16`, `o32`, `o64`: only with this effective operand size; `W0`, `W1`: of REX.W or VEX.W.
+/// - `B=0`: only with REX.B clear.
 /// - `VEX`, `L0`, `L1`: only behind C4 or C5, with that VEX.L.
 /// - bytes of the opcode; `B8+` takes a register in the low three bits, `70+cc` a condition in the low
 ///   four (sixteen rows).

@@ -127,14 +127,16 @@ let compareExchange: Helper = { x, raw in
   }
 }
 
-/// CMPXCHG8B and CMPXCHG16B: `a` the address, `e` bytes of a half.
+/// CMPXCHG8B and CMPXCHG16B: `a` the address, `c` 1 through the stack segment, `e` bytes of a half.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'CMPXCHG8B/CMPXCHG16B - Compare and Exchange Bytes'.
 let compareExchangePair: Helper = { x, raw in
   let op = raw.op
   let half = UInt64(op.e)
   let va = x[Int(op.a)]
-  if half == 8, va & 15 != 0 { return X64.raise(x, 13, 0) }
+  if half == 8, va & 15 != 0 { return X64.raise(x, 13) }
+  x[SystemSlot.stackAccess] = UInt64(op.c)
+  defer { x[SystemSlot.stackAccess] = 0 }
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     let low: UInt64
     let high: UInt64

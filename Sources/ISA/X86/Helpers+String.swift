@@ -79,9 +79,10 @@ private func iterate(_ hart: Hart, _ op: MicroOp, _ kind: StringOp) -> Bool {
     advance(rsi)
     advance(rdi)
   case .cmps:
-    let a = hart.load(source, size)
-    if failed() { return false }
+    // Processors differ in which they read first.
     let b = hart.load(destination, size)
+    if failed() { return false }
+    let a = hart.load(source, size)
     if failed() { return false }
     compare(a, b)
     advance(rsi)

@@ -140,7 +140,7 @@ extension Lift {
   }
 
   mutating func bitManipulation() {
-    let size = size(row.count > 2 ? 2 : 1)
+    let size = size(0)
     let wide = size == 8
     switch i.op {
     case .blsi, .blsmsk, .blsr:
@@ -227,7 +227,12 @@ extension Lift {
     case .cmpxchg:
       known = .unknown
       if isMemory(0) {
-        let at = plain(address())
+        var at = plain(address())
+        if at.a == Lift.rax {
+          // The accumulator changes before the store.
+          builder.emit(.mov, d: T.address, a: at.a)
+          at.a = T.address
+        }
         loadForModify(T.a, at, size)
         builder.emit(helper: compareExchange, d: T.r, a: T.a, b: read(1, T.b), e: size)
         store(T.r, at, size)
@@ -235,18 +240,19 @@ extension Lift {
         let b = read(1, T.b)
         let a = read(0, T.a)
         builder.emit(helper: compareExchange, d: T.r, a: a, b: b, e: size)
-        // The accumulator keeps what the comparison put there.
-        let dest = gpr(number(0))
-        if dest == Lift.rax, size >= 4 {
-          builder.emit(.movz, d: dest, a: T.r, b: T.c)
+        if size >= 4 {
+          // Where they differ the destination is left alone, its upper half too.
+          builder.emit(.xor, d: T.c, a: Lift.flagA, b: Lift.flagB)
+          builder.emit(.movz, d: gpr(number(0)), a: T.r, b: T.c)
         } else {
-          writeLow(0, T.r)
+          write(0, T.r)
         }
       }
     default:
-      let slot = addressValue(address())
+      let at = address()
       builder.emit(
-        helper: compareExchangePair, a: slot, e: i.op == .cmpxchg8b ? 4 : 8)
+        helper: compareExchangePair, a: addressValue(at), c: at.stack,
+        e: i.op == .cmpxchg8b ? 4 : 8)
       known = .unknown
     }
   }

@@ -67,12 +67,15 @@ extension Lift {
     let relative = row[0].place == .relative
     var to: UInt8 = 0
     if !relative {
-      to = checked(read(0, T.a))
+      to = read(0, T.a)
       // The stack pointer may be the target.
       if to == Lift.rsp {
         builder.emit(.mov, d: T.a, a: to)
         to = T.a
       }
+      // A fault of the push comes before one of the target.
+      loadForModify(T.r, Address(a: Lift.rsp, imm: -8, stack: 1), 8)
+      to = checked(to)
     }
     builder.emit(.movi, d: T.r, imm: end)
     push(T.r, 8)
@@ -165,7 +168,7 @@ extension Lift {
     case .movzx: moveZero()
     case .movsx, .movsxd: moveSigned()
     case .lea: loadAddress()
-    case .xchg: if i.opcode != 0x90 || i.opcodeRegister != 0 { exchange() }
+    case .xchg: exchange()
     case .cmovcc: conditionalMove()
     case .setcc: setCondition()
     case .push: push()

@@ -69,7 +69,7 @@ extension Row {
       return
     }
     let some = UInt8.random(in: 0..<2, using: &rng) == 0
-    if wide || some { bytes.append(0x40 | (wide ? 8 : 0) | (some ? bits : 0)) }
+    if wide || some { bytes.append(0x40 | (wide ? 8 : 0) | (some ? bits & (match.noB ? 6 : 7) : 0)) }
     switch match.map {
     case 0: bytes.append(opcode)
     case 1: bytes += [0x0f, opcode]

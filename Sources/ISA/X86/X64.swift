@@ -151,6 +151,10 @@ public final class X64: GuestISA {
       return nil
     }
     guard let region = regions.first(where: { va &- $0.va < $0.size }) else {
+      if access != .fetch, leavesCanonical(va, hart) {
+        Self.raise(hart.x, isStackAccess(hart) ? 12 : 13)
+        return nil
+      }
       pageFault(va, access, present: false, hart)
       return nil
     }
@@ -164,6 +168,24 @@ public final class X64: GuestISA {
       pa: region.pa &+ (va &- region.va), readable: region.protection.contains(.read),
       writable: region.protection.contains(.write),
       executable: region.protection.contains(.execute))
+  }
+
+  /// Whether the access at `va`, in the last canonical page, has its other end beyond.
+  ///
+  /// Both ends are looked at before any table is.
+  private func leavesCanonical(_ va: UInt64, _ hart: Hart) -> Bool {
+    let x = hart.x
+    guard va | 4095 == 0x7fff_ffff_ffff, x[Slot.block] != 0,
+      let op = UnsafePointer<MicroOp>(bitPattern: UInt(x[Slot.op]))
+    else { return false }
+    let size: UInt64
+    switch op.pointee.op {
+    case .ld16s, .ld16u, .st16, .ldm16u: size = 2
+    case .ld32s, .ld32u, .st32, .ldm32u, .ldx32u, .stx32: size = 4
+    case .ld64, .st64, .ldm64, .ldx64, .stx64: size = 8
+    default: return false
+    }
+    return !Self.isCanonical(va &+ size &- 1)
   }
 
   /// Whole pages only.

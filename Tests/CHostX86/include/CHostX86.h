@@ -7,9 +7,9 @@
 
 /// Where the child's memory for instances lies: two pages of code; two pages of data and one that
 /// may only be read, nothing before and behind.
-#define HOSTX86_CODE 0x10000000ull
+#define HOSTX86_CODE 0x13570000ull
 #define HOSTX86_CODE_SIZE 0x2000ull
-#define HOSTX86_DATA 0x20000000ull
+#define HOSTX86_DATA 0x24680000ull
 #define HOSTX86_DATA_SIZE 0x2000ull
 #define HOSTX86_ALL_DATA_SIZE 0x3000ull
 /// Lines of 64 bytes that one instruction may change.
