@@ -109,8 +109,12 @@ struct X86Generator {
     let base =
       insn.prefixes.contains(.fs) ? state.c.pointee.fsbase : state.c.pointee.gsbase
     func isCanonical(_ va: UInt64) -> Bool { (va &+ 0x8000_0000_0000) >> 48 == 0 }
-    return isCanonical(offset) != isCanonical(offset &+ base)
-      || isCanonical(offset &+ 7) != isCanonical(offset &+ base &+ 7)
+    // A bit string may lie a little beside.
+    for beside in [UInt64(0), 31, 0x2000, 0 &- 0x2000]
+    where isCanonical(offset &+ beside) != isCanonical(offset &+ base &+ beside) {
+      return true
+    }
+    return false
   }
 
   private mutating func fillRegisters(_ state: X86State) {

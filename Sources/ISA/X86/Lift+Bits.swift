@@ -103,9 +103,12 @@ extension Lift {
       } else {
         // The register is an offset into a string of bits around the operand.
         by = gpr(i.reg)
-        let slot = addressValue(at)
-        let short: UInt8 = i.prefixes.contains(.addressSize) && segment == nil ? 0x80 : 0
+        let base = segment
+        i.prefixes.subtract([.fs, .gs])
+        let slot = addressValue(address())
+        let short: UInt8 = i.prefixes.contains(.addressSize) ? 0x80 : 0
         builder.emit(helper: bitAddress, d: T.v, a: slot, b: by, e: size | short)
+        if let base { builder.emit(.add, d: T.v, a: T.v, b: base) }
         at = Address(a: T.v, imm: 0, stack: at.stack)
       }
       if kind == 0 {

@@ -93,6 +93,8 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case ldm8u, ldm16u, ldm32u, ldm64
   // d = memory[a + (b << c) + imm], and such stores of `d`.
   case ldx8u, ldx32u, ldx64, stx8, stx32, stx64
+  // x[d], x[d + 1] = 16 bytes at memory[a + imm], and the opposite; all or nothing. And between slots.
+  case ldv, stv, movv
   // Terminators: where condition `c` holds go to imm; go to (a + imm), odd addresses included.
   case bcc, jumpr
 }

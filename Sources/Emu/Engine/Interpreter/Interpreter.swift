@@ -457,6 +457,29 @@ func interpret(
           case .stx64:
             let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c)) &+ imm
             if store(UInt64.self, x, tlb, va, x[d], block, ip, left) { break run }
+          case .ldv:
+            let va = x[a] &+ imm
+            if let from = readable(tlb, va, 16) {
+              let low = from.loadUnaligned(as: UInt64.self)
+              x[d + 1] = from.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+              x[d] = low
+            } else {
+              spill(x, block, ip, left)
+              if loadPair(x, va, d) { break run }
+            }
+          case .stv:
+            let va = x[a] &+ imm
+            if let to = writable(tlb, va, 16) {
+              to.storeBytes(of: x[b], as: UInt64.self)
+              to.storeBytes(of: x[b + 1], toByteOffset: 8, as: UInt64.self)
+            } else {
+              spill(x, block, ip, left)
+              if storePair(x, va, b) { break run }
+            }
+          case .movv:
+            let low = x[a]
+            x[d + 1] = x[a + 1]
+            x[d] = low
           case .bcc:
             taken = StatusFlags.holds(x, op.pointee.c)
             target = imm
@@ -749,6 +772,35 @@ private func loadSlow(
     let shift = 64 &- size &* 8
     x[d] = unsigned(signed(value &<< shift) &>> signed(shift))
   case .boxed: x[d] = value | 0xffff_ffff_0000_0000
+  }
+  return x[Slot.pending] != 0
+}
+
+/// - Returns: whether the block must be left.
+@inline(never)
+private func loadPair(_ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ d: Int) -> Bool {
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    let low = hart.load(va, 8)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    let high = hart.load(va &+ 8, 8)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    x[d] = low
+    x[d + 1] = high
+  }
+  return x[Slot.pending] != 0
+}
+
+/// - Returns: whether the block must be left.
+@inline(never)
+private func storePair(_ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ b: Int) -> Bool {
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    _ = hart.loadForModify(va, 8)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    // Only the last byte's page can still be another.
+    _ = hart.loadForModify(va &+ 15, 1)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    hart.store(va, 8, x[b])
+    hart.store(va &+ 8, 8, x[b + 1])
   }
   return x[Slot.pending] != 0
 }
