@@ -136,6 +136,13 @@ final class X86Run {
     words.append("rip=\(hex(state.c.pointee.rip))")
     words.append("rflags=\(hex(state.c.pointee.rflags))")
     words.append("fs=\(hex(state.c.pointee.fsbase)) gs=\(hex(state.c.pointee.gsbase))")
+    words.append("mxcsr=\(hex(UInt64(state.c.pointee.mxcsr)))")
+    if one.insn.length > 0, Encodings.allRows[one.row].operandText.contains(where: { "VWUH".contains($0) }) {
+      for register in Set([one.insn.reg, one.insn.rm, one.insn.vvvv, 0]).sorted() {
+        let at = state.vectors + Int(register) * 4
+        words.append("ymm\(register)=\(hex(at[3]))_\(hex(at[2]))_\(hex(at[1]))_\(hex(at[0]))")
+      }
+    }
     return "--seed \(seed) --batch \(number) --instance \(index) \(describe(one, instance)) "
       + words.joined(separator: " ")
   }

@@ -129,7 +129,13 @@ struct X86Generator {
       state.stack[index * 2] = 0
       state.stack[index * 2 + 1] = 0
     }
-    state.c.pointee.mxcsr = 0x1f80
+    var mxcsr: UInt32 = 0x1f80
+    if rng.once(in: 2) { mxcsr |= UInt32(rng.below(4)) << 13 }
+    if rng.once(in: 8) { mxcsr |= 0x40 }
+    if rng.once(in: 8) { mxcsr |= 0x8000 }
+    if rng.once(in: 4) { mxcsr |= UInt32(rng.below(64)) }
+    if rng.once(in: 8) { mxcsr &= ~(UInt32(rng.below(64)) << 7) }
+    state.c.pointee.mxcsr = mxcsr
     state.c.pointee.fcw = 0x37f
     state.c.pointee.fsw = 0
     state.c.pointee.ftw = 0

@@ -8,7 +8,7 @@ public enum OperandPlace: UInt8, Sendable {
 
 /// How large an operand is.
 public enum OperandType: UInt8, Sendable {
-  case none, b, w, d, q, v, y, z, bs, dq, x, qq, t, ps, pd, ss, sd, h, far
+  case none, b, w, d, q, v, y, z, bs, dq, x, qq, t, ps, pd, ss, sd, h, far, mb, mw
 
   /// The bytes in an instruction.
   func bytes(_ insn: Insn) -> UInt8 {
@@ -25,6 +25,8 @@ public enum OperandType: UInt8, Sendable {
     case .x, .ps, .pd: insn.prefixes.contains(.vex256) ? 32 : 16
     case .qq: 32
     case .t, .far: 10
+    case .mb: insn.rmIsRegister ? 4 : 1
+    case .mw: insn.rmIsRegister ? 4 : 2
     }
   }
 }
@@ -69,6 +71,7 @@ public struct Operand: Sendable {
     let types: [String: OperandType] = [
       "": .none, "b": .b, "w": .w, "d": .d, "q": .q, "v": .v, "y": .y, "z": .z, "bs": .bs,
       "dq": .dq, "x": .x, "qq": .qq, "t": .t, "ps": .ps, "pd": .pd, "ss": .ss, "sd": .sd, "h": .h,
+      "mb": .mb, "mw": .mw,
     ]
     guard let kind = types[String(text.dropFirst())] else { preconditionFailure(text) }
     type = kind

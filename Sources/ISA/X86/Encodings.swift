@@ -48,7 +48,7 @@ public struct Traits: OptionSet, Sendable {
 /// ModRM.rm, `G` register by ModRM.reg, `M` memory only, `R` register only, `Z` register in the
 /// opcode, `B` register by VEX.vvvv, `I` immediate, `J` relative, `O` offset, `X` and `Y` string
 /// source and destination, `V W U H` vector registers, `P Q N` MMX registers; `b w d q v y z`
-/// sizes, `dq x ps pd ss sd` vector sizes, `bs` a byte that is sign-extended to the operand size.
+/// sizes, `dq x ps pd ss sd` vector sizes, `mb mw` a byte or word of memory or a 32-bit register, `bs` a byte that is sign-extended to the operand size.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'Opcode Map', 'Key to Abbreviations' and 'Instruction Column in the
 ///   Instruction Summary Table'.
@@ -195,5 +195,8 @@ enum Condition {
 public enum Encodings {
   /// The rows, where two could match in the order in which they are tried.
   public static let allRows: [Row] =
-    (transfer + arithmetic + shifts + bits + control + strings + system).flatMap { $0.made() }
+    [
+      transfer, arithmetic, shifts, bits, control, strings, system, float, vectorMoves,
+      vectorIntegers,
+    ].flatMap { $0 }.flatMap { $0.made() }
 }

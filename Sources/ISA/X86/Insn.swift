@@ -23,6 +23,30 @@ public enum Op: UInt16, CaseIterable, Sendable {
   // The rest.
   case nop, prefetch, clflush, fence, cpuid, rdtsc, rdtscp, rdpid, xgetbv
   case rdfsbase, rdgsbase, wrfsbase, wrgsbase
+  // Vectors.
+  case addps, addpd, addss, addsd, mulps, mulpd, mulss, mulsd, subps, subpd, subss, subsd, minps
+  case minpd, minss, minsd, divps, divpd, divss, divsd, maxps, maxpd, maxss, maxsd, sqrtps
+  case sqrtpd, sqrtss, sqrtsd, pand, pandn, por, pxor, cmpps, cmppd, cmpss, cmpsd, ucomiss
+  case ucomisd, comiss, comisd, punpckldq, punpcklqdq, punpckhdq, punpckhqdq, shufps, shufpd
+  case cvtsi2ss, cvtsi2sd, cvttss2si, cvttsd2si, cvtss2si, cvtsd2si, cvtss2sd, cvtsd2ss
+  case cvtps2pd, cvtpd2ps, cvttpd2dq, cvtpd2dq, cvtdq2pd, cvtdq2ps, cvtps2dq, cvttps2dq
+  case addsubpd, addsubps, haddpd, haddps, hsubpd, hsubps, roundps, roundpd, roundss, roundsd
+  case dpps, dppd, movups, movaps, mov_ss, mov_sd, movl, movh, movhlps, movlhps, movddup
+  case movsldup, movshdup, movd_to, movd_from, movq_load, movmskps, movmskpd, pmovmskb, extrw
+  case extr, insrw, insr, extrb, insertps, ldmxcsr, stmxcsr, punpcklbw, punpcklwd, packsswb
+  case pcmpgtb, pcmpgtw, pcmpgtd, packuswb, punpckhbw, punpckhwd, packssdw, pcmpeqb, pcmpeqw
+  case pcmpeqd, psrlw, psrld, psrlq, paddq, pmullw, psubusb, psubusw, pminub, paddusb, paddusw
+  case pmaxub, pavgb, psraw, psrad, pavgw, pmulhuw, pmulhw, psubsb, psubsw, pminsw, paddsb
+  case paddsw, pmaxsw, psllw, pslld, psllq, pmuludq, pmaddwd, psadbw, psubb, psubw, psubd, psubq
+  case paddb, paddw, paddd, psrlw_i, psraw_i, psllw_i, psrld_i, psrad_i, pslld_i, psrlq_i
+  case psrldq_i, psllq_i, pslldq_i, pshufd, pshufhw, pshuflw, pshufb, phaddw, phaddd, phaddsw
+  case pmaddubsw, phsubw, phsubd, phsubsw, psignb, psignw, psignd, pmulhrsw, pabsb, pabsw, pabsd
+  case palignr, pmuldq, pcmpeqq, packusdw, pminsb, pminsd, pminuw, pminud, pmaxsb, pmaxsd
+  case pmaxuw, pmaxud, pmulld, pcmpgtq, phminposuw, pmovsxbw, pmovzxbw, pmovsxbd, pmovzxbd
+  case pmovsxbq, pmovzxbq, pmovsxwd, pmovzxwd, pmovsxwq, pmovzxwq, pmovsxdq, pmovzxdq, pblendvb
+  case blendvps, blendvpd, blendps, blendpd, pblendw, mpsadbw, ptest, pcmpestrm, pcmpestri
+  case pcmpistrm, pcmpistri, aesenc, aesenclast, aesdec, aesdeclast, aesimc, aeskeygenassist
+  case pclmulqdq
   // What user mode may not do.
   case privileged, io
 }

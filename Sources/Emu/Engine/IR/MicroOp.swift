@@ -71,8 +71,8 @@ public enum Op: UInt8, CaseIterable, Sendable {
   // On the low 32 bits, zero-extended.
   case zext32, add32, addi32, sub32, and32, or32, ori32, xor32, xori32, mul32
   case shl32i, shr32i, sar32i, rol32i
-  // x[d] with its low 8 or 16 bits, or bits 8 to 15, replaced by those of x[a].
-  case ins8, ins8h, ins16
+  // x[d] with its low 8, 16 or 32 bits, or bits 8 to 15, replaced by those of x[a].
+  case ins8, ins8h, ins16, ins32
   // d = bits 8 to 15 of a.
   case ext8h
   // x[d] = x[a] unless x[b] is zero; unless it is not.

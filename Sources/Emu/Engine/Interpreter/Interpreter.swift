@@ -406,6 +406,7 @@ func interpret(
           case .ins8: x[d] = x[d] & ~0xff | x[a] & 0xff
           case .ins8h: x[d] = x[d] & ~0xff00 | (x[a] & 0xff) &<< 8
           case .ins16: x[d] = x[d] & ~0xffff | x[a] & 0xffff
+          case .ins32: x[d] = x[d] & ~0xffff_ffff | UInt64(word(x[a]))
           case .ext8h: x[d] = (x[a] &>> 8) & 0xff
           case .movnz: if x[b] != 0 { x[d] = x[a] }
           case .movz: if x[b] == 0 { x[d] = x[a] }
