@@ -78,6 +78,9 @@ let package = Package(
       name: "RISCVTests", dependencies: ["RISCV", "VectorFile"], path: "Tests/RISCVTests",
       exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
+      name: "X86Tests", dependencies: ["X86", "CHostX86"], path: "Tests/X86Tests",
+      exclude: ["Vectors"], swiftSettings: strict),
+    .testTarget(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",
       swiftSettings: strict),
     .testTarget(

@@ -45,7 +45,7 @@ struct X86Capstone {
 
   /// What capstone 4.0.2 gets wrong, reviewed against the manual: 66 67, 64 or 65 together with F2, F3 or
   /// 66; a selector register that there is not; a ModRM register form of the reserved no-ops and of the undefined opcodes; CET;
-  /// RDPID, CLWB and CLFLUSHOPT; a 16-bit selector stored with 66.
+  /// 256-bit AES and PCLMULQDQ; JECXZ with a segment; RDPID, CLWB and CLFLUSHOPT; a 16-bit selector stored with 66.
   private static func isBeyondCapstone(_ insn: Insn, _ row: Row) -> Bool {
     let repeats = !insn.prefixes.isDisjoint(with: [.rep, .repne])
     let mandatory = repeats || insn.prefixes.contains(.operandSize)
@@ -53,6 +53,9 @@ struct X86Capstone {
     if mandatory && !insn.prefixes.isDisjoint(with: [.addressSize, .fs, .gs]) { return true }
     if insn.op == .mov_from_seg && insn.reg > 5 { return true }
     switch insn.op {
+    case .aesenc, .aesenclast, .aesdec, .aesdeclast, .pclmulqdq:
+      return insn.prefixes.contains(.vex256)
+    case .jrcxz: return insn.prefixes.isSuperset(of: .addressSize)
     case .nop: return (0x19...0x1f).contains(insn.opcode) && !insn.hasMemory || row.mnemonic.hasPrefix("endbr")
     case .rdpid: return true
     case .clflush: return insn.prefixes.contains(.operandSize)
@@ -73,6 +76,10 @@ struct X86Capstone {
       // Capstone prints the assembler's name.
       "sal": ["shl"], "wait": ["fwait"], "movabs": ["mov"],
     ]
+    // The predicate is part of the assembler's name.
+    for suffix in ["ps", "pd", "ss", "sd"] where ours.hasSuffix("cmp" + suffix) {
+      return theirs.hasPrefix(ours.dropLast(2)) && theirs.hasSuffix(suffix)
+    }
     return same[ours]?.contains(theirs) ?? false
   }
 }

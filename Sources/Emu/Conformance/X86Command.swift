@@ -39,6 +39,9 @@ struct X86Command: ParsableCommand {
   @Option(help: "Stop after so many rows with a difference.")
   var differences: Int = 1
 
+  @Option(help: "Write so many instances of every row as vectors, to standard output.")
+  var vectors: Int?
+
   @Flag(help: "Compare lengths and mnemonics with libcapstone instead.")
   var capstone = false
 
@@ -58,7 +61,9 @@ struct X86Command: ParsableCommand {
     let run = try X86Run(
       seed: seed, rows: rows.filter { X86Generator.isComparable(Encodings.allRows[$0]) },
       allowed: differences)
-    if let batch {
+    if let vectors {
+      try run.write(vectors)
+    } else if let batch {
       try run.one(batch, instance)
     } else {
       try run.all(instances)
@@ -160,6 +165,35 @@ final class X86Run {
         print("difference: \(tell(one, instance, number, index))\n  \(wrong)")
       }
       if differing.count >= allowed { throw ExitCode(1) }
+    }
+  }
+
+  /// Writes vectors, all of them ones that we agree with.
+  func write(_ perRow: Int) throws {
+    guard let batch = hostx86_batch(0) else { return }
+    hostx86_fill(data(0))
+    var rest = rows
+    var number: UInt64 = 0
+    while !rest.isEmpty {
+      let some = Array(rest.prefix(Int(HOSTX86_BATCH) / perRow))
+      rest.removeFirst(some.count)
+      cases[0] = []
+      for row in some {
+        var generator = X86Generator(
+          rng: SplitMix(seed: seed &+ UInt64(row) &* 977), rows: [row], data: data(0))
+        generator.quiet = true
+        for _ in 0..<perRow {
+          cases[0].append(generator.make(X86Instance(batch, cases[0].count)))
+        }
+      }
+      batch.pointee.count = UInt32(cases[0].count)
+      try start(0)
+      try finish(number, 0)
+      try judgeBatch(number, 0)
+      for (index, one) in cases[0].enumerated() where one.insn.length > 0 {
+        print(X86VectorLine.text(one, X86Instance(batch, index), data(0)))
+      }
+      number += 1
     }
   }
 

@@ -147,6 +147,8 @@ private func dotProduct(_ x: Slots, _ r: UnsafePointer<MicroOpRaw>, double: Bool
       for index in 0..<2 where op.c &>> UInt8(4 &+ index) & 1 != 0 {
         products[index] = float.arithmetic(.mul, a[index], b[index], true)
       }
+      // Every step raises its own exceptions.
+      if float.unmasked != 0 { break }
       let sum = float.arithmetic(.add, products[0], products[1], true)
       for index in 0..<2 where op.c &>> UInt8(index) & 1 != 0 { out[index] = sum }
     } else {
@@ -154,8 +156,10 @@ private func dotProduct(_ x: Slots, _ r: UnsafePointer<MicroOpRaw>, double: Bool
       for index in 0..<4 where op.c &>> UInt8(4 &+ index) & 1 != 0 {
         products[index] = float.arithmetic(.mul, UInt64(a[index]), UInt64(b[index]), false)
       }
+      if float.unmasked != 0 { break }
       let low = float.arithmetic(.add, products[0], products[1], false)
       let high = float.arithmetic(.add, products[2], products[3], false)
+      if float.unmasked != 0 { break }
       let sum = float.arithmetic(.add, low, high, false)
       var four = D4()
       for index in 0..<4 where op.c &>> UInt8(index) & 1 != 0 {

@@ -11,7 +11,11 @@ enum VectorFlags {
 extension Lift {
   func vectorSlot(_ number: UInt8) -> UInt8 { UInt8(Registers.vector) &+ number &* 4 }
 
-  var is256: Bool { i.prefixes.contains(.vex256) }
+  /// Whether the operation is one of 256 bits: scalar ones ignore VEX.L.
+  var is256: Bool {
+    guard i.prefixes.contains(.vex256) else { return false }
+    return (0..<Int(row.count)).contains { row[$0].type == .x }
+  }
 
   /// Loads a vector operand, or a part of one, into the temporary.
   private func loadVector(_ size: UInt8) -> UInt8 {
@@ -92,8 +96,13 @@ extension Lift {
       // Bits 4 and up say the bytes.
       e = (i.opcode == 0x20 ? 1 : i.opcode == 0xc4 ? 2 : size(1)) << 4
     }
-    builder.emit(
-      helper: helper, d: d, a: a, b: b, c: UInt8(truncatingIfNeeded: i.imm), e: e)
+    var c = UInt8(truncatingIfNeeded: i.imm)
+    switch i.op {
+    // Without VEX there are eight predicates.
+    case .cmpps, .cmppd, .cmpss, .cmpsd: if !i.prefixes.contains(.vex) { c &= 7 }
+    default: break
+    }
+    builder.emit(helper: helper, d: d, a: a, b: b, c: c, e: e)
     if row.written != 0 { known = .unknown }
     if toVector, !is256, row.written == 0 { zeroUpper(d) }
   }
@@ -125,9 +134,10 @@ extension Lift {
     }
     let at = aligned(address(), is256 ? 32 : 16)
     if is256 {
-      // All or nothing: both ends first.
-      builder.emit(.ldm8u, d: Lift.sink, a: at.a, e: at.stack, imm: at.imm)
-      builder.emit(.ldm8u, d: Lift.sink, a: at.a, e: at.stack, imm: at.imm &+ 31)
+      // All or nothing.
+      for part in [Int64(0), 8, 16, 24] {
+        builder.emit(.ldm64, d: Lift.sink, a: at.a, e: at.stack, imm: at.imm &+ part)
+      }
     }
     builder.emit(.stv, a: at.a, b: from, e: at.stack, imm: at.imm)
     if is256 { builder.emit(.stv, a: at.a, b: from + 2, e: at.stack, imm: at.imm &+ 16) }

@@ -14,6 +14,8 @@ enum MXCSR {
 struct SSEFloat {
   private let mxcsr: UInt64
   private(set) var raised: UInt64 = 0
+  /// Exceptions found by looking at results and not at operands.
+  private static let afterwards = MXCSR.overflow | MXCSR.underflow | MXCSR.precision
   private let rounding: RoundingMode
 
   init(_ x: Slots) {
@@ -38,13 +40,18 @@ struct SSEFloat {
   /// - SeeAlso: Intel SDM volume 3, 'SIMD Floating-Point Exception (#XM)'.
   func finish(_ x: Slots) -> Bool {
     guard raised != 0 else { return true }
-    x[Registers.mxcsr] |= raised
-    if raised & ~(mxcsr >> 7) & 0x3f != 0 {
+    let unmasked = unmasked
+    // An unmasked exception of an operand comes before there is any result.
+    x[Registers.mxcsr] |= unmasked & ~Self.afterwards == 0 ? raised : raised & ~Self.afterwards
+    if unmasked != 0 {
       X64.raise(x, 19)
       return false
     }
     return true
   }
+
+  /// The exceptions that are to be taken.
+  var unmasked: UInt64 { raised & ~(mxcsr >> 7) & 0x3f }
 
   // MARK: Formats
 
@@ -91,18 +98,34 @@ struct SSEFloat {
   }
 
   /// Notes what came of an operation and flushes a tiny result.
+  ///
+  /// An overflow or underflow that is to be taken does not count the bits that its own treatment
+  /// would lose; `scaled` repeats the operation where the exponent has room.
   private mutating func result(
-    _ bits: UInt64, _ env: FloatEnvironment, _ double: Bool, denormal: Bool
+    _ bits: UInt64, _ env: FloatEnvironment, _ double: Bool, denormal: Bool,
+    scaled: (inout FloatEnvironment) -> Void
   ) -> UInt64 {
+    var flags = env.flags
+    let taken =
+      flags.contains(.overflow) && mxcsr & MXCSR.overflow << 7 == 0
+      || (flags.contains(.underflow) || Self.isDenormal(bits, double))
+        && mxcsr & MXCSR.underflow << 7 == 0
+    if taken {
+      var again = environment()
+      scaled(&again)
+      flags.remove(.inexact)
+      if again.flags.contains(.inexact) { flags.insert(.inexact) }
+    }
     if denormal && !env.flags.contains(.invalid) && !env.flags.contains(.divideByZero) {
       raised |= MXCSR.denormal
     }
-    note(env.flags)
+    note(flags)
     let tiny = Self.isDenormal(bits, double) || env.flags.contains(.underflow)
     guard tiny else { return bits }
     if mxcsr & MXCSR.underflow << 7 == 0 {
       // Unmasked, tininess alone is enough.
       raised |= MXCSR.underflow
+      return bits
     } else if mxcsr & MXCSR.flushToZero != 0 {
       raised |= MXCSR.underflow | MXCSR.precision
       return bits & Self.sign(double)
@@ -141,7 +164,51 @@ struct SSEFloat {
       default: bits = UInt64(Float32Ops.div(a, b, &env))
       }
     }
-    return result(bits, env, double, denormal: denormal)
+    return result(bits, env, double, denormal: denormal) { env in
+      var x = a
+      var y = b
+      if what == .mul || what == .div {
+        x = Self.centred(a, double)
+        y = Self.centred(b, double)
+      } else {
+        // A sum that overflows: an eighth of it does not.
+        x = Self.eighth(a, double)
+        y = Self.eighth(b, double)
+      }
+      Self.repeated(what, x, y, double, &env)
+    }
+  }
+
+  /// A finite number's significand as a number from 1 up to 2.
+  private static func centred(_ a: UInt64, _ double: Bool) -> UInt64 {
+    let least = leastNormal(double)
+    var fraction = a & (least - 1)
+    if a & infinity(double) == 0 {
+      guard fraction != 0 else { return a }
+      while fraction & least == 0 { fraction <<= 1 }
+      fraction &= least - 1
+    }
+    return fraction | (double ? 1023 : 127) * least
+  }
+
+  private static func eighth(_ a: UInt64, _ double: Bool) -> UInt64 {
+    let least = leastNormal(double)
+    return a & infinity(double) >= 4 * least ? a - 3 * least : a & sign(double) | (isNonZero(a, double) ? 1 : 0)
+  }
+
+  private static func isNonZero(_ a: UInt64, _ double: Bool) -> Bool { a & ~sign(double) != 0 }
+
+  private static func repeated(
+    _ what: Arithmetic, _ a: UInt64, _ b: UInt64, _ double: Bool, _ env: inout FloatEnvironment
+  ) {
+    let x = UInt32(truncatingIfNeeded: a)
+    let y = UInt32(truncatingIfNeeded: b)
+    switch what {
+    case .add: _ = double ? Float64Ops.add(a, b, &env) : UInt64(Float32Ops.add(x, y, &env))
+    case .sub: _ = double ? Float64Ops.sub(a, b, &env) : UInt64(Float32Ops.sub(x, y, &env))
+    case .mul: _ = double ? Float64Ops.mul(a, b, &env) : UInt64(Float32Ops.mul(x, y, &env))
+    default: _ = double ? Float64Ops.div(a, b, &env) : UInt64(Float32Ops.div(x, y, &env))
+    }
   }
 
   /// The second operand where they are equal or one is a NaN.
@@ -173,7 +240,7 @@ struct SSEFloat {
     let bits =
       double
       ? Float64Ops.sqrt(a, &env) : UInt64(Float32Ops.sqrt(UInt32(truncatingIfNeeded: a), &env))
-    return result(bits, env, double, denormal: Self.isDenormal(a, double))
+    return result(bits, env, double, denormal: Self.isDenormal(a, double)) { _ in }
   }
 
   enum Order { case less, equal, greater, unordered }
@@ -258,14 +325,16 @@ struct SSEFloat {
     let a = operand(from, false)
     var env = environment()
     let bits = Float64Ops.fromFloat32(UInt32(truncatingIfNeeded: a), &env)
-    return result(bits, env, true, denormal: Self.isDenormal(a, false))
+    return result(bits, env, true, denormal: Self.isDenormal(a, false)) { _ in }
   }
 
   mutating func toSingle(_ from: UInt64) -> UInt64 {
     let a = operand(from, true)
     var env = environment()
     let bits = UInt64(Float32Ops.fromFloat64(a, &env))
-    return result(bits, env, false, denormal: Self.isDenormal(a, true))
+    return result(bits, env, false, denormal: Self.isDenormal(a, true)) { env in
+      _ = Float32Ops.fromFloat64(Self.centred(a, true), &env)
+    }
   }
 
   /// To an integer in floating-point form, by the rounding control of ROUNDPS.

@@ -60,6 +60,19 @@ static inline uint32_t hostx86_line(const struct hostx86_instance *one, int inde
 static inline uint64_t *hostx86_ymm(struct hostx86_state *state) { return state->ymm[0]; }
 static inline uint64_t *hostx86_st(struct hostx86_state *state) { return state->st[0]; }
 
+/// What the data pages hold where instances are written down as vectors: all kinds of numbers.
+static inline void hostx86_fill(void *data) {
+  static const uint64_t kinds[8] = {0x3ff0000000000000, 0x7ff8000000000001, 0x0000000180000000,
+                                    0xffffffff7fffffff, 0x3f800000bf800000, 0x7f80000000000001,
+                                    0x8000000000000000, 0xc1e0000000200000};
+  uint64_t *words = (uint64_t *)data;
+  uint64_t state = 1;
+  for (unsigned i = 0; i < HOSTX86_ALL_DATA_SIZE / 8; i++) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    words[i] = i % 3 == 0 ? kinds[state >> 61] : state ^ state >> 29;
+  }
+}
+
 /// Starts the child. Returns 0, or -1 where this host is no x86-64 Linux or refuses.
 int hostx86_start(void);
 /// Memory shared with the child: two batches, so that one can be made while the other runs.

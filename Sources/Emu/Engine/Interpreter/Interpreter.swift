@@ -797,8 +797,7 @@ private func storePair(_ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ b: Int
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     _ = hart.loadForModify(va, 8)
     if x[Slot.pending] == Pending.exception.rawValue { return }
-    // Only the last byte's page can still be another.
-    _ = hart.loadForModify(va &+ 15, 1)
+    _ = hart.loadForModify(va &+ 8, 8)
     if x[Slot.pending] == Pending.exception.rawValue { return }
     hart.store(va, 8, x[b])
     hart.store(va &+ 8, 8, x[b + 1])
