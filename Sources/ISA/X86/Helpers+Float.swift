@@ -135,43 +135,43 @@ private func neighbours(
 private func dotProduct(_ x: Slots, _ r: UnsafePointer<MicroOpRaw>, double: Bool) {
   let op = r.op
   var float = SSEFloat(x)
-  var results = (Q2(), Q2())
-  for half in 0...Int(op.e & 1) {
-    let a = getVector(x, Int(op.a) &+ half &* 2, D4.self)
-    let b = getVector(x, Int(op.b) &+ half &* 2, D4.self)
-    var out = Q2()
-    if double {
-      let a = unsafeBitCast(a, to: Q2.self)
-      let b = unsafeBitCast(b, to: Q2.self)
-      var products = Q2()
-      for index in 0..<2 where op.c &>> UInt8(4 &+ index) & 1 != 0 {
-        products[index] = float.arithmetic(.mul, a[index], b[index], true)
-      }
-      // Every step raises its own exceptions.
-      if float.unmasked != 0 { break }
-      let sum = float.arithmetic(.add, products[0], products[1], true)
-      for index in 0..<2 where op.c &>> UInt8(index) & 1 != 0 { out[index] = sum }
-    } else {
-      var products = SIMD4<UInt64>()
-      for index in 0..<4 where op.c &>> UInt8(4 &+ index) & 1 != 0 {
-        products[index] = float.arithmetic(.mul, UInt64(a[index]), UInt64(b[index]), false)
-      }
-      if float.unmasked != 0 { break }
-      let low = float.arithmetic(.add, products[0], products[1], false)
-      let high = float.arithmetic(.add, products[2], products[3], false)
-      if float.unmasked != 0 { break }
-      let sum = float.arithmetic(.add, low, high, false)
-      var four = D4()
-      for index in 0..<4 where op.c &>> UInt8(index) & 1 != 0 {
-        four[index] = UInt32(truncatingIfNeeded: sum)
-      }
-      out = unsafeBitCast(four, to: Q2.self)
+  let lanes = double ? 2 : 4
+  let halves = 1 &+ Int(op.e & 1)
+  // Both halves of 256 bits take every step together; every step raises its own exceptions.
+  var terms = SIMD8<UInt64>()
+  for half in 0..<halves {
+    for index in 0..<lanes where op.c &>> UInt8(4 &+ index) & 1 != 0 {
+      let a = lane(x, Int(op.a) &+ half &* 2, index, double)
+      let b = lane(x, Int(op.b) &+ half &* 2, index, double)
+      terms[half &* 4 &+ index] = float.arithmetic(.mul, a, b, double)
     }
-    if half == 0 { results.0 = out } else { results.1 = out }
+  }
+  var width = lanes
+  while width > 1, float.endStep() {
+    width /= 2
+    for half in 0..<halves {
+      for index in 0..<width {
+        let at = half &* 4 &+ index
+        let from = half &* 4 &+ index &* 2
+        terms[at] = float.arithmetic(.add, terms[from], terms[from &+ 1], double)
+      }
+    }
   }
   guard float.finish(x) else { return }
-  setVector(x, Int(op.d), results.0)
-  if op.e & 1 == 1 { setVector(x, Int(op.d) &+ 2, results.1) }
+  for half in 0..<halves {
+    let sum = terms[half &* 4]
+    func at(_ index: Int) -> UInt64 { op.c &>> UInt8(index) & 1 != 0 ? sum : 0 }
+    let d = Int(op.d) &+ half &* 2
+    x[d] = double ? at(0) : at(0) | at(1) &<< 32
+    x[d &+ 1] = double ? at(1) : at(2) | at(3) &<< 32
+  }
+}
+
+@inline(__always)
+private func lane(_ x: Slots, _ slot: Int, _ index: Int, _ double: Bool) -> UInt64 {
+  double
+    ? x[slot &+ index]
+    : (x[slot &+ index / 2] &>> UInt64(index % 2 &* 32)) & 0xffff_ffff
 }
 
 enum FloatHelpers {

@@ -24,7 +24,8 @@ extension Lift {
     switch size {
     case 16, 32:
       at = aligned(at, size)
-      builder.emit(.ldv, d: t, a: at.a, e: at.stack, imm: at.imm)
+      // `c` says how far the whole access goes.
+      builder.emit(.ldv, d: t, a: at.a, c: size, e: at.stack, imm: at.imm)
       if size == 32 { builder.emit(.ldv, d: t + 2, a: at.a, e: at.stack, imm: at.imm &+ 16) }
     default: load(t, at, size)
     }
@@ -136,7 +137,8 @@ extension Lift {
     if is256 {
       // All or nothing.
       for part in [Int64(0), 8, 16, 24] {
-        builder.emit(.ldm64, d: Lift.sink, a: at.a, e: at.stack, imm: at.imm &+ part)
+        builder.emit(
+          .ldm64, d: Lift.sink, a: at.a, c: part == 0 ? 32 : 0, e: at.stack, imm: at.imm &+ part)
       }
     }
     builder.emit(.stv, a: at.a, b: from, e: at.stack, imm: at.imm)

@@ -14,6 +14,8 @@ enum MXCSR {
 struct SSEFloat {
   private let mxcsr: UInt64
   private(set) var raised: UInt64 = 0
+  /// Exceptions of steps that are over.
+  private var earlier: UInt64 = 0
   /// Exceptions found by looking at results and not at operands.
   private static let afterwards = MXCSR.overflow | MXCSR.underflow | MXCSR.precision
   private let rounding: RoundingMode
@@ -39,14 +41,25 @@ struct SSEFloat {
   ///
   /// - SeeAlso: Intel SDM volume 3, 'SIMD Floating-Point Exception (#XM)'.
   func finish(_ x: Slots) -> Bool {
-    guard raised != 0 else { return true }
+    guard raised | earlier != 0 else { return true }
     let unmasked = unmasked
+    x[Registers.mxcsr] |= earlier
     // An unmasked exception of an operand comes before there is any result.
     x[Registers.mxcsr] |= unmasked & ~Self.afterwards == 0 ? raised : raised & ~Self.afterwards
     if unmasked != 0 {
       X64.raise(x, 19)
       return false
     }
+    return true
+  }
+
+  /// Ends a step of an instruction that has several.
+  ///
+  /// - Returns: whether the next one is to follow.
+  mutating func endStep() -> Bool {
+    guard unmasked == 0 else { return false }
+    earlier |= raised
+    raised = 0
     return true
   }
 

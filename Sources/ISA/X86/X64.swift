@@ -182,7 +182,9 @@ public final class X64: GuestISA {
     switch op.pointee.op {
     case .ld16s, .ld16u, .st16, .ldm16u: size = 2
     case .ld32s, .ld32u, .st32, .ldm32u, .ldx32u, .stx32: size = 4
-    case .ld64, .st64, .ldm64, .ldx64, .stx64: size = 8
+    case .ldm64: size = op.pointee.c == 32 ? 32 : 8
+    case .ld64, .st64, .ldx64, .stx64, .addLd64: size = 8
+    case .ldv, .stv: size = op.pointee.c == 32 ? 32 : 16
     default: return false
     }
     return !Self.isCanonical(va &+ size &- 1)

@@ -1,7 +1,7 @@
 /// How the condition codes are kept: `Slot.flagKind` is one of these, or'ed with how far the operands
 /// in `Slot.flagA` and `Slot.flagB` were shifted to the top of their words (64 less the width).
 ///
-/// `Docs/decisions/0006-x86-flags-are-lazy.md` says why.
+/// `Docs/decisions/0010-x86-flags-are-lazy.md` says why.
 public enum FlagKind {
   /// `flagA` is the bits themselves.
   public static let packed: UInt64 = 0
