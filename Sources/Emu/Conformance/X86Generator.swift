@@ -105,8 +105,10 @@ struct X86Generator {
       // AMD has a bit 17 of its own.
       if insn.op == .ldmxcsr, let value = peek(aimed), value & 0xffff_0000 == 0x2_0000 { continue }
       if splitsSegment(insn, instance) { continue }
+      // As placed: a displacement may have been chosen.
+      guard case .insn(let placed) = Decoder.decode(instance.code) else { continue }
       return X86Case(
-        row: number, insn: insn, undefinedFlags: undefined(insn, row, state))
+        row: number, insn: placed, undefinedFlags: undefined(insn, row, state))
     }
   }
 

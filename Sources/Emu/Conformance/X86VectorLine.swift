@@ -36,7 +36,10 @@ enum X86VectorLine {
     } else {
       words.append("trap=\(vector)")
       if vector >= 10, vector != 16, vector != 19 {
-        words.append("error=\(hex(UInt64(instance.c.pointee.errorCode)))")
+        var error = UInt64(instance.c.pointee.errorCode)
+        // Whether the host's kernel has something there is not the instruction's affair.
+        if vector == 14, instance.c.pointee.cr2 >= 0x7fff_ffff_f000 { error &= ~1 }
+        words.append("error=\(hex(error))")
       }
       if vector == 14 { words.append("cr2=\(hex(instance.c.pointee.cr2))") }
     }

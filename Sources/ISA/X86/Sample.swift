@@ -38,7 +38,12 @@ extension Row {
     }
     if traits.contains(.string), op != .io, once(in: 2) { legacy.append(once(in: 2) ? 0xf2 : 0xf3) }
     if !match.vex {
-      if traits.contains(.lock), !inRegister, once(in: 5) { legacy.append(0xf0) }
+      let first = operands.first?.place
+      if traits.contains(.lock), !inRegister, allPrefixes || first == .rm || first == .memory,
+        once(in: 5)
+      {
+        legacy.append(0xf0)
+      }
       if allPrefixes, once(in: 200) { legacy.append(0xf0) }
     }
     legacy.shuffle(using: &rng)
