@@ -39,7 +39,7 @@ let package = Package(
     // The guest kernels (images/kernel), linked into the program.
     .target(
       name: "CKernelImages", path: "images/kernel/embed",
-      cSettings: [.headerSearchPath("..")]),
+      cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user/riscv64")]),
     .target(
       name: "Machine",
       dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "CKernelImages"],
@@ -63,9 +63,14 @@ let package = Package(
     .target(
       name: "Fuzz", dependencies: ["Machine", "GuestKernel", "RISCV", "Engine", "Image"],
       path: "Tests/Fuzz", swiftSettings: strict),
+    // Probe hits as the host has them: ptrace and Linux's uprobes.
+    .target(name: "NativeProbes", path: "Benchmarks/NativeProbes"),
     .executableTarget(
       name: "Bench",
-      dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Machine", "Probes", "GuestKernel", "RISCV", "Engine", "Image", "NativeProbes",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       path: "Benchmarks/Bench", swiftSettings: strict),
     // The host's floating point with its rounding mode and flags: the oracle of soft-float.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),

@@ -57,7 +57,7 @@ image() {
 for isa in $ISAS; do
   if [ -d "images/kernel/arch/$isa" ]; then image kernel "$isa" "" "$(kernel_sources "$isa")" $(kernel_flags "$isa"); fi
   target="-target $isa-linux-musl -mcpu=$(cpu "$isa")"
-  for name in atomics cat clocks crash files floats forkbench forks hello jumps mallocs mapfile proc signals spin stackgrow threads; do
+  for name in atomics cat clocks crash files floats forkbench forks hello jumps mallocs mapfile proc selftest signals spin stackgrow threads; do
     extra=
     # The tests call these so that the compiler does not fold what the guest should compute or fault on.
     case $name in floats) extra="-frounding-math -fno-builtin" ;; mallocs | mapfile | signals | crash | stackgrow | jumps) extra="-fno-builtin -fno-delete-null-pointer-checks -Wno-infinite-recursion" ;; esac

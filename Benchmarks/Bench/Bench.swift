@@ -25,7 +25,7 @@ struct Bench: ParsableCommand {
   @Option(help: "Runs of each, of which the median counts.")
   var runs = 5
 
-  @Option(help: "Only one part: kernels, start, fork or memory.")
+  @Option(help: "Only one part: kernels, start, fork, memory or probes.")
   var only: String?
 
   private static let kernels = [
@@ -34,8 +34,8 @@ struct Bench: ParsableCommand {
 
   func validate() throws {
     guard runs >= 1 else { throw ValidationError("--runs is at least 1") }
-    if let only, !["kernels", "start", "fork", "memory"].contains(only) {
-      throw ValidationError("--only is kernels, start, fork or memory")
+    if let only, !["kernels", "start", "fork", "memory", "probes"].contains(only) {
+      throw ValidationError("--only is kernels, start, fork, memory or probes")
     }
   }
 
@@ -51,6 +51,7 @@ struct Bench: ParsableCommand {
     if wants("start") { try measureStart() }
     if wants("fork") { try measureFork() }
     if wants("memory") { try measureMemory() }
+    if wants("probes") { try measureProbes() }
   }
 
   private func wants(_ part: String) -> Bool { only == nil || only == part }

@@ -37,7 +37,7 @@ public final class Kernel {
   /// die-notifier chain): probes.
   public var trapHooks: [any TrapHook] = []
   /// Told about processes and their memory: probes.
-  public weak var observer: (any ProcessObserver)?
+  public unowned var observer: (any ProcessObserver)?
   /// Guest kernel text was written: the next answer through the gate has the guest synchronise its
   /// instruction fetch.
   public var instructionFlushNeeded = false

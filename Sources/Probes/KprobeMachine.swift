@@ -33,7 +33,11 @@ struct KprobeStep {
 ///
 /// Order of publication: slot, synchronise, table, break, synchronise; the guest executes the
 /// synchronisation in the answer to the trap of the break, so before it enters the slot. Order of
-/// removal: text, synchronise, then the slot once nothing runs in it.
+/// removal: text, synchronise, then the slot once nothing runs in it. So probes may be registered,
+/// taken away, enabled and disabled at any time, by handlers too, and those of the same address.
+///
+/// A third probe hit while a second one is stepped inside a first one is fatal, as in Linux: the
+/// guest kernel dies with the address of the break.
 ///
 /// - SeeAlso: Linux, `kernel/kprobes.c`; `arch/riscv/kernel/probes/kprobes.c`
 final class KprobeMachine {
@@ -42,11 +46,15 @@ final class KprobeMachine {
   let fetch: FetchSynchronisation
   var points: [UInt64: KprobePoint] = [:]
   private(set) var state = KprobeState.idle
-  private var slots: KprobeSlots
+  var slots: KprobeSlots
+  /// Whether breaks are in the text at all (`/sys/kernel/debug/kprobes/enabled`).
+  private(set) var isOn = true
+  /// What ``LegacyPolicies/publishedFirst`` leaves for later.
+  private var unpublished: [() -> Void] = []
   /// Calls whose return is awaited, the newest last, by task block.
   var calls: [UInt64: [KretprobeCall]] = [:]
   var kretprobes: [ObjectIdentifier: Kretprobe] = [:]
-  private var trampolineIsReady = false
+  private(set) var trampolineIsReady = false
 
   let blacklist: [(Range<UInt64>, String)]
   let blacklistedFunctions: Set<UInt64>
@@ -68,16 +76,23 @@ final class KprobeMachine {
     let checked = try check(request.place)
     let probe = Kprobe(
       request, address: checked.address, symbol: checked.symbol, offset: checked.offset)
-    let point: KprobePoint
     if let known = points[checked.address] {
-      point = known
-    } else {
-      point = checked
-      try prepare(point)
-      points[point.address] = point
+      known.probes.insert(probe, at: 0)
+      updateArming(known)
+      return probe
     }
-    point.probes.insert(probe, at: 0)
-    updateArming(point)
+    checked.probes = [probe]
+    if legacy.contains(.publishedFirst) {
+      updateArming(checked)
+      unpublished.append { [unowned self] in
+        try? prepare(checked)
+        points[checked.address] = checked
+      }
+      return probe
+    }
+    try prepare(checked)
+    points[checked.address] = checked
+    updateArming(checked)
     return probe
   }
 
@@ -88,7 +103,17 @@ final class KprobeMachine {
     updateArming(point)
     guard point.probes.isEmpty else { return }
     points[point.address] = nil
-    if let slot = point.slot { slots.release(slot, inUse: isServing) }
+    if let slot = point.slot {
+      slots.release(slot, inUse: isServing && !legacy.contains(.slotFreedAtOnce))
+    }
+  }
+
+  /// Has all breaks written or taken away; what is registered meanwhile is armed with the others.
+  ///
+  /// - SeeAlso: Linux, `kernel/kprobes.c`, `arm_all_kprobes`, `disarm_all_kprobes`
+  func setOn(_ on: Bool) {
+    isOn = on
+    for point in points.values { updateArming(point) }
   }
 
   func setEnabled(_ probe: Kprobe, _ enabled: Bool) throws(ProbeError) {
@@ -99,13 +124,22 @@ final class KprobeMachine {
     updateArming(point)
   }
 
+  /// What is done wrongly on purpose.
+  var legacy: LegacyPolicies { fetch.legacy }
+
   private var isServing: Bool {
     if case .idle = state { false } else { true }
   }
 
   /// Copies the instruction into a slot, or makes it ready to be simulated.
   private func prepare(_ point: KprobePoint) throws(ProbeError) {
-    switch point.insn.verdict {
+    var verdict = point.insn.verdict
+    switch verdict {
+    case .refuse where legacy.contains(.anyInstruction): verdict = .outOfLine
+    case .simulate where legacy.contains(.everythingInSlot): verdict = .outOfLine
+    default: break
+    }
+    switch verdict {
     case .refuse(let reason): throw ProbeError(.EINVAL, reason)
     case .simulate:
       guard let simulation = isa.simulation(of: point.insn.bytes, at: point.address) else {
@@ -116,6 +150,7 @@ final class KprobeMachine {
       guard let slot = slots.allocate() else {
         throw ProbeError(.ENOMEM, "no slot is free")
       }
+      if legacy.contains(.writableSlots) { slots.makeWritable(kernel) }
       guard patch(slot, isa.slotImage(point.insn.bytes, user: false)) else {
         slots.release(slot, inUse: false)
         throw ProbeError(.ENOMEM, "the slot can't be written")
@@ -134,13 +169,12 @@ final class KprobeMachine {
   }
 
   private func updateArming(_ point: KprobePoint) {
-    let wanted = point.probes.contains(where: \.isEnabled)
+    let wanted = isOn && point.probes.contains(where: \.isEnabled)
     guard wanted != point.isArmed else { return }
     point.isArmed = wanted
+    let length = legacy.contains(.shortBreaks) ? 2 : point.insn.length
     _ = patch(
-      point.address,
-      wanted
-        ? isa.breakpoint(.kprobe, over: point.insn.length) : point.insn.bytes)
+      point.address, wanted ? isa.breakpoint(.kprobe, over: length) : point.insn.bytes)
   }
 
   // MARK: Hits
@@ -174,22 +208,36 @@ final class KprobeMachine {
   /// - Returns: `nil` where it is none of ours.
   func trapped(_ context: ProbeContext) -> GateReply? {
     let pc = context.pc &- isa.breakTrapOffset
+    defer { publish() }
     switch (state, classify(pc)) {
     case (.idle, .hit(let point)):
       context.pc = pc
-      serve(point, context)
+      guard serve(point, context) else { return nil }
+    case (.serving, .hit(let point)) where legacy.contains(.noReentryGuard):
+      context.pc = pc
+      guard serve(point, context) else { return nil }
     case (.serving(let level), .hit(let point)):
       // Deviation: Linux on riscv gives up where the first probe is stepping; other ISAs go on.
       context.pc = pc
-      for probe in point.probes where probe.isEnabled { probe.nmissed &+= 1 }
-      if let step = getPast(point, context) { state = .nested(step, under: level) }
+      // Disabled ones too (`kprobes_inc_nmissed_count`).
+      for probe in point.probes { probe.nmissed &+= 1 }
+      switch getPast(point, context) {
+      case .done: break
+      case .steps(let step): state = .nested(step, under: level)
+      case .traps: return nil
+      }
     case (.nested, .hit(let point)):
       kernel.log("kprobe: unrecoverable reentry at \(point.symbol)+\(point.offset)")
       return nil
     case (.serving(.stepping(let step)), .stepEnd):
-      finish(step, context)
       state = .serving(.active)
-      post(step.point, context)
+      if legacy.contains(.programAfterStep) {
+        post(step.point, context)
+        finish(step, context)
+      } else {
+        finish(step, context)
+        post(step.point, context)
+      }
       becomeIdle()
     case (.nested(let step, let under), .stepEnd):
       finish(step, context)
@@ -198,32 +246,50 @@ final class KprobeMachine {
       preconditionFailure("a step ends only where one was begun")
     case (let before, .trampoline):
       state = .serving(.active)
-      defer { state = before }
+      defer {
+        state = before
+        if !isServing { slots.reclaim() }
+      }
       if !returned(context) { return nil }
     case (_, .stale):
       // Removed since it was fetched: once fetch is synchronised, what is there now runs.
       context.pc = pc
       kernel.instructionFlushNeeded = true
     case (_, .foreign):
-      return nil
+      guard legacy.contains(.unclaimedSkipsTwo) else { return nil }
+      context.pc = pc &+ 2
     }
     return GateReply()
   }
 
-  private func serve(_ point: KprobePoint, _ context: ProbeContext) {
+  private func publish() {
+    guard !unpublished.isEmpty else { return }
+    let work = unpublished
+    unpublished = []
+    for item in work { item() }
+  }
+
+  /// - Returns: `false` where the instruction traps.
+  private func serve(_ point: KprobePoint, _ context: ProbeContext) -> Bool {
     state = .serving(.active)
-    let action = pre(point, context)
+    var action = pre(point, context)
+    if legacy.contains(.preResultIgnored) { action = .continue }
     switch action {
     case .continue, .remove:
-      if let step = getPast(point, context) {
+      switch getPast(point, context) {
+      case .done: post(point, context)
+      case .steps(let step):
         state = .serving(.stepping(step))
-        return
+        return true
+      case .traps:
+        becomeIdle()
+        return false
       }
-      post(point, context)
     case .skip: context.pc = point.next
     case .redirect(let target): context.pc = target
     }
     becomeIdle()
+    return true
   }
 
   /// Runs the handlers, newest first, up to the first that wants something else than to go on.
@@ -244,20 +310,29 @@ final class KprobeMachine {
     for probe in point.probes where probe.isEnabled && probe.isRegistered { probe.post?(context) }
   }
 
+  /// What becomes of a probed instruction.
+  private enum Passage {
+    /// It was simulated.
+    case done
+    /// It runs in its slot now.
+    case steps(KprobeStep)
+    /// It traps, as it does without a probe; the pc is its own.
+    case traps
+  }
+
   /// Simulates the instruction, or sends the hart to its slot.
   ///
-  /// - Returns: the step that begins; `nil` where the instruction is done.
-  private func getPast(_ point: KprobePoint, _ context: ProbeContext) -> KprobeStep? {
+  private func getPast(_ point: KprobePoint, _ context: ProbeContext) -> Passage {
     if let simulation = point.simulation {
       context.pc = point.address
-      _ = simulation.run(context.frame)
-      return nil
+      return simulation.run(context.frame) ? .done : .traps
     }
-    guard let slot = point.slot else { return nil }
-    let step = KprobeStep(
-      point: point, slot: slot, interrupts: isa.maskInterrupts(context.frame))
+    guard let slot = point.slot else { return .traps }
+    let before = isa.maskInterrupts(context.frame)
+    if legacy.contains(.interruptsInSlot) { isa.restoreInterrupts(context.frame, before) }
+    let step = KprobeStep(point: point, slot: slot, interrupts: before)
     context.pc = slot
-    return step
+    return .steps(step)
   }
 
   /// The instruction ran: pc and interrupts become what they are without the probe.
@@ -277,6 +352,7 @@ final class KprobeMachine {
   ///
   /// - Returns: an answer where the fault is dealt with; `nil` where it is the kernel's to see.
   func faulted(_ context: ProbeContext, _ address: UInt64) -> GateReply? {
+    if legacy.contains(.faultsInSlot) { return nil }
     let step: KprobeStep
     switch state {
     case .serving(.stepping(let first)) where context.pc == first.slot:

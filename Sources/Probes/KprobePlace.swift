@@ -27,17 +27,24 @@ extension KprobeMachine {
     guard let start = kernel.symbol("_stext"), let end = kernel.symbol("_etext"),
       address >= start, address < end
     else { throw ProbeError(.EINVAL, "\(text) is not kernel text") }
-    if let reason = blacklisted(address, function: address &- found.offset) {
+    if !legacy.contains(.noBlacklist),
+      let reason = blacklisted(address, function: address &- found.offset)
+    {
       throw ProbeError(.EINVAL, "\(found.name)+0x\(String(found.offset, radix: 16)) \(reason)")
     }
     guard address % isa.insnAlignment == 0 else {
       throw ProbeError(.EILSEQ, "\(text) is misaligned")
     }
     let where_ = "\(found.name)+0x\(String(found.offset, radix: 16))"
-    let before = try walk(from: address &- found.offset, to: address, where_)
+    let before =
+      legacy.contains(.anyAddress)
+      ? [] : try walk(from: address &- found.offset, to: address, where_)
     guard let insn = isa.classify(original(address)), let pa = image.physical(address) else {
       throw ProbeError(.EINVAL, "\(where_) can't be read")
     }
+    let point = KprobePoint(
+      address: address, pa: pa, symbol: found.name, offset: found.offset, insn: insn)
+    if legacy.contains(.anyInstruction) { return point }
     if case .refuse(let reason) = insn.verdict {
       throw ProbeError(.EINVAL, "\(where_): \(reason)")
     }
@@ -47,8 +54,7 @@ extension KprobeMachine {
     if exceptionTable.contains(address) {
       throw ProbeError(.EINVAL, "\(where_) has an entry in the exception table")
     }
-    return KprobePoint(
-      address: address, pa: pa, symbol: found.name, offset: found.offset, insn: insn)
+    return point
   }
 
   /// The bytes at an address of the text as they are without probes.

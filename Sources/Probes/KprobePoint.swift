@@ -31,31 +31,41 @@ final class KprobePoint {
   var next: UInt64 { address &+ UInt64(insn.length) }
 }
 
-/// The page in the image where displaced kernel instructions run.
+/// The pages in the image where displaced kernel instructions run: executable, never writable.
 ///
-/// Slots are given out again only once nothing can be in them any more.
+/// There is a slot for each instruction of the text. One is given out again only once nothing can be
+/// in it any more.
+///
+/// Deviation: Linux maps a page of slots at a time and frees empty ones later (`kprobe_insn_slot`,
+/// `collect_garbage_slots`); here the image has them all from the beginning.
 struct KprobeSlots {
+  /// The first slot, which is the return probes' trampoline.
   let base: UInt64
+  let end: UInt64
   let size: UInt64
+  /// The first slot that was never given out.
+  private var fresh: UInt64
   private var free: [UInt64] = []
   /// Released while a slot was being run.
   private var retired: [UInt64] = []
 
-  /// The image's slots but for the first, which is the return probes' trampoline.
+  /// The image's slots.
   init(_ kernel: Kernel, slotSize: Int) {
-    let start = kernel.symbol("kprobe_insn_slots") ?? 0
-    let end = kernel.symbol("kprobe_insn_slots_end") ?? start
-    base = start
+    base = kernel.symbol("kprobe_insn_slots") ?? 0
+    end = kernel.symbol("kprobe_insn_slots_end") ?? base
     size = UInt64(slotSize)
-    var slot = start &+ size
-    while start != 0, slot &+ size <= end, end &- slot < 1 << 20 {
-      free.append(slot)
-      slot &+= size
-    }
-    free.reverse()
+    fresh = base &+ size
   }
 
-  mutating func allocate() -> UInt64? { free.popLast() }
+  /// How many were given out and not taken back.
+  var inUse: Int { Int((fresh &- base) / size) - 1 - free.count }
+
+  mutating func allocate() -> UInt64? {
+    if let slot = free.popLast() { return slot }
+    guard base != 0, fresh < end, end &- fresh >= size else { return nil }
+    defer { fresh &+= size }
+    return fresh
+  }
 
   mutating func release(_ slot: UInt64, inUse: Bool) {
     if inUse { retired.append(slot) } else { free.append(slot) }
@@ -66,5 +76,24 @@ struct KprobeSlots {
     guard !retired.isEmpty else { return }
     free += retired
     retired = []
+  }
+
+  /// What ``LegacyPolicies/writableSlots`` asks for.
+  func makeWritable(_ kernel: Kernel) {
+    let isa = kernel.isa
+    for page in stride(from: base, to: end, by: 4096) {
+      var table = kernel.kernelRoot
+      for level in (0..<isa.pageTableLevels).reversed() {
+        let entry = table &+ (page >> UInt64(12 + 9 * level) & 511) &* 8
+        let pointer = kernel.ram.pointer(entry).assumingMemoryBound(to: UInt64.self)
+        switch isa.classify(pointer.pointee, level: level) {
+        case .table(let next): table = next
+        case .leaf(let pa, let protection, _, _):
+          pointer.pointee = isa.leafEntry(
+            pa, protection.union(.write), accessed: true, dirty: true)
+        case .empty: break
+        }
+      }
+    }
   }
 }

@@ -7,12 +7,17 @@ final class KretprobeCall {
   weak var probe: Kretprobe?
   let function: UInt64
   let returnAddress: UInt64
+  /// The stack pointer at the function's entry.
+  let sp: UInt64
   var data: AnyObject?
 
-  init(_ probe: Kretprobe, function: UInt64, returnAddress: UInt64, data: AnyObject?) {
+  init(
+    _ probe: Kretprobe, function: UInt64, returnAddress: UInt64, sp: UInt64, data: AnyObject?
+  ) {
     self.probe = probe
     self.function = function
     self.returnAddress = returnAddress
+    self.sp = sp
     self.data = data
   }
 }
@@ -21,6 +26,10 @@ final class KretprobeCall {
 //
 // Deviation: on riscv and loongarch Linux returns to assembly code that saves all registers; a break
 // does that here, with the same registers for the handler.
+//
+// Deviation: Linux takes it that kernel code never leaves a frame but by returning from it (a handler
+// that redirects past one has the next return go astray). Here, as for programs, stack pointers tell
+// which frames are gone; their calls are dropped without a handler.
 //
 // - SeeAlso: Linux, `kernel/kprobes.c`, `pre_handler_kretprobe`; `kernel/trace/rethook.c`
 
@@ -31,7 +40,10 @@ extension KprobeMachine {
       throw ProbeError(.EINVAL, "\(checked.symbol)+\(checked.offset) is not a function's entry")
     }
     try prepareTrampoline()
-    let maxactive = request.maxactive > 0 ? min(request.maxactive, 4096) : 10
+    let maxactive =
+      request.maxactive > 0 ? min(request.maxactive, Int(EventLimits.maxActive)) : 10
+    var request = request
+    if legacy.contains(.callbacksDropped) { (request.entry, request.ret) = (nil, nil) }
     // The entry's handler needs the return probe, which needs the entry's probe.
     final class Box { weak var probe: Kretprobe? }
     let box = Box()
@@ -58,6 +70,8 @@ extension KprobeMachine {
   }
 
   private func entered(_ probe: Kretprobe, _ context: ProbeContext) {
+    let key = callsKey(context)
+    dropDead(key, sp: context.sp)
     guard probe.active < probe.maxactive else {
       probe.nmissed &+= 1
       return
@@ -80,9 +94,27 @@ extension KprobeMachine {
       return
     }
     probe.active += 1
-    calls[context.stack, default: []].append(
+    calls[key, default: []].append(
       KretprobeCall(
-        probe, function: context.function, returnAddress: back, data: context.data))
+        probe, function: context.function, returnAddress: back, sp: context.sp,
+        data: context.data))
+  }
+
+  /// Whose list of calls it is: that of the stack.
+  private func callsKey(_ context: ProbeContext) -> UInt64 {
+    legacy.contains(.callsShared) ? 0 : context.stack
+  }
+
+  /// Forgets calls whose frames were left by something else than a return.
+  ///
+  /// One at the same stack pointer may be that of a tail call, and stays.
+  private func dropDead(_ key: UInt64, sp: UInt64) {
+    guard key != 0, let list = calls[key] else { return }
+    let alive = list.lastIndex { isa.isFrameAlive(then: $0.sp, now: sp, .chainCall) }
+    let live = alive.map { $0 + 1 } ?? 0
+    guard live < list.count else { return }
+    for call in list[live...] { call.probe?.active -= 1 }
+    calls[key] = live == 0 ? nil : Array(list[..<live])
   }
 
   /// A probed function has returned to the trampoline.
@@ -92,31 +124,77 @@ extension KprobeMachine {
   ///
   /// - Returns: `false` where no call is known.
   func returned(_ context: ProbeContext) -> Bool {
-    let key = context.stack
-    guard var list = calls[key],
-      let last = list.lastIndex(where: { $0.returnAddress != trampoline })
-    else { return false }
+    let key = callsKey(context)
+    guard var list = calls[key] else { return false }
+    // The frames that end here or have been left. The outermost of them is the one that returns; of
+    // several calls with its stack pointer that are no tail calls, the newest.
+    var first = list.count
+    while key != 0, first > 0,
+      !isa.isFrameAlive(then: list[first - 1].sp, now: context.sp, .ret)
+    {
+      first -= 1
+    }
+    let sp = first < list.count ? list[first].sp : nil
+    let ending = list.indices.last {
+      $0 >= first && list[$0].sp == sp && list[$0].returnAddress != trampoline
+    }
+    // No frame ends here by its stack pointer: the newest call it is.
+    guard let last = ending ?? list.lastIndex(where: { $0.returnAddress != trampoline }) else {
+      return false
+    }
+    first = min(first, last)
+    var end = last + 1
+    while end < list.count, list[end].returnAddress == trampoline { end += 1 }
+    for call in list[first..<last] + list[end...] { call.probe?.active -= 1 }
     let target = list[last].returnAddress
-    let done = list[last...].reversed()
-    list.removeSubrange(last...)
+    let done = list[last..<end].reversed()
+    list.removeSubrange(first...)
     calls[key] = list.isEmpty ? nil : list
     context.isReturn = true
     context.returnAddress = target
     context.pc = target
+    if legacy.contains(.partialReturnFrame) {
+      let kept = context.hideSystemRegisters()
+      call(done, context)
+      context.restoreSystemRegisters(kept)
+    } else {
+      call(done, context)
+    }
+    return true
+  }
+
+  private func call(_ done: some Sequence<KretprobeCall>, _ context: ProbeContext) {
     for call in done {
       guard let probe = call.probe else { continue }
       probe.active -= 1
-      guard probe.isEnabled else { continue }
+      guard probe.isEnabled || legacy.contains(.disabledStillReturns) else { continue }
       context.function = call.function
       context.data = call.data
       probe.hits &+= 1
       probe.ret?(context)
     }
-    return true
   }
 
   /// A task that has ended never returns from what it was in.
   func freed(stack va: UInt64) {
     for call in calls.removeValue(forKey: va) ?? [] { call.probe?.active -= 1 }
+  }
+}
+
+extension ProbeContext {
+  /// Zeroes what is no general register, and sp, as code that saves only some registers leaves it.
+  ///
+  /// - Returns: what was there.
+  fileprivate func hideSystemRegisters() -> [(Int, UInt64)] {
+    let general = Set((0..<64).compactMap(isa.registerOffset)).subtracting([kernel.isa.ptRegs.sp])
+    let offsets = stride(from: 0, to: kernel.isa.ptRegs.size, by: 8)
+      .filter { !general.contains($0) }
+    let kept = offsets.map { ($0, load($0)) }
+    for (offset, _) in kept { store(offset, 0) }
+    return kept
+  }
+
+  fileprivate func restoreSystemRegisters(_ kept: [(Int, UInt64)]) {
+    for (offset, value) in kept { store(offset, value) }
   }
 }

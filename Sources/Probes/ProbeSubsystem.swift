@@ -41,6 +41,9 @@ public final class ProbeSubsystem {
     set { fetch.legacy = newValue }
   }
 
+  /// Breaks of programs that were found to be probes' or to raise a signal.
+  public private(set) var breaksTaken: UInt64 = 0
+
   let fetch: FetchSynchronisation
   let kprobes: KprobeMachine
   let uprobes: UprobeMachine
@@ -115,6 +118,24 @@ public final class ProbeSubsystem {
     try uprobes.setEnabled(probe, enabled)
   }
 
+  /// Whether kernel probes are armed at all: `false` takes every break out of the text, and what is
+  /// registered meanwhile waits (`/sys/kernel/debug/kprobes/enabled`).
+  public var kprobesAreOn: Bool {
+    get { kprobes.isOn }
+    set { kprobes.setOn(newValue) }
+  }
+
+  /// Asks a probe's filter again about every process that maps its file.
+  ///
+  /// With `adding` breaks go where it now says yes; without, they leave where no probe's filter says
+  /// so any more.
+  ///
+  /// - Throws: `ENOENT` for a probe that is not registered; what the registration throws.
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_apply`
+  public func apply(_ probe: Uprobe, adding: Bool) throws(ProbeError) {
+    try uprobes.apply(probe, adding: adding)
+  }
+
   /// What a probe at a place of the kernel would be told, without one: the class of its instruction,
   /// or why none may be there.
   public func checkKprobe(_ place: KernelPlace) throws(ProbeError) -> ProbedInsn {
@@ -145,7 +166,9 @@ extension ProbeSubsystem: TrapHook {
       guard address == nil, isa.isBreak(cause: cause), let task = kernel.current else { return nil }
       let context = ProbeContext(
         kernel: kernel, isa: isa, task: task, regsVA: regs, frame: frame)
-      return uprobes.trapped(task, context)
+      let reply = uprobes.trapped(task, context)
+      if reply != nil { breaksTaken &+= 1 }
+      return reply
     }
     let owner = kernel.stackOwner(regs)
     let context = ProbeContext(

@@ -44,7 +44,9 @@ public final class Uprobe {
   public let inode: Inode
   /// Bytes from the file's start.
   public let offset: UInt64
-  /// Hits of the entry; for a return probe, returns.
+  /// Hits of the entry; for a return probe, returns that it saw.
+  ///
+  /// Deviation: Linux's `uprobe_profile` counts a return probe at the entry, seen or missed.
   public internal(set) var hits: UInt64 = 0
   /// Returns that were not seen: too many calls under way, or no room for the trampoline.
   public internal(set) var nmissed: UInt64 = 0

@@ -7,6 +7,8 @@ import GuestKernel
 final class UprobeMachine {
   /// Most calls of a task whose return is awaited (`MAX_URETPROBE_DEPTH`).
   static let maxDepth = 64
+  /// Addresses of one place for which simulations are kept ready.
+  static let maxSimulations = 64
 
   let kernel: Kernel
   let isa: any ProbeISA
@@ -16,6 +18,8 @@ final class UprobeMachine {
   var files: [ObjectIdentifier: [UprobePoint]] = [:]
   /// Slots of an `[uprobes]` page, the trampoline's included; a test may want fewer.
   var slotCount: Int
+  /// What is done wrongly on purpose.
+  var legacy: LegacyPolicies { fetch.legacy }
 
   init(kernel: Kernel, isa: any ProbeISA, fetch: FetchSynchronisation) {
     self.kernel = kernel
@@ -39,7 +43,10 @@ final class UprobeMachine {
   private func classify(
     _ pc: UInt64, _ state: UprobeState, _ space: AddressSpace, _ own: UprobeSpace
   ) -> Event {
-    if case .stepping(let step) = state, step.end == pc { return .stepEnd }
+    if case .stepping(let step) = state, step.end == pc {
+      if legacy.contains(.oneSlotEndPerProbe), step.point.knownEnd != pc { return .foreign }
+      return .stepEnd
+    }
     if let area = own.area, area.base == pc { return .trampoline }
     if let vma = space.vma(at: pc), vma.isPrivate, let inode = vma.file?.inode {
       let offset = vma.pageOffset << 12 &+ (pc &- vma.start)
@@ -58,16 +65,19 @@ final class UprobeMachine {
   /// - Returns: `nil` where no probe has to do with it.
   func trapped(_ task: Task, _ context: ProbeContext) -> GateReply? {
     guard let space = task.space, let own = space.probeState as? UprobeSpace else { return nil }
+    if legacy.contains(.probesOfOneProcess), task.process !== kernel.firstProcess { return nil }
     let utask = UprobeTask.of(task)
-    guard own.hasBreaks || !utask.calls.isEmpty || own.area != nil else { return nil }
+    let mayBeOurs = own.hasBreaks
+    guard mayBeOurs || !utask.calls.isEmpty || own.area != nil else { return nil }
+    if case .waiting(let point, let va) = utask.state {
+      // The call of the gate that found no slot, made again: the pc is the instruction's already.
+      utask.state = .running
+      guard va == context.pc, !task.hasFatalSignal else { return GateReply() }
+      return getPast(point, va, task, utask, context)
+    }
     let pc = context.pc &- isa.breakTrapOffset
     switch (utask.state, classify(pc, utask.state, space, own)) {
-    case (.waiting(let point, let va), _):
-      guard va == pc, !task.hasFatalSignal else {
-        utask.state = .running
-        return GateReply()
-      }
-      return getPast(point, va, task, utask, context)
+    case (.waiting, _): preconditionFailure("it does not wait any more")
     case (.stepping(let step), .stepEnd):
       context.pc = step.va &+ step.length
       end(step, task, utask)
@@ -85,11 +95,13 @@ final class UprobeMachine {
     case (.running, .stepEnd):
       preconditionFailure("a step ends only where one was begun")
     case (.running, .stale):
+      if legacy.contains(.tableDecidesAlone) { return nil }
       context.pc = pc
       space.instructionFlushNeeded = true
       return GateReply()
     case (.running, .foreign):
-      guard own.hasBreaks else { return nil }
+      // As in Linux, the signal says less where the memory has, or a moment ago had, probes.
+      guard mayBeOurs else { return nil }
       kernel.force(.kernel(Signal.SIGTRAP), task)
       return GateReply()
     }
@@ -101,7 +113,7 @@ final class UprobeMachine {
   ) -> GateReply {
     guard let insn = point.insn else { return GateReply() }
     context.function = va
-    context.data = nil
+    var kept: [ObjectIdentifier: AnyObject] = [:]
     var action = ProbeAction.continue
     var isUnanimous = true
     var wantsReturn = false
@@ -109,7 +121,10 @@ final class UprobeMachine {
       if consumer.ret != nil { wantsReturn = true }
       if consumer.ret == nil || consumer.entry != nil {
         if consumer.ret == nil { consumer.hits &+= 1 }
-        switch consumer.entry?(context) ?? .continue {
+        context.data = nil
+        let wish = consumer.entry?(context) ?? .continue
+        if let data = context.data { kept[ObjectIdentifier(consumer)] = data }
+        switch wish {
         case .remove: continue
         case .continue: break
         case let other: action = other
@@ -118,9 +133,9 @@ final class UprobeMachine {
       isUnanimous = false
     }
     if isUnanimous, let space = task.space {
-      if !point.isWanted(in: space) { remove(point, va, space) }
+      if !point.isWanted(in: space) { removeUnwanted(point, in: space) }
     } else if wantsReturn {
-      expectReturn(point, va, task, utask, context)
+      expectReturn(point, va, task, utask, context, kept)
     }
     switch action {
     case .skip:
@@ -133,6 +148,10 @@ final class UprobeMachine {
     }
     // A handler that changed the pc has the instruction skipped.
     if context.pc != va { return GateReply() }
+    if legacy.contains(.skipsEntryInsns) {
+      context.pc = va &+ UInt64(insn.length)
+      return GateReply()
+    }
     return getPast(point, va, task, utask, context)
   }
 
@@ -143,16 +162,21 @@ final class UprobeMachine {
   ) -> GateReply {
     utask.state = .running
     guard let insn = point.insn, let space = task.space else { return GateReply() }
-    if insn.verdict == .simulate {
+    if insn.verdict == .simulate, !legacy.contains(.everythingInSlot) {
       if point.simulations[va] == nil {
+        // A program that maps its text here and there does not have them pile up.
+        if point.simulations.count >= Self.maxSimulations { point.simulations = [:] }
         point.simulations[va] = isa.simulation(of: insn.bytes, at: va)
       }
       context.pc = va
-      _ = point.simulations[va]?.run(context.frame)
-      return GateReply()
+      if point.simulations[va]?.run(context.frame) ?? false { return GateReply() }
+      // It would trap: in its slot it does, and the trap becomes the instruction's own.
     }
     guard let area = area(of: space) else { return GateReply() }
-    guard let (slot, written) = area.take(isa.slotImage(insn.bytes, user: true), kernel.ram) else {
+    guard
+      let (slot, written) =
+        area.take(for: point, { isa.slotImage(insn.bytes, user: true) }, kernel.ram)
+    else {
       utask.state = .waiting(point, va: va)
       task.sleep(on: [area.queue], until: nil, state: .killable)
       return GateReply(action: .block)
@@ -161,6 +185,7 @@ final class UprobeMachine {
     let step = UprobeStep(
       point: point, va: va, area: area, slot: slot, length: UInt64(insn.length))
     utask.state = .stepping(step)
+    point.knownEnd = step.end
     context.pc = step.start
     return GateReply()
   }
@@ -179,16 +204,20 @@ final class UprobeMachine {
     let own = UprobeSpace.of(space)
     if let area = own.area { return area }
     let trampoline = isa.breakpoint(.uretprobe, over: isa.maxInsnLength)
-    guard let pages = try? SpecialPages(trampoline, frames: kernel.frames),
-      let pa = pages.pages.first
-    else { return nil }
+    guard let pages = try? SpecialPages(trampoline, frames: kernel.frames) else { return nil }
     let hint = fixed ?? kernel.isa.userEnd &- 4096
+    var prot = MM.PROT_EXEC
+    var flags: VMAFlags = [.dontFork, .neverWritable]
+    if legacy.contains(.slotsAreWritable) {
+      prot |= MM.PROT_READ | MM.PROT_WRITE
+      flags.remove(.neverWritable)
+    }
     func insert(_ at: UInt64) -> UInt64? {
       try? space.insertSpecial(
-        name: "[uprobes]", at: at, pages: pages, prot: MM.PROT_EXEC, flags: .dontFork)
+        name: "[uprobes]", at: at, pages: pages, prot: prot, flags: flags)
     }
     guard let base = insert(hint) ?? (fixed == nil ? insert(0) : nil) else { return nil }
-    let area = UprobeArea(base: base, pa: pa, slotSize: isa.uprobeSlotSize, slots: slotCount)
+    let area = UprobeArea(base: base, pages: pages, slotSize: isa.uprobeSlotSize, slots: slotCount)
     own.area = area
     fetch.text(of: space)
     return area
@@ -202,23 +231,28 @@ final class UprobeMachine {
   ///
   /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_deny_signal`, `arch_uprobe_abort_xol`
   func abort(_ task: Task, _ frame: UnsafeMutableRawPointer) {
-    guard let utask = task.probeState as? UprobeTask, case .stepping(let step) = utask.state else {
-      return
-    }
+    guard let utask = task.probeState as? UprobeTask, case .stepping(let step) = utask.state,
+      !legacy.contains(.slotsAreVisible)
+    else { return }
     let offset = kernel.isa.ptRegs.pc
     let pc = frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-    if pc >= step.start, pc < step.end {
+    if (step.start..<step.end).contains(pc) {
       frame.storeBytes(of: step.va, toByteOffset: offset, as: UInt64.self)
+    } else if pc == step.end {
+      frame.storeBytes(of: step.va &+ step.length, toByteOffset: offset, as: UInt64.self)
     }
     end(step, task, utask)
   }
 
   /// Whether signals wait for the end of the slot.
+  ///
+  /// They do not where the program has left it by a way of its own: by mapping something over it.
   func holdsSignals(_ task: Task, _ frame: UnsafeMutableRawPointer) -> Bool {
-    guard let utask = task.probeState as? UprobeTask, case .stepping = utask.state else {
-      return false
-    }
-    guard task.hasFatalSignal else { return true }
+    guard let utask = task.probeState as? UprobeTask, case .stepping(let step) = utask.state,
+      !legacy.contains(.slotsAreVisible)
+    else { return false }
+    let pc = frame.loadUnaligned(fromByteOffset: kernel.isa.ptRegs.pc, as: UInt64.self)
+    guard task.hasFatalSignal || !(step.start...step.end).contains(pc) else { return true }
     abort(task, frame)
     return false
   }

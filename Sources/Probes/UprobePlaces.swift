@@ -10,10 +10,13 @@ extension UprobeMachine {
   // MARK: Registration
 
   func register(_ request: UprobeRequest) throws(ProbeError) -> Uprobe {
-    guard request.entry != nil || request.ret != nil else {
+    let isChecked = !legacy.contains(.noRegistrationChecks)
+    guard request.entry != nil || request.ret != nil || !isChecked else {
       throw ProbeError(.EINVAL, "a uprobe needs a handler")
     }
     let inode = try inode(request.file, request.offset)
+    var request = request
+    let only = legacy.contains(.segmentOffsetIgnored) ? misplace(&request.offset, inode) : nil
     guard request.referenceCounter & 1 == 0 else {
       throw ProbeError(.EINVAL, "the reference counter is misaligned")
     }
@@ -24,6 +27,7 @@ extension UprobeMachine {
     }
     let point =
       known ?? UprobePoint(inode, request.offset, referenceCounter: request.referenceCounter)
+    point.onlyAddress = only
     let probe = Uprobe(request, inode: inode)
     points[key] = point
     if known == nil { files[ObjectIdentifier(inode), default: []].append(point) }
@@ -55,11 +59,38 @@ extension UprobeMachine {
     }
     guard probe.isEnabled != enabled else { return }
     probe.isEnabled = enabled
-    if enabled {
-      try installEverywhere(point, for: probe)
+    do throws(ProbeError) {
+      if enabled { try installEverywhere(point, for: probe) }
+    } catch {
+      probe.isEnabled = false
+      removeUnwanted(point)
+      throw error
+    }
+    if !enabled { removeUnwanted(point) }
+  }
+
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_apply`
+  func apply(_ probe: Uprobe, adding: Bool) throws(ProbeError) {
+    guard probe.isRegistered, let point = points[UprobeKey(probe.inode, probe.offset)] else {
+      throw ProbeError(.ENOENT, "the probe is not registered")
+    }
+    if adding {
+      if probe.isEnabled { try installEverywhere(point, for: probe) }
     } else {
       removeUnwanted(point)
     }
+  }
+
+  /// Where a probe goes that takes an offset in the file for one in the first mapping of it.
+  private func misplace(_ offset: inout UInt64, _ inode: Inode) -> UInt64? {
+    for space in spaces(of: inode) {
+      guard let first = space.vmas.first(where: { $0.file?.inode === inode }) else { continue }
+      let va = first.start &+ offset
+      guard let vma = space.vma(at: va), vma.file?.inode === inode else { return va }
+      offset = vma.pageOffset << 12 &+ (va &- vma.start)
+      return va
+    }
+    return nil
   }
 
   func check(_ file: ProbedFile, _ offset: UInt64) throws(ProbeError) -> ProbedInsn {
@@ -82,7 +113,7 @@ extension UprobeMachine {
     guard offset <= inode.size else {
       throw ProbeError(.EINVAL, "\(text) is behind the file's end")
     }
-    guard offset % isa.insnAlignment == 0 else {
+    guard offset % isa.insnAlignment == 0 || legacy.contains(.noRegistrationChecks) else {
       throw ProbeError(.EINVAL, "\(text) is misaligned")
     }
     return inode
@@ -169,10 +200,16 @@ extension UprobeMachine {
 
   private func removeUnwanted(_ point: UprobePoint) {
     for space in spaces(of: point.inode) where space.probeState is UprobeSpace {
-      guard !point.isWanted(in: space) else { continue }
-      for vma in space.vmas where isProbeable(vma, point.inode, registering: false) {
-        if let va = point.address(in: vma) { remove(point, va, space) }
-      }
+      if !point.isWanted(in: space) { removeUnwanted(point, in: space) }
+    }
+  }
+
+  /// Takes the break out of one process.
+  ///
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `unapply_uprobe`
+  func removeUnwanted(_ point: UprobePoint, in space: AddressSpace) {
+    for vma in space.vmas where isProbeable(vma, point.inode, registering: false) {
+      if let va = point.address(in: vma) { remove(point, va, space) }
     }
   }
 
@@ -181,6 +218,8 @@ extension UprobeMachine {
   }
 
   /// Puts the break into one mapping: into a private copy of its page.
+  ///
+  /// What was done is undone where the rest of it fails.
   private func install(
     _ point: UprobePoint, _ va: UInt64, _ space: AddressSpace
   ) throws(ProbeError) {
@@ -188,22 +227,49 @@ extension UprobeMachine {
     if let known = point.insn {
       insn = known
     } else {
-      insn = try analyse(point.inode, point.offset)
+      insn = try isNaive ? naive(point, va, space) : analyse(point.inode, point.offset)
       point.insn = insn
     }
     let bytes = breakpoint(insn)
     let own = UprobeSpace.of(space)
+    let before = (own.hasBreaks, own.isDoubtful)
+    var counted = Counted.no
     do throws(Errno) {
       if try space.readForced(va, bytes.count) == bytes { return }
       own.hasBreaks = true
       own.isDoubtful = false
-      if point.referenceCounter != 0, !count(point, 1, space) { own.delayed.append(point) }
-      try space.writeForced(va, bytes)
-      if fetch.legacy.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = false }
+      counted = try count(point, 1, space, own)
+      if legacy.contains(.writesSharedFrames), let pa = space.physical(va) {
+        kernel.ram.write(pa, bytes)
+        fetch.text(of: space)
+      } else {
+        try space.writeForced(va, bytes)
+      }
+      if legacy.contains(.noFetchSynchronisation) { space.instructionFlushNeeded = false }
       fetch.hurry()
     } catch {
+      (own.hasBreaks, own.isDoubtful) = before
+      switch counted {
+      case .no: break
+      case .now: _ = try? count(point, -1, space, own)
+      case .later: own.delayed.removeAll { $0 === point }
+      }
       throw ProbeError(error, "0x\(String(va, radix: 16)) can't be written")
     }
+  }
+
+  private var isNaive: Bool {
+    legacy.contains(.absentTextIsZeros) || legacy.contains(.noRegistrationChecks)
+  }
+
+  /// What a system makes of an instruction that it neither reads from the file nor looks at.
+  private func naive(_ point: UprobePoint, _ va: UInt64, _ space: AddressSpace) -> ProbedInsn {
+    var bytes = [UInt8](repeating: 0, count: isa.maxInsnLength)
+    if space.physical(va) != nil || !legacy.contains(.absentTextIsZeros) {
+      bytes = fileBytes(point.inode, point.offset, isa.maxInsnLength)
+    }
+    let length = isa.length(bytes) ?? bytes.count
+    return ProbedInsn(bytes: Array(bytes.prefix(length)), verdict: .outOfLine)
   }
 
   /// Takes the break out of one mapping.
@@ -211,34 +277,64 @@ extension UprobeMachine {
     guard let insn = point.insn, let own = space.probeState as? UprobeSpace else { return }
     let bytes = breakpoint(insn)
     own.isDoubtful = true
-    if let index = own.delayed.firstIndex(where: { $0 === point }) {
-      own.delayed.remove(at: index)
-    } else if point.referenceCounter != 0, (try? space.readForced(va, bytes.count)) == bytes {
-      _ = count(point, -1, space)
+    guard (try? space.readForced(va, bytes.count)) == bytes else {
+      own.delayed.removeAll { $0 === point }
+      return
     }
-    guard (try? space.readForced(va, bytes.count)) == bytes else { return }
-    try? space.writeForced(va, Array(insn.bytes.prefix(bytes.count)))
-    space.dropIdenticalCopy(va)
+    _ = try? count(point, -1, space, own)
+    if legacy.contains(.restoresThroughOneFrame), let pa = space.physical(va) {
+      kernel.ram.write(pa, insn.bytes)
+      fetch.text(of: space)
+    } else {
+      try? space.writeForced(va, Array(insn.bytes.prefix(bytes.count)))
+      space.dropIdenticalCopy(va)
+    }
     fetch.hurry()
   }
 
-  /// Adds to a probe's counter in the program's memory.
+  /// What became of a change of a counter.
+  private enum Counted {
+    case no
+    case now
+    /// It waits until the counter is mapped.
+    case later
+  }
+
+  /// Adds to a probe's counter in the program's memory, now or once it is mapped; what waits for
+  /// that is forgotten where something is taken away.
   ///
-  /// - Returns: `false` where it is not mapped.
-  private func count(_ point: UprobePoint, _ delta: Int16, _ space: AddressSpace) -> Bool {
+  /// - Throws: `EINVAL` where the counter would become less than nothing.
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `update_ref_ctr`, `__update_ref_ctr`
+  private func count(
+    _ point: UprobePoint, _ delta: Int16, _ space: AddressSpace, _ own: UprobeSpace
+  ) throws(Errno) -> Counted {
+    guard point.referenceCounter != 0, !legacy.contains(.noReferenceCounters) else { return .no }
+    if delta < 0, let waiting = own.delayed.firstIndex(where: { $0 === point }) {
+      own.delayed.remove(at: waiting)
+      return .no
+    }
+    guard let va = counter(point, in: space) else {
+      if delta > 0, !own.delayed.contains(where: { $0 === point }) { own.delayed.append(point) }
+      return delta > 0 ? .later : .no
+    }
+    let (new, over) = try space.load(va, as: Int16.self).addingReportingOverflow(delta)
+    guard !over, new >= 0 else { throw .EINVAL }
+    try space.store(va, new)
+    return .now
+  }
+
+  /// Where a process has a probe's counter.
+  ///
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `valid_ref_ctr_vma`
+  private func counter(_ point: UprobePoint, in space: AddressSpace) -> UInt64? {
     for vma in space.vmas
     where vma.file?.inode === point.inode && vma.isPrivate && vma.prot & MM.PROT_WRITE != 0 {
       let first = vma.pageOffset << 12
-      guard point.referenceCounter >= first, point.referenceCounter &- first < vma.count else {
-        continue
+      if point.referenceCounter >= first, point.referenceCounter &- first < vma.count {
+        return vma.start &+ (point.referenceCounter &- first)
       }
-      let va = vma.start &+ (point.referenceCounter &- first)
-      guard let old = try? space.load(va, as: Int16.self) else { return false }
-      let (new, over) = old.addingReportingOverflow(delta)
-      guard !over, new >= 0 else { return true }
-      return (try? space.store(va, new)) != nil
     }
-    return false
+    return nil
   }
 
   /// Whether any probed place is still mapped.
@@ -254,7 +350,7 @@ extension UprobeMachine {
 
   /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_mmap`
   func mapped(_ space: AddressSpace, _ start: UInt64, _ end: UInt64) {
-    guard !files.isEmpty else { return }
+    guard !files.isEmpty, !legacy.contains(.processesAreNotFollowed) else { return }
     for vma in space.vmas where vma.start < end && start < vma.end {
       guard let inode = vma.file?.inode, let list = files[ObjectIdentifier(inode)] else { continue }
       for point in list where isProbeable(vma, inode, registering: true) {
@@ -263,9 +359,17 @@ extension UprobeMachine {
           try? install(point, va, space)
         }
       }
-      if let own = space.probeState as? UprobeSpace, !own.delayed.isEmpty {
-        own.delayed.removeAll { count($0, 1, space) }
-      }
+    }
+    countDelayed(space)
+  }
+
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `delayed_ref_ctr_inc`
+  private func countDelayed(_ space: AddressSpace) {
+    guard let own = space.probeState as? UprobeSpace, !own.delayed.isEmpty else { return }
+    let waiting = own.delayed
+    own.delayed = []
+    for point in waiting where points[UprobeKey(point.inode, point.offset)] === point {
+      _ = try? count(point, 1, space, own)
     }
   }
 
@@ -280,11 +384,15 @@ extension UprobeMachine {
 
   /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_dup_mmap`, `uprobe_copy_process`
   func cloned(_ parent: Task, _ child: Task) {
-    guard let from = parent.space, let to = child.space else { return }
+    guard let from = parent.space, let to = child.space,
+      !legacy.contains(.processesAreNotFollowed)
+    else { return }
     if from !== to, let own = from.probeState as? UprobeSpace {
       let copy = UprobeSpace.of(to)
       copy.hasBreaks = own.hasBreaks
       copy.isDoubtful = true
+      // Deviation: Linux forgets the counters that wait, and then counts the child's below zero.
+      copy.delayed = own.delayed
     }
     guard let utask = parent.probeState as? UprobeTask, !utask.calls.isEmpty,
       from !== to || child.isVforkChild

@@ -23,6 +23,10 @@ final class UprobePoint {
   var insn: ProbedInsn?
   /// Ready simulations by address.
   var simulations: [UInt64: any InsnSimulation] = [:]
+  /// The end of the slot that was taken last: for ``LegacyPolicies/oneSlotEndPerProbe``.
+  var knownEnd: UInt64 = 0
+  /// The one address of it: for ``LegacyPolicies/segmentOffsetIgnored``.
+  var onlyAddress: UInt64?
 
   init(_ inode: Inode, _ offset: UInt64, referenceCounter: UInt64) {
     self.inode = inode
@@ -39,7 +43,8 @@ final class UprobePoint {
   func address(in vma: VMA) -> UInt64? {
     let first = vma.pageOffset << 12
     guard offset >= first, offset &- first < vma.count else { return nil }
-    return vma.start &+ (offset &- first)
+    let va = vma.start &+ (offset &- first)
+    return onlyAddress == nil || onlyAddress == va ? va : nil
   }
 }
 
@@ -61,55 +66,6 @@ final class UprobeSpace {
     space.probeState = new
     return new
   }
-}
-
-/// `[uprobes]`: the page of a process in which displaced instructions run; its first slot is the
-/// break that return probes come back through.
-final class UprobeArea {
-  let base: UInt64
-  /// The page's frame.
-  private let pa: UInt64
-  private let slotSize: UInt64
-  private var free: [Int]
-  /// What slots hold, and who holds that.
-  private var contents: [Int: [UInt8]] = [:]
-  private var holders: [[UInt8]: Int] = [:]
-  /// Tasks that wait for a slot.
-  let queue = WaitQueue()
-
-  init(base: UInt64, pa: UInt64, slotSize: Int, slots: Int) {
-    self.base = base
-    self.pa = pa
-    self.slotSize = UInt64(slotSize)
-    free = Array((1..<max(slots, 2)).reversed())
-  }
-
-  /// A slot that holds `image`.
-  ///
-  /// - Returns: its number, and whether its bytes changed; `nil` where none is free.
-  func take(_ image: [UInt8], _ ram: PhysicalMemory) -> (slot: Int, written: Bool)? {
-    if let slot = holders[image], let index = free.lastIndex(of: slot) {
-      free.remove(at: index)
-      return (slot, false)
-    }
-    // One that holds nothing yet, if there is one.
-    guard
-      let index = free.lastIndex(where: { contents[$0] == nil }) ?? free.indices.last
-    else { return nil }
-    let slot = free.remove(at: index)
-    if let old = contents[slot], holders[old] == slot { holders[old] = nil }
-    contents[slot] = image
-    holders[image] = slot
-    ram.write(pa &+ UInt64(slot) &* slotSize, image)
-    return (slot, true)
-  }
-
-  func release(_ slot: Int) {
-    free.append(slot)
-    queue.wake(1)
-  }
-
-  func address(_ slot: Int) -> UInt64 { base &+ UInt64(slot) &* slotSize }
 }
 
 /// What a task is doing with a uprobe.
@@ -158,5 +114,6 @@ struct UretprobeCall {
   let sp: UInt64
   let returnAddress: UInt64
   let isChained: Bool
-  var data: AnyObject?
+  /// What the entry handlers left for the return handlers.
+  let data: [ObjectIdentifier: AnyObject]
 }

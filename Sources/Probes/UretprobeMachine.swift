@@ -8,7 +8,8 @@ import GuestKernel
 extension UprobeMachine {
   /// Has the function that is entered return to the trampoline.
   func expectReturn(
-    _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext
+    _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext,
+    _ data: [ObjectIdentifier: AnyObject]
   ) {
     func miss() {
       for consumer in point.consumers where consumer.ret != nil { consumer.nmissed &+= 1 }
@@ -19,8 +20,9 @@ extension UprobeMachine {
     guard var back = isa.returnAddress(UnsafeRawPointer(context.frame), load: load) else {
       return miss()
     }
-    let isChained = back == area.base
-    while let last = utask.calls.last,
+    let isBlind = legacy.contains(.returnsAreLIFO)
+    let isChained = back == area.base && !isBlind
+    while !isBlind, let last = utask.calls.last,
       !isa.isFrameAlive(then: last.sp, now: context.sp, isChained ? .chainCall : .call)
     {
       utask.calls.removeLast()
@@ -39,7 +41,7 @@ extension UprobeMachine {
     utask.calls.append(
       UretprobeCall(
         point: point, function: va, sp: context.sp, returnAddress: back, isChained: isChained,
-        data: context.data))
+        data: data))
   }
 
   /// A function has returned to the trampoline, or something jumped there.
@@ -55,7 +57,7 @@ extension UprobeMachine {
       var first = utask.calls.count - 1
       while first > 0, utask.calls[first].isChained { first -= 1 }
       isValid =
-        first == 0
+        first == 0 || legacy.contains(.returnsAreLIFO)
         || isa.isFrameAlive(then: utask.calls[first - 1].sp, now: context.sp, .ret)
       let done = utask.calls[first...].reversed()
       utask.calls.removeSubrange(first...)
@@ -63,15 +65,26 @@ extension UprobeMachine {
       context.returnAddress = last.returnAddress
       // Frames that longjmp left have no return.
       guard isValid else { continue }
-      for call in done {
-        context.function = call.function
-        context.data = call.data
-        for consumer in call.point.consumers where consumer.isEnabled && consumer.ret != nil {
-          consumer.hits &+= 1
-          consumer.ret?(context)
-        }
+      let sp = context.sp
+      if legacy.contains(.returnRegsAreIncomplete) { (context.sp, context.pc) = (0, 0) }
+      for call in done { report(call, context) }
+      if legacy.contains(.returnRegsAreIncomplete) {
+        (context.sp, context.pc) = (sp, last.returnAddress)
       }
     }
     return GateReply()
+  }
+
+  /// Those who joined since the entry are told too, and those who left are not.
+  ///
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `handle_uretprobe_chain`
+  private func report(_ call: UretprobeCall, _ context: ProbeContext) {
+    context.function = call.function
+    for consumer in call.point.consumers
+    where consumer.isEnabled && consumer.isRegistered && consumer.ret != nil {
+      context.data = call.data[ObjectIdentifier(consumer)]
+      consumer.hits &+= 1
+      consumer.ret?(context)
+    }
   }
 }

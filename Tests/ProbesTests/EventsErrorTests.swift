@@ -134,7 +134,7 @@ import Testing
   @Test func everyProblemOfTheParserHasARow() {
     let elsewhere: Set<EventProblem> = [
       .tooManyArgs, .eventTooBig, .lineTooLong, .eventExist, .badInsnBndry, .failRegProbe,
-      .diffProbeType, .diffArgType, .sameProbe,
+      .diffProbeType, .diffArgType, .sameProbe, .noSuchEvent, .eventBusy,
     ]
     let seen = Set((Self.kernel + Self.user).map(\.problem))
     #expect(Set(EventProblem.allCases).subtracting(elsewhere).subtracting(seen).isEmpty)

@@ -58,16 +58,22 @@ final class Rig {
 
   init(
     _ program: String = "probes.elf", _ arguments: [String] = [],
-    cacheModel: CacheModel = .coherent
+    cacheModel: CacheModel = .coherent, compressed: Bool = true, facts: RISCVProbeISA? = nil
   ) throws {
     var configuration = ProgramConfiguration()
     configuration.cacheModel = cacheModel
     configuration.memory = 64 << 20
+    if !compressed {
+      configuration.hasCompressed = false
+      configuration.kernelImage = contents(folder + "Programs/kernel-rv64g.elf")
+    }
     machine = try ProgramMachine(configuration, host: host) { false }
-    probes = ProbeSubsystem(kernel: machine.kernel, isa: RISCVProbeISA())
+    probes = ProbeSubsystem(
+      kernel: machine.kernel, isa: facts ?? RISCVProbeISA(compressed: compressed))
     path = "/" + program
     let bytes = contents(
-      program == "probes.elf" ? folder + "Programs/" + program : images + program)
+      program.hasPrefix("probes") || program == "scenes.elf"
+        ? folder + "Programs/" + program : images + program)
     try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
     elf = bytes
     machine.log = { [unowned self] in messages.append($0) }

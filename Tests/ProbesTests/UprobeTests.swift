@@ -231,12 +231,18 @@ extension Rig {
     let rig = try Rig("probes.elf", ["l"])
     rig.probes.uprobes.slotCount = 2
     var taken: (UprobeArea, Int)?
+    // Slots know their users by identity.
+    var holder: UprobePoint?
+    defer { withExtendedLifetime(holder) {} }
     let probe = try rig.probes.registerUprobe(
       UprobeRequest(.path(rig.path), offset: rig.offset("tail3")) { context in
         if taken == nil, let space = context.task?.space,
           let area = rig.probes.uprobes.area(of: space),
-          let slot = area.take([1, 0], rig.machine.ram)?.slot
+          let inode = rig.probes.uprobes.points.values.first?.inode,
+          case let other = UprobePoint(inode, 0, referenceCounter: 0),
+          let slot = area.take(for: other, { [1, 0] }, rig.machine.ram)?.slot
         {
+          holder = other
           taken = (area, slot)
         }
         return .continue

@@ -27,11 +27,13 @@ final class Rig {
   var hart: Hart { harts[0] }
   var isa: RV64 { isas[0] }
 
-  init(_ caches: CacheModel = .coherent, harts count: Int = 1) throws {
+  init(
+    _ caches: CacheModel = .coherent, harts count: Int = 1, compressed: Bool = true
+  ) throws {
     ram = try #require(PhysicalMemory(base: 0, size: Self.size))
     bus = Bus(ram: ram)
     for index in 0..<count {
-      let isa = RV64()
+      let isa = RV64(compressed: compressed)
       let hart = Hart(
         index: index, bus: bus, isa: isa, cacheModel: caches, tlbCount: RV64.tlbCount,
         sharing: harts.first)

@@ -5,8 +5,8 @@
 /// 0x1000 [48 01 d8] "add rax, rbx" rax=0x1 rbx=0x2 flags=0x0 => rax=0x3 flags=0x4
 /// ```
 ///
-/// `flags` are RFLAGS without bits 1, 8 and 9; `undefined` are flags that the manual leaves open; `v3.1` is the
-/// second 64-bit word of vector register 3; `m[address]` the bytes from there on, as they lie; `trap`,
+/// `flags` are RFLAGS without bits 1, 8 and 9; `undefined` are flags that the manual leaves open;
+/// `v3.1` is the second 64-bit word of vector register 3; `m[address]` the bytes from there on, as they lie; `trap`,
 /// `error` and `cr2` are the exception. What is not named keeps its value.
 struct HardwareVector {
   var place: String

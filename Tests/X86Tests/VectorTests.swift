@@ -26,7 +26,8 @@ import Testing
   ]
 
   @Test func everyRowHasACase() throws {
-    var rows = Set(Encodings.allRows.indices.filter { !Self.elsewhere.contains(Encodings.allRows[$0].op) })
+    var rows = Set(
+      Encodings.allRows.indices.filter { !Self.elsewhere.contains(Encodings.allRows[$0].op) })
     for file in Self.files {
       for vector in try Self.load(file) {
         if case .insn(let insn) = Decoder.decode(vector.bytes) { rows.remove(Int(insn.row)) }

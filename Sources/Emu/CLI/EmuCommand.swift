@@ -24,7 +24,9 @@ struct EmuCommand: ParsableCommand {
       """,
     version: "emu 0.1.0",
     subcommands: [
-      RunCommand.self, ProbesCommand.self, DisasmCommand.self, SyscallsCommand.self,
+      RunCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
+      DisasmCommand.self,
+      SyscallsCommand.self,
     ])
 }
 

@@ -66,11 +66,18 @@ struct RunCommand: ParsableCommand {
   var root: String?
 
   @Option(
+    parsing: .unconditionalSingleValue,
     help: ArgumentHelp(
       "A probe, as in Linux's kprobe_events and uprobe_events.",
       discussion: "PLACE is SYM[+OFFS], an address, PATH:OFFSET or PATH:SYMBOL[+OFFS].",
       valueName: "p|r[:[GRP/]EVENT] PLACE [ARG...]"))
   var probe: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Show hits of this task only, the first program's being 1; may be given several times.",
+      valueName: "pid"))
+  var tracePid: [Int32] = []
 
   @Option(
     name: .customLong("trace-output"),
@@ -134,6 +141,9 @@ struct RunCommand: ParsableCommand {
     if traceOutput != nil, probe.isEmpty {
       throw ValidationError("--trace-output needs --probe")
     }
+    if !tracePid.isEmpty, probe.isEmpty {
+      throw ValidationError("--trace-pid needs --probe")
+    }
     if bare {
       if root != nil { throw ValidationError("--root is not for --bare") }
       if !environment.isEmpty { throw ValidationError("--env is not for --bare") }
@@ -189,6 +199,7 @@ struct RunCommand: ParsableCommand {
     options.environment = environment
     options.seed = seed.value
     options.probes = probe
+    options.tracedTasks = tracePid
     options.traceOutput = traceOutput
     options.traceFormat = format
     return ProgramRun.run(program, options)

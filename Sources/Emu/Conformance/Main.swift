@@ -23,7 +23,7 @@ struct Conformance: ParsableCommand {
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
-      BusyboxCommand.self, FuzzCommand.self, X86Command.self,
+      BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, X86Command.self,
     ])
 
   static func main() {

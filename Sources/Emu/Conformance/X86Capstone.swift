@@ -28,7 +28,8 @@ struct X86Capstone {
         throw ToolError(description: "no libcapstone.so.4: install libcapstone4", status: 3)
       }
       compared += 1
-      let name = Self.plain(String(decoding: mnemonic.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+      let name = Self.plain(
+        String(decoding: mnemonic.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
       let ours = Self.plain(Disassembler.mnemonic(insn))
       if length == Int(insn.length), Self.equal(name, ours) { continue }
       if differing[number] == nil {
@@ -56,7 +57,9 @@ struct X86Capstone {
     case .aesenc, .aesenclast, .aesdec, .aesdeclast, .pclmulqdq:
       return insn.prefixes.contains(.vex256)
     case .jrcxz: return insn.prefixes.isSuperset(of: .addressSize)
-    case .nop: return (0x19...0x1f).contains(insn.opcode) && !insn.hasMemory || row.mnemonic.hasPrefix("endbr")
+    case .nop:
+      return (0x19...0x1f).contains(insn.opcode) && !insn.hasMemory
+        || row.mnemonic.hasPrefix("endbr")
     case .rdpid: return true
     case .clflush: return insn.prefixes.contains(.operandSize)
     case .ud: return row.operands.count > 0

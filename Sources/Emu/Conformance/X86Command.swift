@@ -130,8 +130,9 @@ final class X86Run {
     return "[\(bytes)] \"\(text)\" row \(row.pattern) : \(row.operandText)"
   }
 
-  private func tell(_ one: X86Case, _ instance: X86Instance, _ number: UInt64, _ index: Int) -> String
-  {
+  private func tell(
+    _ one: X86Case, _ instance: X86Instance, _ number: UInt64, _ index: Int
+  ) -> String {
     let state = instance.before
     var words: [String] = []
     for register in 0..<16 {
@@ -142,7 +143,9 @@ final class X86Run {
     words.append("rflags=\(hex(state.c.pointee.rflags))")
     words.append("fs=\(hex(state.c.pointee.fsbase)) gs=\(hex(state.c.pointee.gsbase))")
     words.append("mxcsr=\(hex(UInt64(state.c.pointee.mxcsr)))")
-    if one.insn.length > 0, Encodings.allRows[one.row].operandText.contains(where: { "VWUH".contains($0) }) {
+    if one.insn.length > 0,
+      Encodings.allRows[one.row].operandText.contains(where: { "VWUH".contains($0) })
+    {
       for register in Set([one.insn.reg, one.insn.rm, one.insn.vvvv, 0]).sorted() {
         let at = state.vectors + Int(register) * 4
         words.append("ymm\(register)=\(hex(at[3]))_\(hex(at[2]))_\(hex(at[1]))_\(hex(at[0]))")

@@ -201,7 +201,8 @@ struct X86Generator {
     if rng.once(in: 50) { rip = Self.code + 4096 - rng.next() % 16 }
     let state = instance.before
     state.c.pointee.rip = rip
-    if insn.dispSize == 4, insn.base == Insn.rip || insn.base == Insn.none && insn.index == Insn.none
+    if insn.dispSize == 4,
+      insn.base == Insn.rip || insn.base == Insn.none && insn.index == Insn.none
     {
       var target = dataAddress(alignment: 16)
       aimed = target

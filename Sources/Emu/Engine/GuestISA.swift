@@ -73,4 +73,13 @@ public protocol HartEnvironment: AnyObject {
 public protocol InsnObserver: AnyObject {
   /// `pc` is about to be executed by `hart`; the hart's slots are exact.
   func willExecute(_ pc: UInt64, on hart: Hart)
+  /// The instruction is about to access memory; it may yet fault.
+  ///
+  /// Called once for each access of an instruction, in the order in which they are made.
+  func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart)
+}
+
+extension InsnObserver {
+  /// Nothing.
+  public func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart) {}
 }

@@ -34,7 +34,7 @@ public final class Hart {
   /// How stale caches may be.
   public let cacheModel: CacheModel
   /// Who serves its environment calls; the ISA raises an exception where nobody does.
-  public weak var environment: (any HartEnvironment)?
+  public unowned var environment: (any HartEnvironment)?
   /// TLB entries filled so far.
   public private(set) var tlbMisses: UInt64 = 0
   /// Accesses to devices so far.
@@ -42,6 +42,7 @@ public final class Hart {
 
   /// Sees every instruction; set with ``observe(_:)``.
   private(set) var observer: (any InsnObserver)?
+  private var observedModes: UInt64 = 0
   private(set) var blocks: BlockCache
 
   private let tlbs: UnsafeMutablePointer<TLBEntry>
@@ -216,8 +217,13 @@ public final class Hart {
   /// Blocks are translated anew, so that none costs nothing.
   ///
   /// The observer itself may do so: the instruction about to be executed is then the new one's.
-  public func observe(_ observer: (any InsnObserver)?) {
+  ///
+  /// - Parameters:
+  ///   - observer: who is to see instructions; `nil`: nobody.
+  ///   - modes: whose: bit n for those that run while n is the MMU index (``setMode(mmuIndex:flags:)``).
+  public func observe(_ observer: (any InsnObserver)?, modes: UInt64 = .max) {
     self.observer = observer
+    observedModes = observer == nil ? 0 : modes
     // Blocks say in their flags whether they report, so those of before are not found. They stay
     // where they are: one of them may be running.
     flushJumps()
@@ -368,8 +374,11 @@ public final class Hart {
   /// Harts that share blocks need not all be observed: bit 16 says which blocks report to an
   /// observer.
   private var blockFlags: UInt64 {
-    x[Slot.translationFlags] | (observer == nil ? 0 : 1 << 16)
+    x[Slot.translationFlags] | (isObserved ? 1 << 16 : 0)
   }
+
+  /// Whether the observer sees the instructions of the present mode.
+  private var isObserved: Bool { observedModes >> x[Slot.mmuIndex] & 1 != 0 }
 
   /// Notes that jump-cache entries depend on the translation of the page of `va`.
   private func noteExecuted(_ va: UInt64) {
@@ -385,7 +394,7 @@ public final class Hart {
     let partial = fetchWasPartial
     builder.begin(
       pc: pc, pa: pa, limit: partial ? 1 : limit ?? BlockBuilder.maxInsns,
-      observing: observer != nil)
+      observing: isObserved)
     builder.partial = partial
     isa.translate(builder, for: self)
     guard builder.count > 0 else { return nil }

@@ -50,6 +50,23 @@ public protocol InsnSimulation: AnyObject {
   func run(_ frame: UnsafeMutableRawPointer) -> Bool
 }
 
+/// A register of a hart, as part of the state that programs see.
+public struct StateSlot: Sendable, Equatable {
+  /// Its name in the manuals.
+  public var name: String
+  /// Where the hart keeps it (``Hart/x``).
+  public var slot: Int
+  /// Which of its bits count.
+  public var mask: UInt64
+
+  /// All bits of a slot, or those of `mask`.
+  public init(_ name: String, slot: Int, mask: UInt64 = .max) {
+    self.name = name
+    self.slot = slot
+    self.mask = mask
+  }
+}
+
 /// What probes must know of an instruction set: facts, no mechanism.
 public protocol ProbeISA: AnyObject {
   /// Addresses of instructions are multiples of this.
@@ -95,6 +112,11 @@ public protocol ProbeISA: AnyObject {
   func restoreInterrupts(_ frame: UnsafeMutableRawPointer, _ saved: UInt64)
   /// Whether a saved frame returns to user mode.
   func isUser(_ frame: UnsafeRawPointer) -> Bool
+  /// Whether `bytes` begin with the instruction that returns from a trap.
+  func isTrapReturn(_ bytes: [UInt8]) -> Bool
+  /// What the instructions of a program, or of the kernel, work on: all that a probe must leave as
+  /// it would be without. What a trap changes is not among the kernel's.
+  func stateSlots(ofKernel: Bool) -> [StateSlot]
 
   /// The registers of a frame by name, in the order of the frame (`regs_query_register_offset`).
   var registerNames: [String] { get }
@@ -118,6 +140,25 @@ public protocol ProbeISA: AnyObject {
   /// Whether the frame of a function that began with stack pointer `then` still exists once the
   /// stack pointer is `now` (`arch_uretprobe_is_alive`).
   func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool
+  /// Where frames are linked.
+  var frameRecord: FrameRecord { get }
+}
+
+/// Where a function that keeps a frame pointer leaves what a stack trace needs.
+public struct FrameRecord: Sendable {
+  /// Offset of the frame pointer in the saved frame.
+  public var framePointer: Int
+  /// Where the return address lies, in bytes from the frame pointer.
+  public var returnAddress: Int
+  /// Where the caller's frame pointer lies, in bytes from the frame pointer.
+  public var previous: Int
+
+  /// A record of the given offsets.
+  public init(framePointer: Int, returnAddress: Int, previous: Int) {
+    self.framePointer = framePointer
+    self.returnAddress = returnAddress
+    self.previous = previous
+  }
 }
 
 /// When a return probe asks whether a frame still exists (`enum rp_check`).

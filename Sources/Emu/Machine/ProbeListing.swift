@@ -89,8 +89,6 @@ public enum ProbeListing {
     let isa: RISCVProbeISA
     let isKernel: Bool
     let check: (UInt64) throws(ProbeError) -> ProbedInsn
-    /// Where functions and labels begin.
-    let starts: [UInt64]
 
     init(
       _ elf: ELFFile, _ isa: RISCVProbeISA, isKernel: Bool,
@@ -100,45 +98,13 @@ public enum ProbeListing {
       self.isa = isa
       self.isKernel = isKernel
       self.check = check
-      starts = elf.symbols.all.filter { $0.kind == .function || $0.kind == .indirectFunction }
-        .map(\.address)
     }
 
     func text(_ only: Range<UInt64>?) -> String {
-      var range = only
-      // What lies behind the kernel's text is room for probes.
-      if range == nil, isKernel, let start = elf.symbols.symbol("_stext")?.address,
-        let end = elf.symbols.symbol("_etext")?.address, start < end
-      {
-        range = start..<end
-      }
       var out = ""
       var counts = [0, 0, 0]
-      var sections = elf.sections.filter { $0.isExecutable && $0.isAllocated && $0.type != 8 }
-        .map { ($0.address, elf.contents(of: $0)) }
-      if sections.isEmpty {
-        sections = elf.header.loadable.filter(\.isExecutable)
-          .map { ($0.address, elf.contents(of: $0)) }
-      }
-      for (address, bytes) in sections {
-        var next = starts.partition(after: address)
-        var at = 0
-        while at < bytes.count {
-          let pc = address &+ UInt64(at)
-          while next < starts.count, starts[next] <= pc { next += 1 }
-          let window = Array(bytes[at..<min(at + isa.maxInsnLength, bytes.count)])
-          var length = isa.length(window) ?? min(window.count, Int(isa.insnAlignment))
-          // What reaches into the next function is no instruction.
-          if next < starts.count, starts[next] &- pc < UInt64(length) {
-            length = Int(starts[next] &- pc)
-          }
-          length = max(length, 1)
-          if range?.contains(pc) ?? true {
-            out += line(pc, Array(window.prefix(length)), &counts)
-          }
-          at += length
-        }
-      }
+      let range = only ?? (isKernel ? InsnSweep.kernelText(elf) : nil)
+      InsnSweep(elf, isa, in: range).forEach { out += line($0, $1, &counts) }
       let sum = counts.reduce(0, +)
       return out
         + "\(sum) instructions: \(counts[0]) out of line, \(counts[1]) simulated, "
@@ -180,18 +146,5 @@ public enum ProbeListing {
       }
       return out + "\n"
     }
-  }
-}
-
-extension [UInt64] {
-  /// The first index of a sorted array whose element is beyond `value`.
-  fileprivate func partition(after value: UInt64) -> Int {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if self[middle] <= value { low = middle + 1 } else { high = middle }
-    }
-    return low
   }
 }

@@ -56,12 +56,20 @@ struct InitialStack {
     case execfn = 31
   }
 
+  /// Where the stack ends.
+  ///
+  /// The page above is left free, as it nearly always is on Linux, which places stacks at random: the
+  /// first choice for `[uprobes]`, which so moves no other mapping.
+  ///
+  /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `xol_add_vma`
+  private static func top(_ isa: any KernelISA) -> UInt64 { isa.userEnd &- 4096 }
+
   /// Makes the stack's mapping and fills it.
   ///
   /// - Returns: the stack pointer.
   func place(in space: AddressSpace, executable: Bool) throws(Errno) -> UInt64 {
     // From the top: 8 zero bytes, the path, the environment, the arguments.
-    let top = isa.userEnd
+    let top = Self.top(isa)
     let execfn = top &- 8 &- UInt64(request.path.count + 1)
     let environment = Self.size(request.envp)
     let arguments = Self.size(request.argv)
@@ -109,7 +117,7 @@ struct InitialStack {
 
   /// The mapping reaches 128 KiB below what is filled, or as far as the limit allows.
   private func map(_ space: AddressSpace, _ sp: UInt64, _ executable: Bool) throws(Errno) {
-    let top = isa.userEnd
+    let top = Self.top(isa)
     let filled = sp & MM.pageMask
     let limit = max(top &- min(request.limits.stack, top), MM.minAddress)
     let start = min(filled, max(filled &- (128 << 10), MM.pageAlign(limit)))

@@ -204,7 +204,8 @@ extension AddressSpace {
   ///
   /// Breakpoints are placed so; fetch is asked to see it.
   ///
-  /// - Throws: `EFAULT` where nothing is mapped; `EIO` for a shared mapping that is not writable.
+  /// - Throws: `EFAULT` where nothing is mapped; `EIO` for a shared mapping that is not writable;
+  ///   `ENOMEM` where there is no frame for the copy.
   public func writeForced(_ va: UInt64, _ bytes: [UInt8]) throws(Errno) {
     guard isUserRange(va, bytes.count) else { throw .EFAULT }
     var done = 0
@@ -224,8 +225,10 @@ extension AddressSpace {
     let prot = vmas[index].prot
     if write, !vmas[index].isPrivate, prot & MM.PROT_WRITE == 0 { throw .EIO }
     if !write, let entry = table.entry(va)?.pointee, let (pa, _) = present(entry) { return pa }
-    guard populate(index, va, write: write) == .handled,
-      let entry = table.entry(va)?.pointee, let (pa, protection) = present(entry)
+    let outcome = populate(index, va, write: write)
+    if outcome == .outOfMemory { throw .ENOMEM }
+    guard outcome == .handled, let entry = table.entry(va)?.pointee,
+      let (pa, protection) = present(entry)
     else { throw .EFAULT }
     if write, vmas[index].isPrivate, frames.references(pa) != 1, !protection.contains(.write) {
       throw .EFAULT

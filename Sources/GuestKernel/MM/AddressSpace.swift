@@ -47,7 +47,7 @@ public final class AddressSpace: UserMemory {
   }
 
   /// Told about changes of mappings; children inherit it.
-  public weak var observer: (any AddressSpaceObserver)?
+  public unowned var observer: (any AddressSpaceObserver)?
   /// What probes keep for this address space.
   public var probeState: AnyObject?
   /// The mappings, by ascending address.

@@ -136,4 +136,17 @@ public protocol UserMemory: AnyObject {
   ///
   /// - Throws: `EFAULT`.
   func write(_ va: UInt64, _ bytes: [UInt8]) throws(Errno)
+  /// As ``read(_:_:)``, whatever the protection (`FOLL_FORCE`).
+  func readForced(_ va: UInt64, _ count: Int) throws(Errno) -> [UInt8]
+  /// As ``write(_:_:)``, whatever the protection: into a private copy.
+  func writeForced(_ va: UInt64, _ bytes: [UInt8]) throws(Errno)
+}
+
+extension UserMemory {
+  /// Memory without protections.
+  public func readForced(_ va: UInt64, _ count: Int) throws(Errno) -> [UInt8] {
+    try read(va, count)
+  }
+  /// Memory without protections.
+  public func writeForced(_ va: UInt64, _ bytes: [UInt8]) throws(Errno) { try write(va, bytes) }
 }

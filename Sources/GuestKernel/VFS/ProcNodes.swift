@@ -52,7 +52,7 @@ final class ProcMemory: Inode {
     guard let memory = memory() else { return [] }
     guard count > 0 else { return [] }
     let piece = min(count, Int(Self.pageSize &- offset % Self.pageSize))
-    do { return try memory.read(offset, piece) } catch { throw .EIO }
+    do { return try memory.readForced(offset, piece) } catch { throw .EIO }
   }
   override func write(
     at offset: UInt64, _ bytes: [UInt8], _ file: OpenFile? = nil
@@ -61,7 +61,7 @@ final class ProcMemory: Inode {
   {
     guard let memory = memory() else { return 0 }
     let piece = min(bytes.count, Int(Self.pageSize &- offset % Self.pageSize))
-    do { try memory.write(offset, Array(bytes[..<piece])) } catch { throw .EIO }
+    do { try memory.writeForced(offset, Array(bytes[..<piece])) } catch { throw .EIO }
     return piece
   }
 }

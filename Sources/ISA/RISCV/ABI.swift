@@ -4,8 +4,10 @@ import Engine
 ///
 /// Facts only.
 public struct RISCVKernelISA: KernelISA {
-  /// The facts.
-  public init() {}
+  private let hasCompressed: Bool
+
+  /// The facts of a machine with compressed instructions, or without.
+  public init(compressed: Bool = true) { hasCompressed = compressed }
 
   /// What `uname` calls the machine.
   public var machineName: String { "riscv64" }
@@ -16,7 +18,7 @@ public struct RISCVKernelISA: KernelISA {
   ///
   /// - SeeAlso: Linux, `arch/riscv/include/uapi/asm/hwcap.h`.
   public var hwcap: UInt64 {
-    Array("ACDFIM".utf8).reduce(0) { $0 | 1 << UInt64($1 - 65) }
+    Array((hasCompressed ? "ACDFIM" : "ADFIM").utf8).reduce(0) { $0 | 1 << UInt64($1 - 65) }
   }
 
   // MARK: Page tables (Sv39)

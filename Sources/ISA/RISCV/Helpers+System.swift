@@ -13,6 +13,31 @@ private func with(
 /// Any encoding that is no instruction, or none in this mode.
 let illegalInstruction: Helper = { x, _ in with(x) { isa, hart in isa.raiseIllegal(hart) } }
 
+/// Before a jump or a branch of a hart without C: an exception where it goes to no multiple of four.
+///
+/// - SeeAlso: RISC-V Unprivileged ISA Manual, 'Control Transfer Instructions'.
+let checkTarget: Helper = { x, _ in
+  with(x) { isa, hart in
+    guard let insn = Decoder.decode(UInt32(truncatingIfNeeded: isa.bits(hart))) else { return }
+    let (a, b) = (x[Int(insn.rs1)], x[Int(insn.rs2)])
+    let (signedA, signedB) = (Int64(bitPattern: a), Int64(bitPattern: b))
+    let displaced = hart.pc &+ UInt64(bitPattern: insn.imm)
+    let target: UInt64? =
+      switch insn.op {
+      case .jal: displaced
+      case .jalr: (a &+ UInt64(bitPattern: insn.imm)) & ~1
+      case .beq: a == b ? displaced : nil
+      case .bne: a != b ? displaced : nil
+      case .blt: signedA < signedB ? displaced : nil
+      case .bge: signedA >= signedB ? displaced : nil
+      case .bltu: a < b ? displaced : nil
+      case .bgeu: a >= b ? displaced : nil
+      default: nil
+      }
+    if let target, target & 2 != 0 { hart.raise(0, target) }
+  }
+}
+
 /// `ecall`: to the environment where the machine serves this mode, else an exception.
 ///
 /// - SeeAlso: RISC-V Privileged ISA Manual, 'Environment Call and Breakpoint'.
@@ -118,6 +143,26 @@ enum CSRFunction: UInt8 {
   case write = 0
   case set = 1
   case clear = 2
+}
+
+/// CSR instructions on a register of ``SystemRegisters/supervisorStorage(_:)``: `d` destination, `a`
+/// source register, `b` function, `c` the slot, `e` the low bits that are always zero.
+let accessStorage: Helper = { x, raw in
+  let op = raw.op
+  guard x[SystemSlot.privilege] >= 1 else {
+    with(x) { isa, hart in isa.raiseIllegal(hart) }
+    return
+  }
+  let slot = Slot.system + Int(op.c)
+  let old = x[slot]
+  let source = x[Int(op.a)]
+  // With x0, set and clear write what was there.
+  switch CSRFunction(rawValue: op.b) ?? .write {
+  case .write: x[slot] = source & ~UInt64(op.e)
+  case .set: x[slot] = (old | source) & ~UInt64(op.e)
+  case .clear: x[slot] = old & ~source
+  }
+  x[Int(op.d)] = old
 }
 
 /// CSR instructions: `d` destination, `a` source register, `b` function (4: `e`'s top bits hold an

@@ -104,6 +104,8 @@ extension Lift {
   /// left behind it, and then nothing of the instruction must be missing.
   private func dirtyingLoad(_ i: Insn) {
     let imm = UInt16(truncatingIfNeeded: i.imm)
+    builder.observeAccess(
+      a: i.rs1, imm: Int64(i.imm), size: i.op == .fld ? 8 : 4, isStore: false)
     builder.end(
       helper: loadAndMarkDirty, d: fp(i.rd), a: i.rs1, b: UInt8(truncatingIfNeeded: imm),
       c: i.op == .fld ? 8 : 4, e: UInt8(truncatingIfNeeded: imm >> 8))

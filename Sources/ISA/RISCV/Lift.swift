@@ -7,6 +7,8 @@ struct Lift {
   let builder: BlockBuilder
   /// mstatus.FS when the block is translated: 0 off, 3 dirty.
   let fpState: UInt64
+  /// Whether jumps must go to multiples of four (a hart without C).
+  var checksTargets = false
 
   /// Where a result for x`rd` goes: x0 takes none.
   @inline(__always)
@@ -39,6 +41,7 @@ struct Lift {
 
   @inline(__always)
   private func branch(_ op: Engine.Op, _ i: Insn) {
+    if checksTargets, i.imm & 2 != 0 { builder.emit(helper: checkTarget) }
     builder.end(op, a: i.rs1, b: i.rs2, imm: target(i.imm))
   }
 
@@ -87,12 +90,14 @@ struct Lift {
 
     // MARK: Control transfer instructions
     case .jal:
+      if checksTargets, i.imm & 2 != 0 { builder.emit(helper: checkTarget) }
       if i.rd == 0 {
         builder.end(.goto, imm: target(i.imm))
       } else {
         builder.end(.call, d: i.rd, imm: target(i.imm))
       }
     case .jalr:
+      if checksTargets { builder.emit(helper: checkTarget) }
       if i.rd == 0 {
         builder.end(.gotor, a: i.rs1, imm: i.imm)
       } else {
@@ -150,10 +155,10 @@ struct Lift {
     case .remuw: rr(.remuw, i)
 
     // MARK: Atomic instructions
-    case .lr_w: builder.emit(helper: loadReserved, d: to(i.rd), a: i.rs1, c: 4)
-    case .lr_d: builder.emit(helper: loadReserved, d: to(i.rd), a: i.rs1, c: 8)
-    case .sc_w: builder.emit(helper: storeConditional, d: to(i.rd), a: i.rs1, b: i.rs2, c: 4)
-    case .sc_d: builder.emit(helper: storeConditional, d: to(i.rd), a: i.rs1, b: i.rs2, c: 8)
+    case .lr_w: exclusive(i, 4, isStore: false)
+    case .lr_d: exclusive(i, 8, isStore: false)
+    case .sc_w: exclusive(i, 4, isStore: true)
+    case .sc_d: exclusive(i, 8, isStore: true)
     case .amoswap_w: amo(i, .swap, 4)
     case .amoadd_w: amo(i, .add, 4)
     case .amoxor_w: amo(i, .xor, 4)
@@ -221,19 +226,32 @@ struct Lift {
     }
   }
 
+  private func exclusive(_ i: Insn, _ size: UInt8, isStore: Bool) {
+    builder.observeAccess(a: i.rs1, size: size, isStore: isStore)
+    builder.emit(
+      helper: isStore ? storeConditional : loadReserved, d: to(i.rd), a: i.rs1,
+      b: isStore ? i.rs2 : 0, c: size)
+  }
+
   private func amo(_ i: Insn, _ function: AtomicFunction, _ size: UInt8) {
+    builder.observeAccess(a: i.rs1, size: size, isStore: true)
     builder.emit(
       helper: atomicOperation, d: to(i.rd), a: i.rs1, b: i.rs2, c: size, e: function.rawValue)
   }
 
-  /// Counters and floating-point state are read, and the latter written, without leaving the block;
-  /// everything else may change what follows.
+  /// Reads do not leave the block, nor do writes to floating-point state and to registers that
+  /// nothing else looks at; every other write may change what follows.
   private func csr(_ i: Insn, _ function: CSRFunction, immediate: Bool) {
     let number = UInt16(truncatingIfNeeded: i.imm)
-    let reads = function != .write && i.rs1 == 0
+    if !immediate, let (slot, kept) = SystemRegisters.supervisorStorage(number) {
+      let mask = checksTargets && slot == SystemSlot.sepc ? kept & ~2 : kept
+      builder.emit(
+        helper: accessStorage, d: to(i.rd), a: i.rs1, b: function.rawValue,
+        c: UInt8(truncatingIfNeeded: slot - Slot.system), e: UInt8(truncatingIfNeeded: ~mask))
+      return
+    }
     let quiet =
-      (0xc00...0xc1f).contains(number) && reads
-      || (1...3).contains(number) && (reads || fpState == 3)
+      function != .write && i.rs1 == 0 || (1...3).contains(number) && fpState == 3
     let c = UInt8(truncatingIfNeeded: number)
     let e = UInt8(truncatingIfNeeded: number >> 8)
     let b = function.rawValue | (immediate ? 4 : 0)

@@ -5,12 +5,16 @@ import Engine
 /// - SeeAlso: Linux, `arch/riscv/kernel/probes/`
 public final class RISCVProbeISA: ProbeISA {
   private let simulator: InsnSimulator?
+  private let hasCompressed: Bool
 
-  /// The facts.
-  public init() { simulator = InsnSimulator(isa: RV64(), tlbCount: RV64.tlbCount) }
+  /// The facts of harts with C, or without.
+  public init(compressed: Bool = true) {
+    hasCompressed = compressed
+    simulator = InsnSimulator(isa: RV64(), tlbCount: RV64.tlbCount)
+  }
 
   /// Compressed instructions have two bytes.
-  public var insnAlignment: UInt64 { 2 }
+  public var insnAlignment: UInt64 { hasCompressed ? 2 : 4 }
   /// The others have four.
   public var maxInsnLength: Int { 4 }
   /// An instruction and a break of four bytes.
@@ -20,10 +24,10 @@ public final class RISCVProbeISA: ProbeISA {
 
   // MARK: Instructions
 
-  /// Told by the low two bits.
+  /// Told by the low two bits; four without C.
   public func length(_ bytes: [UInt8]) -> Int? {
     guard bytes.count >= 2 else { return nil }
-    let length = bytes[0] & 3 == 3 ? 4 : 2
+    let length = bytes[0] & 3 == 3 || !hasCompressed ? 4 : 2
     return bytes.count >= length ? length : nil
   }
 
@@ -35,7 +39,7 @@ public final class RISCVProbeISA: ProbeISA {
   public func classify(_ bytes: [UInt8]) -> ProbedInsn? {
     guard let length = length(bytes) else { return nil }
     let own = Array(bytes.prefix(length))
-    guard let row = Encodings.row(of: bits(own, length)) else {
+    guard let row = Encodings.row(of: bits(own, length)), hasCompressed || own[0] & 3 == 3 else {
       return ProbedInsn(bytes: own, verdict: .refuse("not an instruction"))
     }
     let verdict: ProbeVerdict =
@@ -56,7 +60,7 @@ public final class RISCVProbeISA: ProbeISA {
     return FrameSimulation(
       simulator.prepare(pc: pc, length: UInt64(length)) {
         Lift(builder: $0, fpState: 0).lift(insn)
-      })
+      }, alignment: insnAlignment)
   }
 
   /// As ``Disassembler`` says.
@@ -89,7 +93,7 @@ public final class RISCVProbeISA: ProbeISA {
   public func breakpoint(_ role: BreakRole, over length: Int) -> [UInt8] {
     switch role {
     case .kprobe: length == 2 ? Self.shortBreak : Self.longBreak
-    case .uprobe, .uretprobe: Self.shortBreak
+    case .uprobe, .uretprobe: hasCompressed ? Self.shortBreak : Self.longBreak
     case .kprobeStep, .uprobeStep, .kretprobe: Self.longBreak
     }
   }
@@ -129,6 +133,26 @@ public final class RISCVProbeISA: ProbeISA {
   /// `sstatus.SPP`.
   public func isUser(_ frame: UnsafeRawPointer) -> Bool {
     load(frame, PtRegs.status) & Status.spp == 0
+  }
+
+  /// `sret`.
+  public func isTrapReturn(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x73, 0, 0x20, 0x10]) }
+
+  /// The integer and floating-point registers; of the kernel the integer ones, and what of `sstatus`
+  /// a trap leaves alone.
+  public func stateSlots(ofKernel: Bool) -> [StateSlot] {
+    let x = (1..<32).map { StateSlot(Registers.xNames[$0], slot: $0) }
+    if ofKernel {
+      let mask = Status.sie | Status.sum | Status.mxr | Status.fs
+      return x + [
+        StateSlot("sstatus", slot: SystemSlot.mstatus, mask: mask),
+        StateSlot("satp", slot: SystemSlot.satp),
+      ]
+    }
+    let f = (0..<32).map { StateSlot(Registers.fNames[$0], slot: Slot.fp + $0) }
+    return x + f + [
+      StateSlot("fflags", slot: Slot.fpFlags), StateSlot("frm", slot: Slot.fpRounding),
+    ]
   }
 
   /// `epc`, then x1 to x31 by their ABI names, then what is behind them.
@@ -178,19 +202,31 @@ public final class RISCVProbeISA: ProbeISA {
   public func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool {
     when == .chainCall ? now <= then : now < then
   }
+
+  /// s0 points behind the record.
+  ///
+  /// - SeeAlso: Linux, `arch/riscv/include/asm/stacktrace.h`, `struct stackframe`; RISC-V ABIs Specification, 'Frame Pointer Convention'
+  public var frameRecord: FrameRecord {
+    FrameRecord(framePointer: PtRegs.x(8), returnAddress: -8, previous: -16)
+  }
 }
 
 /// An instruction run on the registers of a `struct pt_regs`.
 private final class FrameSimulation: InsnSimulation {
   private let insn: SimulatedInsn
+  /// What a target must be a multiple of.
+  private let alignment: UInt64
 
-  init(_ insn: SimulatedInsn) { self.insn = insn }
+  init(_ insn: SimulatedInsn, alignment: UInt64) {
+    self.insn = insn
+    self.alignment = alignment
+  }
 
   func run(_ frame: UnsafeMutableRawPointer) -> Bool {
     // pc, then x1 to x31, in the order of the slots.
     let x = UnsafeMutableRawPointer(insn.slots + 1)
     x.copyMemory(from: frame + PtRegs.x(1), byteCount: 31 * 8)
-    guard let pc = insn.run() else { return false }
+    guard let pc = insn.run(), pc % alignment == 0 else { return false }
     (frame + PtRegs.x(1)).copyMemory(from: x, byteCount: 31 * 8)
     frame.storeBytes(of: pc, toByteOffset: PtRegs.epc, as: UInt64.self)
     return true

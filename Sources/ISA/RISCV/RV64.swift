@@ -28,8 +28,14 @@ public final class RV64: GuestISA {
   /// How many TLBs a hart of this instruction set needs.
   public static let tlbCount = MMUIndex.count
 
+  /// Whether it has compressed instructions (C).
+  public let hasCompressed: Bool
+
   /// The instruction set of one hart.
-  public init() {}
+  ///
+  /// - Parameter compressed: whether it has C; without it 16-bit encodings are illegal, and jumps to
+  ///   what is no multiple of four raise an exception (IALIGN = 32).
+  public init(compressed: Bool = true) { hasCompressed = compressed }
 
   /// Puts a hart into its state after reset: machine mode, interrupts off, nothing cached or
   /// reserved, pc as given.
@@ -147,6 +153,17 @@ public final class RV64: GuestISA {
   /// The privilege: 0 user, 1 supervisor, 3 machine.
   public func privilege(_ hart: Hart) -> UInt64 { hart.x[SystemSlot.privilege] }
 
+  /// Cause and pc of the last trap that supervisor mode took.
+  public func lastTrap(_ hart: Hart) -> (cause: UInt64, pc: UInt64) {
+    (hart.x[SystemSlot.scause], hart.x[SystemSlot.sepc])
+  }
+
+  /// The MMU indices under which programs run, for ``Hart/observe(_:modes:)``.
+  public static let userModes: UInt64 = 1 << MMUIndex.user
+
+  /// Whether a trap's cause is an instruction that calls the environment.
+  public func isEnvironmentCall(cause: UInt64) -> Bool { (8...11).contains(cause) }
+
   /// A system register by name, for tools; `nil` where there is none.
   public func register(_ name: String, _ hart: Hart) -> UInt64? {
     guard let row = SystemRegisters.table.first(where: { $0.name == name }) else { return nil }
@@ -178,8 +195,8 @@ public final class RV64: GuestISA {
         bits |= UInt32(high) << 16
       }
       builder.beginInsn()
-      if let insn = Decoder.decode(bits) {
-        Lift(builder: builder, fpState: fp).lift(insn)
+      if let insn = Decoder.decode(bits), hasCompressed || insn.length == 4 {
+        Lift(builder: builder, fpState: fp, checksTargets: !hasCompressed).lift(insn)
         builder.endInsn(length: UInt64(insn.length))
       } else {
         builder.end(helper: illegalInstruction)

@@ -198,6 +198,15 @@ enum SystemRegisters {
     let at = index[Int(number & 0xfff)]
     return at == 0 ? nil : table[Int(at) - 1]
   }
+
+  /// The slot of a supervisor register that only stores, and which bits it keeps (all but low ones):
+  /// `sscratch`, `sepc`, `scause`, `stval`, which every trap's entry code moves.
+  static func supervisorStorage(_ number: UInt16) -> (slot: Int, mask: UInt64)? {
+    guard (0x140...0x143).contains(number), let row = find(number),
+      case .plain(let slot, let mask) = row.kind
+    else { return nil }
+    return (slot, mask)
+  }
 }
 
 extension RV64 {
@@ -208,6 +217,7 @@ extension RV64 {
     guard let row = SystemRegisters.find(number), allows(row, hart) else { return nil }
     switch row.kind {
     case .plain(let slot, _): return hart.x[slot]
+    case .constant where number == 0x301 && !hasCompressed: return SystemRegisters.misa & ~4
     case .constant(let value): return value
     case .special: return read(special: number, hart)
     }
@@ -224,7 +234,9 @@ extension RV64 {
     }
     switch row.kind {
     case .plain(let slot, let mask):
-      hart.x[slot] = value & mask
+      let isPC = slot == SystemSlot.sepc || slot == SystemSlot.mepc
+      // Without C bit 1 of them can't be set either.
+      hart.x[slot] = value & (isPC && !hasCompressed ? mask & ~2 : mask)
       if slot == SystemSlot.mie || slot == SystemSlot.mideleg { hart.x[Slot.checkInterrupts] = 1 }
     case .constant: break
     case .special: write(special: number, value, hart)

@@ -30,7 +30,8 @@ enum CPUID {
   /// The answer to a leaf and its subleaf.
   static func leaf(_ leaf: UInt32, _ sub: UInt32) -> (UInt32, UInt32, UInt32, UInt32) {
     var answer: [UInt32] = [0, 0, 0, 0]
-    for (feature, place) in bits where place.leaf == leaf && sub == 0 || place.leaf == leaf && leaf != 7 {
+    for (feature, place) in bits
+    where place.leaf == leaf && sub == 0 || place.leaf == leaf && leaf != 7 {
       if present.contains(feature) { answer[place.register] |= 1 << place.bit }
     }
     switch leaf {

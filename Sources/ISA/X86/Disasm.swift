@@ -45,7 +45,8 @@ public enum Disassembler {
     case .immediate: return immediate(operand, insn)
     case .relative:
       return hex(pc &+ UInt64(insn.length) &+ UInt64(bitPattern: insn.imm))
-    case .offset: return pointer(size) + segment(insn, "[" + hex(UInt64(bitPattern: insn.disp)) + "]")
+    case .offset:
+      return pointer(size) + segment(insn, "[" + hex(UInt64(bitPattern: insn.disp)) + "]")
     case .stringSource:
       return pointer(size) + segment(insn, insn.prefixes.contains(.addressSize) ? "[esi]" : "[rsi]")
     case .stringDestination:
@@ -59,7 +60,8 @@ public enum Disassembler {
     case .vectorRmRegister: return vector(insn.rm, size)
     case .vectorVvvv: return vector(insn.vvvv, size)
     case .vectorImmediate:
-      return operand.text == "XMM0" ? "xmm0" : vector(UInt8(truncatingIfNeeded: insn.imm) >> 4, size)
+      return operand.text == "XMM0"
+        ? "xmm0" : vector(UInt8(truncatingIfNeeded: insn.imm) >> 4, size)
     case .mmxReg: return "mm\(insn.reg & 7)"
     case .mmxRm: return insn.rmIsRegister ? "mm\(insn.rm & 7)" : memory(insn, size)
     case .mmxRmRegister: return "mm\(insn.rm & 7)"
@@ -70,8 +72,9 @@ public enum Disassembler {
   private static func immediate(_ operand: Operand, _ insn: Insn) -> String {
     let size: UInt64 = operand.type == .b ? 1 : operand.type == .w ? 2 : UInt64(insn.size)
     let value = UInt64(bitPattern: insn.imm) & (.max &>> (64 &- size &* 8))
-    return hex(operand.type == .b && operand.place == .immediate && insn.op == .enter
-      ? UInt64(insn.imm2) : value)
+    return hex(
+      operand.type == .b && operand.place == .immediate && insn.op == .enter
+        ? UInt64(insn.imm2) : value)
   }
 
   private static func pointer(_ size: UInt8) -> String {

@@ -14,7 +14,8 @@ extension Encodings {
     Family(.int, "int", "......", .jump, rows: "CD : Ib"),
     Family(.int1, "int1", "......", .jump, rows: "F1 :"),
     Family(.syscall, "syscall", "......", .jump, rows: "0F 05 :"),
-    Family(.ud, "ud2", "......", .jump, rows: "0F 0B :", "0F B9 : Gv,Ev : ud1", "0F FF : Gv,Ev : ud0"),
+    Family(
+      .ud, "ud2", "......", .jump, rows: "0F 0B :", "0F B9 : Gv,Ev : ud1", "0F FF : Gv,Ev : ud0"),
   ]
 
   private static func string(

@@ -241,8 +241,11 @@ extension Encodings {
     Family(.aesdeclast, "vaesdeclast", feature: .avx, rows: "VEX 66 0F 38 DF : Vx,Hx,Wx"),
     Family(.aesimc, "aesimc", "......", .aligned, .aes, rows: "66 0F 38 DB : Vdq,Wdq"),
     Family(.aesimc, "vaesimc", feature: .avx, rows: "VEX L0 66 0F 38 DB : Vdq,Wdq"),
-    Family(.aeskeygenassist, "aeskeygenassist", "......", .aligned, .aes, rows: "66 0F 3A DF : Vdq,Wdq,Ib"),
-    Family(.aeskeygenassist, "vaeskeygenassist", feature: .avx, rows: "VEX L0 66 0F 3A DF : Vdq,Wdq,Ib"),
+    Family(
+      .aeskeygenassist, "aeskeygenassist", "......", .aligned, .aes,
+      rows: "66 0F 3A DF : Vdq,Wdq,Ib"),
+    Family(
+      .aeskeygenassist, "vaeskeygenassist", feature: .avx, rows: "VEX L0 66 0F 3A DF : Vdq,Wdq,Ib"),
     Family(.pclmulqdq, "pclmulqdq", "......", .aligned, .pclmulqdq, rows: "66 0F 3A 44 : Vx,Wx,Ib"),
     Family(.pclmulqdq, "vpclmulqdq", feature: .avx, rows: "VEX 66 0F 3A 44 : Vx,Hx,Wx,Ib"),
   ]

@@ -37,7 +37,8 @@ let sumOfDifferences: Helper = { x, r in
     let b = unsafeBitCast(b, to: B16.self)
     var result = Q2()
     for index in 0..<16 {
-      result[index / 8] &+= UInt64(a[index] > b[index] ? a[index] &- b[index] : b[index] &- a[index])
+      result[index / 8] &+= UInt64(
+        a[index] > b[index] ? a[index] &- b[index] : b[index] &- a[index])
     }
     return result
   }

@@ -138,7 +138,7 @@ extension Lift {
       builder.emit(.flags, d: T.a)
       builder.emit(.ori, d: T.a, a: T.a, imm: 2)
       builder.emit(.ins8h, d: Lift.rax, a: T.a)
-    case .cld: 
+    case .cld:
       builder.emit(
         .andi, d: UInt8(Registers.otherFlags), a: UInt8(Registers.otherFlags),
         imm: ~Int64(RFlags.direction))

@@ -56,7 +56,9 @@ struct Lift {
     var index: UInt8?
     var scale: UInt8 = 0
     var imm: Int64
-    /// Through the stack segment: 1, else 0. Tells #SS from #GP.
+    /// Through the stack segment: 1, else 0.
+    ///
+    /// Tells #SS from #GP.
     var stack: UInt8 = 0
   }
 

@@ -14,7 +14,9 @@ public enum Registers {
   public static let fpControl = 102, fpStatus = 103, fpTag = 104
   /// Where an x87 or vector register's first slot is: four slots for each of sixteen.
   public static let vector = 128
-  /// Eight registers of two slots: significand; sign and exponent. By number, not by stack position.
+  /// Eight registers of two slots: significand; sign and exponent.
+  ///
+  /// By number, not by stack position.
   public static let x87 = 192
 
   /// The names by size, 64 bits first.

@@ -206,7 +206,8 @@ struct SSEFloat {
 
   private static func eighth(_ a: UInt64, _ double: Bool) -> UInt64 {
     let least = leastNormal(double)
-    return a & infinity(double) >= 4 * least ? a - 3 * least : a & sign(double) | (isNonZero(a, double) ? 1 : 0)
+    return a & infinity(double) >= 4 * least
+      ? a - 3 * least : a & sign(double) | (isNonZero(a, double) ? 1 : 0)
   }
 
   private static func isNonZero(_ a: UInt64, _ double: Bool) -> Bool { a & ~sign(double) != 0 }

@@ -3,7 +3,10 @@ extension Row {
   /// The bytes of a random instruction of this row: prefixes, operand sizes, registers and addressing
   /// forms as they come.
   ///
-  /// - Parameter allPrefixes: also a LOCK that is refused and prefixes that mean nothing.
+  /// - Parameters:
+  ///   - rng: what it grows from.
+  ///   - allPrefixes: also a LOCK that is refused and prefixes that mean nothing.
+  /// - Returns: the bytes; of a row with many prefixes more than fifteen at times.
   public func sample(
     using rng: inout some RandomNumberGenerator, allPrefixes: Bool = true
   ) -> [UInt8] {
@@ -18,7 +21,9 @@ extension Row {
     var wide = match.wide == 2 || match.size == 8 && !traits.contains(.default64)
     var short = match.size == 2
     if match.size == 0, match.wide == 0 {
-      if sized && !match.vex && !traits.contains(.force64) && match.prefix != .p66 && match.prefix != .none {
+      if sized && !match.vex && !traits.contains(.force64) && match.prefix != .p66
+        && match.prefix != .none
+      {
         short = once(in: 4)
       }
       if wideable { wide = once(in: 2) }
@@ -27,7 +32,8 @@ extension Row {
     if short || match.prefix == .p66 { legacy.append(0x66) }
     if match.prefix == .pF2 { legacy.append(0xf2) }
     if match.prefix == .pF3 { legacy.append(0xf3) }
-    let addresses = memoryOperand && !inRegister || traits.contains(.string)
+    let addresses =
+      memoryOperand && !inRegister || traits.contains(.string)
       || operands.contains { $0.place == .offset } || op == .xlat
     if addresses || op == .jrcxz || op == .loop || op == .loope || op == .loopne {
       if once(in: 16) { legacy.append(0x67) }
@@ -74,7 +80,9 @@ extension Row {
       return
     }
     let some = UInt8.random(in: 0..<2, using: &rng) == 0
-    if wide || some { bytes.append(0x40 | (wide ? 8 : 0) | (some ? bits & (match.noB ? 6 : 7) : 0)) }
+    if wide || some {
+      bytes.append(0x40 | (wide ? 8 : 0) | (some ? bits & (match.noB ? 6 : 7) : 0))
+    }
     switch match.map {
     case 0: bytes.append(opcode)
     case 1: bytes += [0x0f, opcode]

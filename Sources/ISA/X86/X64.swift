@@ -37,7 +37,9 @@ public struct X64Exception: Sendable, Equatable {
 public final class X64: GuestISA {
   /// What is mapped.
   public var regions: [FlatRegion] = []
-  /// Who takes exceptions; without anybody the hart stops. The hart's pc is the one to be saved.
+  /// Who takes exceptions; without anybody the hart stops.
+  ///
+  /// The hart's pc is the one to be saved.
   public var onException: ((Hart, X64Exception) -> Void)?
   /// The last exception.
   public private(set) var lastException: X64Exception?

@@ -68,9 +68,11 @@ public enum EventProblem: String, Sendable, CaseIterable {
   case diffProbeType = "DIFF_PROBE_TYPE"
   case diffArgType = "DIFF_ARG_TYPE"
   case sameProbe = "SAME_PROBE"
-  // Deviation: Linux refuses these with EINVAL and no line in its error log.
+  // Deviation: Linux refuses these without a line in its error log.
   case noProbeType = "NO_PROBE_TYPE"
   case noProbePoint = "NO_PROBE_POINT"
+  case noSuchEvent = "NO_SUCH_EVENT"
+  case eventBusy = "EVENT_BUSY"
   case controlCharacter = "CONTROL_CHARACTER"
   case lineTooLong = "LINE_TOO_LONG"
 
@@ -141,6 +143,8 @@ public enum EventProblem: String, Sendable, CaseIterable {
     case .sameProbe: "There is already the exact same probe event"
     case .noProbeType: "A definition begins with p or r"
     case .noProbePoint: "Probe point is not specified"
+    case .noSuchEvent: "There is no such event"
+    case .eventBusy: "The event is enabled"
     case .controlCharacter: "A control character"
     case .lineTooLong: "Line length is too long: Should be less than \(EventLimits.line)"
     }
@@ -149,7 +153,8 @@ public enum EventProblem: String, Sendable, CaseIterable {
   /// What Linux's write(2) of such a definition fails with.
   public var errno: Errno {
     switch self {
-    case .fileNotFound: .ENOENT
+    case .fileNotFound, .noSuchEvent: .ENOENT
+    case .eventBusy: .EBUSY
     case .nonUniqSymbol: .EADDRNOTAVAIL
     case .maxactTooBig, .tooManyArgs, .eventTooBig: .E2BIG
     case .nosupBtfarg: .EOPNOTSUPP

@@ -15,6 +15,10 @@ public struct EventSet: Sendable {
     definitions.append(new)
   }
 
+  /// Takes one away.
+  @discardableResult
+  mutating func remove(at index: Int) -> EventDefinition { definitions.remove(at: index) }
+
   /// Whether ``add(_:)`` would take it.
   public func check(_ new: EventDefinition) throws(EventError) {
     let old = definitions.filter { $0.group == new.group && $0.event == new.event }

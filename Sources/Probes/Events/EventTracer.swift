@@ -49,11 +49,18 @@ public final class EventTracer {
   /// How lines are written.
   public let format: TraceFormat
 
-  private let probes: ProbeSubsystem
-  private let world: EventWorld
-  private var registered: [Registered] = []
+  /// Which hits of all events are seen.
+  public var filter = EventFilter()
 
-  private enum Registered {
+  private let probes: ProbeSubsystem
+  let world: EventWorld
+  /// A probe for each definition.
+  private(set) var registered: [Registered] = []
+  /// What belongs to each event.
+  private(set) var states: [EventName: EventState] = [:]
+  var legacy: LegacyPolicies { probes.legacy }
+
+  enum Registered {
     case kprobe(Kprobe)
     case kretprobe(Kretprobe)
     case uprobe(Uprobe)
@@ -71,21 +78,46 @@ public final class EventTracer {
   public func add(_ text: String) throws(EventError) -> EventDefinition {
     let definition = try EventParser.parse(text, world.names)
     try events.check(definition)
-    let probe = try register(definition)
+    let name = EventName(definition.group, definition.event)
+    let state = states[name] ?? EventState()
+    let probe = try register(definition, state)
+    if legacy.contains(.eventsStartDisabled) { state.isEnabled = false }
+    if !state.isEnabled { try? setEnabled(probe, false) }
     try events.add(definition)
     registered.append(probe)
+    states[name] = state
     return definition
+  }
+
+  func setEnabled(_ probe: Registered, _ enabled: Bool) throws(ProbeError) {
+    switch probe {
+    case .kprobe(let probe): try probes.setEnabled(probe, enabled)
+    case .kretprobe(let probe): try probes.setEnabled(probe, enabled)
+    case .uprobe(let probe): try probes.setEnabled(probe, enabled)
+    }
+  }
+
+  /// Takes a definition and its probe away.
+  func remove(at index: Int) {
+    unregister(registered.remove(at: index))
+    let gone = events.remove(at: index)
+    let name = EventName(gone.group, gone.event)
+    if !events.definitions.contains(where: { EventName($0.group, $0.event) == name }) {
+      states[name] = nil
+    }
+  }
+
+  private func unregister(_ probe: Registered) {
+    switch probe {
+    case .kprobe(let probe): probes.unregister(probe)
+    case .kretprobe(let probe): probes.unregister(probe)
+    case .uprobe(let probe): probes.unregister(probe)
+    }
   }
 
   /// Takes all probes away; their counts stay.
   public func disable() {
-    for probe in registered {
-      switch probe {
-      case .kprobe(let probe): probes.unregister(probe)
-      case .kretprobe(let probe): probes.unregister(probe)
-      case .uprobe(let probe): probes.unregister(probe)
-      }
-    }
+    for probe in registered { unregister(probe) }
   }
 
   /// What was hit so far: a row an event, its places summed.
@@ -112,38 +144,50 @@ public final class EventTracer {
 
   // MARK: Registration
 
-  private func register(_ definition: EventDefinition) throws(EventError) -> Registered {
+  private func register(
+    _ definition: EventDefinition, _ state: EventState
+  ) throws(EventError) -> Registered {
     switch definition.place {
     case .symbol(let name, let offset, _):
-      return try registerKernel(.symbol(name, offset: offset), definition)
+      let offset = legacy.contains(.eventOffsetIgnored) ? 0 : offset
+      return try registerKernel(.symbol(name, offset: offset), definition, state)
     case .address(let address):
-      return try registerKernel(.address(address), definition)
+      return try registerKernel(.address(address), definition, state)
     case .file(let path, let target):
-      return try registerFile(world.guestPath(path), target, definition)
+      return try registerFile(world.guestPath(path), target, definition, state)
     }
   }
 
   private func registerKernel(
-    _ place: KernelPlace, _ definition: EventDefinition
+    _ place: KernelPlace, _ definition: EventDefinition, _ state: EventState
   ) throws(EventError) -> Registered {
     do throws(ProbeError) {
       guard definition.isReturn else {
-        let request = KprobeRequest(
-          place,
-          pre: { [unowned self] hit in
-            trace(definition, hit, fileOffset: 0)
-            return .continue
-          })
+        var request = KprobeRequest(place)
+        if legacy.contains(.programAfterStep) {
+          request.post = { [unowned self] hit in
+            hit.function = hit.pc
+            served(definition, state, hit, fileOffset: 0)
+          }
+        } else {
+          request.pre = { [unowned self] hit in
+            let pc = hit.pc
+            served(definition, state, hit, fileOffset: 0)
+            // A program went elsewhere (`bpf_override_return`).
+            return hit.pc == pc ? .continue : .redirect(hit.pc)
+          }
+        }
         return .kprobe(try probes.registerKprobe(request))
       }
-      var request = KretprobeRequest(place, maxactive: definition.maxActive ?? 0)
+      let isFixed = legacy.contains(.fixedMaxactive)
+      var request = KretprobeRequest(place, maxactive: isFixed ? 10 : definition.maxActive ?? 0)
       if !definition.entryArguments.isEmpty {
         request.entry = { hit in
           hit.data = EntryValues(definition, hit)
           return true
         }
       }
-      request.ret = { [unowned self] hit in trace(definition, hit, fileOffset: 0) }
+      request.ret = { [unowned self] hit in served(definition, state, hit, fileOffset: 0) }
       return .kretprobe(try probes.registerKretprobe(request))
     } catch {
       throw Self.refusal(error, definition)
@@ -151,7 +195,8 @@ public final class EventTracer {
   }
 
   private func registerFile(
-    _ path: String, _ target: EventDefinition.Target, _ definition: EventDefinition
+    _ path: String, _ target: EventDefinition.Target, _ definition: EventDefinition,
+    _ state: EventState
   ) throws(EventError) -> Registered {
     let offset: UInt64
     switch target {
@@ -172,10 +217,12 @@ public final class EventTracer {
           return .continue
         }
       }
-      request.ret = { [unowned self] hit in trace(definition, hit, fileOffset: offset) }
+      request.ret = { [unowned self] hit in
+        served(definition, state, hit, fileOffset: offset)
+      }
     } else {
       request.entry = { [unowned self] hit in
-        trace(definition, hit, fileOffset: offset)
+        served(definition, state, hit, fileOffset: offset)
         return .continue
       }
     }
@@ -200,6 +247,14 @@ public final class EventTracer {
   ///
   /// - SeeAlso: Linux, `kernel/trace/trace_sched_switch.c`, `trace_find_cmdline`.
   private static let idle = Array("<idle>".utf8)
+
+  private func served(
+    _ definition: EventDefinition, _ state: EventState, _ hit: ProbeContext, fileOffset: UInt64
+  ) {
+    let pc = hit.pc
+    // What a program sent elsewhere is not seen, as in Linux.
+    if accepts(state, hit), hit.pc == pc { trace(definition, hit, fileOffset: fileOffset) }
+  }
 
   private func trace(_ definition: EventDefinition, _ hit: ProbeContext, fileOffset: UInt64) {
     let context = HitContext(

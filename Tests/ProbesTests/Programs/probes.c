@@ -86,7 +86,7 @@ noinline u64 faulting(u64 address) {
   __asm__ volatile(".option push\n.option norvc\n.globl fault_here\nfault_here: ld %0, 0(%1)\n.option pop" : "+r"(value) : "r"(address));
   return value;
 }
-noinline void own_break(void) { __asm__ volatile(".globl break_here\nbreak_here: c.ebreak"); }
+noinline void own_break(void) { __asm__ volatile(".globl break_here\nbreak_here: ebreak"); }
 noinline void plain(void) { __asm__ volatile("nop"); }
 
 static u64 all(void) {

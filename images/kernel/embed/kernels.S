@@ -6,4 +6,10 @@
 emu_kernel_riscv64:
   .incbin "riscv64.elf"
 emu_kernel_riscv64_end:
+// The program of `emu selftest`.
+  .globl emu_selftest_riscv64, emu_selftest_riscv64_end
+  .balign 16
+emu_selftest_riscv64:
+  .incbin "selftest.elf"
+emu_selftest_riscv64_end:
   .section .note.GNU-stack, "", %progbits

@@ -18,6 +18,8 @@ u32 probe_pcrel(u32 index);
 u32 probe_stacked(u32 value);
 u32 probe_even(u32 n);
 u32 probe_odd(u32 n);
+u32 probe_atomic(u32 value);
+u32 probe_exclusive(u32 value);
 u32 run_probe_targets(void);
 
 /* Nothing is known about a value that went through here: neither is a result folded nor a call left out. */
@@ -114,6 +116,20 @@ noinline u32 probe_even(u32 n) {
   return r;
 }
 
+/* Atomic instructions: one that does it all, and a loop that may have to try again (lr and sc, where there are such). */
+u32 probe_cell = 5;
+noinline u32 probe_atomic(u32 value) {
+  u32 old = __atomic_fetch_add(&probe_cell, value, __ATOMIC_SEQ_CST);
+  opaque(old);
+  return __atomic_fetch_sub(&probe_cell, value, __ATOMIC_SEQ_CST) - old;
+}
+noinline u32 probe_exclusive(u32 value) {
+  u32 expected = 5;
+  __atomic_compare_exchange_n(&probe_cell, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  u32 seen = __atomic_exchange_n(&probe_cell, 5, __ATOMIC_SEQ_CST);
+  return seen + expected;
+}
+
 /* Not const: the calls stay indirect, whatever the compiler knows about the functions. */
 struct probe_target {
   u32 (*function)(u32);
@@ -129,6 +145,8 @@ struct probe_target {
     {probe_stacked, 3, 360},
     {probe_even, 9, 0},
     {probe_odd, 9, 1},
+    {probe_atomic, 9, 9},
+    {probe_exclusive, 9, 14},
 };
 const u32 probe_target_count = sizeof probe_targets / sizeof probe_targets[0];
 

@@ -144,9 +144,23 @@ public final class BlockBuilder {
   public func emit(
     _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, e: UInt8 = 0, imm: Int64 = 0
   ) {
+    if observing, let access = op.access {
+      observeAccess(a: a, imm: imm, size: access.size, isStore: access.isStore)
+    }
     ops.append(
       MicroOp(
         op, d: d, a: a, b: b, gi: UInt16(truncatingIfNeeded: count), c: c, e: e, imm: imm))
+  }
+
+  /// Says that the helper to be called next accesses `size` bytes at x[a] + imm.
+  ///
+  /// The builder knows it of the micro-ops that load and store.
+  public func observeAccess(a: UInt8, imm: Int64 = 0, size: UInt8, isStore: Bool) {
+    guard observing else { return }
+    ops.append(
+      MicroOp(
+        .observeAccess, a: a, gi: UInt16(truncatingIfNeeded: count), c: size, e: isStore ? 1 : 0,
+        imm: imm))
   }
 
   /// Adds a call of `helper`.

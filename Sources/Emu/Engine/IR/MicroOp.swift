@@ -52,6 +52,8 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case helper, helperExit
   // Reports an instruction to the hart's observer; `imm` is its pc.
   case observe
+  // Reports an access to x[a] + imm to the observer: of `c` bytes, a store where `e` is 1.
+  case observeAccess
   // Terminators. `imm` is the target's pc; the other way is the block's end.
   case beq, bne, blt, bge, bltu, bgeu
   case goto
@@ -97,6 +99,23 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case ldv, stv, movv
   // Terminators: where condition `c` holds go to imm; go to (a + imm), odd addresses included.
   case bcc, jumpr
+}
+
+extension Op {
+  /// How many bytes of memory a load or store that a lift emits accesses, and which of the two.
+  var access: (size: UInt8, isStore: Bool)? {
+    switch self {
+    case .ld8s, .ld8u: (1, false)
+    case .ld16s, .ld16u: (2, false)
+    case .ld32s, .ld32u, .ldbox32: (4, false)
+    case .ld64: (8, false)
+    case .st8: (1, true)
+    case .st16: (2, true)
+    case .st32: (4, true)
+    case .st64: (8, true)
+    default: nil
+    }
+  }
 }
 
 /// One micro-op: 16 bytes.

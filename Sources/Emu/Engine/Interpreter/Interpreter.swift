@@ -307,6 +307,9 @@ func interpret(
               // A stop before the instruction: it has not begun.
               return left &+ block.pointee.count &- Int64(op.pointee.gi)
             }
+          case .observeAccess:
+            spill(x, block, ip, left)
+            observedAccess(x, ip)
 
           case .beq:
             taken = x[a] == x[b]
@@ -817,6 +820,17 @@ private func storeSlow(
 @inline(never)
 private func observed(_ x: UnsafeMutablePointer<UInt64>) {
   Hart.of(x)._withUnsafeGuaranteedRef { $0.observer?.willExecute(x[Slot.pc], on: $0) }
+}
+
+@inline(never)
+private func observedAccess(
+  _ x: UnsafeMutablePointer<UInt64>, _ ip: UnsafeMutablePointer<MicroOp>
+) {
+  let op = ip.pointee
+  Hart.of(x)._withUnsafeGuaranteedRef {
+    $0.observer?.willAccess(
+      x[Int(op.a)] &+ unsigned(op.imm), size: Int(op.c), isStore: op.e != 0, on: $0)
+  }
 }
 
 /// The block at `target`, where one way of `block` (or a computed jump) leads; linked if both lie

@@ -35,6 +35,11 @@ public struct ProgramConfiguration {
   /// For standard input, output and error: whether the host's is a terminal.
   public var terminals = [false, false, false]
 
+  /// Whether the hart has compressed instructions; the built-in guest kernel needs them.
+  public var hasCompressed = true
+  /// The guest kernel's image, if not the built-in one.
+  public var kernelImage: [UInt8]?
+
   /// 512 MiB, coherent caches, an empty root.
   public init() {}
 }
@@ -53,11 +58,15 @@ public final class ProgramMachine {
   /// Receives what the guest kernel prints.
   public var log: (String) -> Void = { _ in }
 
-  private let isa: RV64
+  /// Instructions of the program, where they and not those of the kernel are the time; `nil`: all
+  /// are. Whoever sets it tells the hart's own clock, and calls ``fireTimer()`` when ``isTimerDue``.
+  var programTime: (() -> UInt64)?
+
+  let isa: RV64
   private let host: any HostServices
   /// Waits for console input; `false` where none will ever come.
   private let waitForInput: () -> Bool
-  private var skipped: UInt64 = 0
+  private(set) var skipped: UInt64 = 0
   private var deadline: UInt64?
 
   /// The number of the SBI extension that is the gate.
@@ -85,16 +94,16 @@ public final class ProgramMachine {
     self.ram = ram
     self.host = host
     self.waitForInput = waitForInput
-    let isa = RV64()
+    let isa = RV64(compressed: configuration.hasCompressed)
     self.isa = isa
     let hart = Hart(
       index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: configuration.cacheModel,
       tlbCount: RV64.tlbCount)
     self.hart = hart
-    let facts = RISCVKernelISA()
+    let facts = RISCVKernelISA(compressed: configuration.hasCompressed)
     let image: KernelImage
     do {
-      image = try KernelImage(Self.imageBytes(), isa: facts)
+      image = try KernelImage(configuration.kernelImage ?? Self.imageBytes(), isa: facts)
       try image.load(into: ram)
     } catch {
       throw LaunchError(
@@ -108,7 +117,7 @@ public final class ProgramMachine {
     let vfs = VFS(frames: frames, host: host, options: options, now: { time() })
     kernel = Kernel(
       isa: facts, ram: ram, frames: frames, host: host, hart: hart, image: image, vfs: vfs)
-    let ticks: () -> UInt64 = { [unowned self] in hart.count &+ skipped }
+    let ticks: () -> UInt64 = { [unowned self] in (programTime?() ?? hart.count) &+ skipped }
     kernel.clock = ticks
     time = { host.startOfRun &+ ticks() }
     kernel.classifyTrap = Self.classify
@@ -159,7 +168,9 @@ public final class ProgramMachine {
       guard count < limit else { return .limit }
       plan()
       var slice = min(limit &- count, 1 << 24)
-      if let deadline { slice = min(slice, max(deadline, kernel.now &+ 1) &- kernel.now) }
+      if let deadline, programTime == nil {
+        slice = min(slice, max(deadline, kernel.now &+ 1) &- kernel.now)
+      }
       if hart.run(until: count &+ slice) == .waiting, !idle() { return .stuck }
     }
   }
@@ -167,9 +178,22 @@ public final class ProgramMachine {
   /// Has the hart's own timer fire at the kernel's next deadline.
   private func plan() {
     deadline = kernel.nextDeadline
+    if programTime != nil {
+      isa.setTimerCompare(isTimerDue ? 0 : .max, hart)
+      return
+    }
     isa.setTimeOffset(skipped, hart)
     isa.setTimerCompare(deadline ?? .max, hart)
   }
+
+  /// Whether the kernel's next deadline has come.
+  var isTimerDue: Bool {
+    guard let deadline else { return false }
+    return kernel.now >= deadline
+  }
+
+  /// Raises the timer interrupt: the hart takes it before the instruction that it is at.
+  func fireTimer() { isa.setTimerCompare(0, hart) }
 
   /// The hart waits: lets time pass, or waits for the console.
   private func idle() -> Bool {

@@ -21,6 +21,8 @@ public enum ProgramRun {
     public var seed: UInt64 = 0
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
     public var probes: [String] = []
+    /// The tasks whose hits are shown; none: all.
+    public var tracedTasks: [Int32] = []
     /// Where the trace goes; `nil`: standard error.
     public var traceOutput: String?
     /// How the trace is written.
@@ -32,33 +34,16 @@ public enum ProgramRun {
 
   /// Runs a program with its arguments until it ends.
   public static func run(_ command: [String], _ options: Options) -> RunReport {
-    guard let program = command.first else {
-      return RunReport(status: RunReport.Status.failure, "which program?")
-    }
+    let program = command.first ?? ""
     let watch = Stopwatch()
-    if let root = options.root, !Host.isDirectory(root) {
-      return RunReport(
-        status: RunReport.Status.failure, "--root: \(root) is not a directory that can be read")
-    }
     let host = Host(root: options.root, seed: options.seed)
-    var configuration = ProgramConfiguration()
-    configuration.memory = options.memory
-    configuration.cacheModel = options.cacheModel
-    configuration.hasRoot = options.root != nil
-    configuration.terminals = (0..<3).map { host.isTerminal($0) }
     do {
-      let machine = try ProgramMachine(configuration, host: host) {
-        host.waitForInput(milliseconds: -1)
-      }
-      let path = try place(program, in: machine, host, options)
+      let machine = try machine(
+        command, options, host: host, terminals: (0..<3).map { host.isTerminal($0) },
+        waitForInput: { host.waitForInput(milliseconds: -1) })
       machine.isInterrupted = { Interruption.requested }
       var lines: [String] = []
       machine.log = { lines.append($0) }
-      var request = BootRequest(
-        path: Array(path.utf8), arguments: command.map { Array($0.utf8) },
-        environment: environment(options.environment))
-      request.directory = Array("/".utf8)
-      try machine.start(request)
       let trace: Trace?
       do throws(RefusedProbe) {
         trace = try Trace(machine, options)
@@ -77,6 +62,34 @@ public enum ProgramRun {
     } catch {
       return RunReport(status: error.status, error.description)
     }
+  }
+
+  /// A machine whose first program is ready to run.
+  static func machine(
+    _ command: [String], _ options: Options, host: any HostServices, terminals: [Bool],
+    waitForInput: @escaping () -> Bool
+  ) throws(LaunchError) -> ProgramMachine {
+    guard let program = command.first else {
+      throw LaunchError(description: "which program?", status: RunReport.Status.failure)
+    }
+    if let root = options.root, !Host.isDirectory(root) {
+      throw LaunchError(
+        description: "--root: \(root) is not a directory that can be read",
+        status: RunReport.Status.failure)
+    }
+    var configuration = ProgramConfiguration()
+    configuration.memory = options.memory
+    configuration.cacheModel = options.cacheModel
+    configuration.hasRoot = options.root != nil
+    configuration.terminals = terminals
+    let machine = try ProgramMachine(configuration, host: host, waitForInput: waitForInput)
+    let path = try place(program, in: machine, options)
+    var request = BootRequest(
+      path: Array(path.utf8), arguments: command.map { Array($0.utf8) },
+      environment: environment(options.environment))
+    request.directory = Array("/".utf8)
+    try machine.start(request)
+    return machine
   }
 
   /// Why a run with probes is not begun, in lines for stderr.
@@ -99,9 +112,12 @@ public enum ProgramRun {
       }
       probes = ProgramProbes(machine, format: options.traceFormat)
       probes.tracer.output = output.write
+      if !options.tracedTasks.isEmpty {
+        probes.tracer.filter.pids = Set(options.tracedTasks)
+      }
       for definition in options.probes {
         do throws(EventError) {
-          try probes.tracer.add(definition)
+          try probes.tracer.apply(definition)
         } catch {
           throw RefusedProbe(lines: error.lines)
         }
@@ -134,7 +150,7 @@ public enum ProgramRun {
   ///
   /// - Returns: its path in the guest.
   private static func place(
-    _ program: String, in machine: ProgramMachine, _ host: Host, _ options: Options
+    _ program: String, in machine: ProgramMachine, _ options: Options
   ) throws(LaunchError) -> String {
     if options.root != nil, let found = inRoot(program, machine) { return found }
     let bytes: [UInt8]
@@ -245,12 +261,15 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  func describe(_ pc: UInt64) -> String {
+  func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
+
+  /// The same for a pc in a mapping.
+  func describe(_ pc: UInt64, in vma: VMA?) -> String {
     let hex = "0x\(String(pc, radix: 16))"
     if let found = kernel.image?.symbol(at: pc) {
       return "\(hex) (\(found.name)+0x\(String(found.offset, radix: 16)))"
     }
-    guard let vma = kernel.current?.space?.vma(at: pc), let file = vma.file else { return hex }
+    guard let vma, let file = vma.file else { return hex }
     let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
     return symbol(in: file, at: offset).map { "\(hex) (\($0))" } ?? hex
   }

@@ -25,3 +25,13 @@ _start:
   csrw sscratch, zero
   tail start_kernel
   .size _start, . - _start
+
+  /* Slot 0 of kprobe_insn_slots: what probed functions return to. The others follow it (kernel.ld). */
+  .section .kprobe_slots, "ax", @nobits
+  .globl kretprobe_trampoline
+  .type kretprobe_trampoline, @function
+kretprobe_trampoline:
+  .skip 8
+  .size kretprobe_trampoline, . - kretprobe_trampoline
+  .globl kprobe_insn_slot
+kprobe_insn_slot:

@@ -1,0 +1,45 @@
+import ArgumentParser
+import Engine
+import Machine
+
+struct SelfTestCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "selftest",
+    abstract: "Run the kernel's own tests of its probes, of every kind.",
+    discussion: """
+      The report on stdout is KTAP, as Linux's KUnit writes it. The names of the suite kprobes_test
+      are those of Linux's lib/tests/test_kprobes.c where it has such a test.
+
+      EXAMPLES
+        emu selftest
+        emu selftest --list
+        emu selftest --filter uretprobes --caches architectural
+
+      EXIT STATUS
+        0: all passed. 1: one failed. 64: wrong usage, or no test has such a name.
+      """)
+
+  @Flag(help: "Only list the tests' names.")
+  var list = false
+
+  @Option(help: "Only tests whose SUITE.NAME contains this.")
+  var filter = ""
+
+  @Option(
+    help: "Caches: coherent, or architectural (stale until the guest executes the fence).")
+  var caches = CacheModel.coherent
+
+  func run() throws {
+    if list {
+      let names = SelfTest.names.filter { filter.isEmpty || $0.contains(filter) }
+      Listing.print(names.map { $0 + "\n" }.joined())
+      return
+    }
+    Interruption.install()
+    guard
+      let failed = SelfTest.run(
+        matching: filter, caches: caches, output: { Listing.print($0 + "\n") })
+    else { throw ValidationError("No test's name contains '\(filter)'") }
+    throw ExitCode(failed == 0 ? 0 : 1)
+  }
+}

@@ -1,0 +1,49 @@
+import Engine
+import GuestKernel
+
+// What tools ask about probes, without taking part in them.
+
+extension ProbeSubsystem {
+  /// Where copies of the kernel's instructions run, the trampoline of return probes included.
+  public var kernelSlots: Range<UInt64> {
+    guard let start = kernel.symbol("kprobe_insn_slots"),
+      let end = kernel.symbol("kprobe_insn_slots_end"), start < end
+    else { return 0..<0 }
+    return start..<end
+  }
+
+  /// Where copies of a program's instructions run (`[uprobes]`), the trampoline of return probes
+  /// included; `nil` as long as none did.
+  public func slots(in space: AddressSpace) -> Range<UInt64>? {
+    guard let area = (space.probeState as? UprobeSpace)?.area else { return nil }
+    return area.base..<area.base &+ 4096
+  }
+
+  /// Whether a break instruction at `pc` is a probe's: in place of an instruction, behind a copy, or
+  /// a trampoline.
+  ///
+  /// - Parameters:
+  ///   - pc: its address.
+  ///   - task: who runs it, where it is a program's.
+  public func ownsBreak(at pc: UInt64, _ task: Task?) -> Bool {
+    guard pc < kernel.isa.userEnd else {
+      return kernelSlots.contains(pc) || kprobes.points[pc] != nil
+    }
+    guard let space = task?.space, space.probeState is UprobeSpace else { return false }
+    if slots(in: space)?.contains(pc) ?? false { return true }
+    guard let vma = space.vma(at: pc), vma.isPrivate, let inode = vma.file?.inode else {
+      return false
+    }
+    let offset = vma.pageOffset << 12 &+ (pc &- vma.start)
+    return uprobes.points[UprobeKey(inode, offset)] != nil
+  }
+
+  /// The instruction under a kernel probe; `nil` once it is not registered.
+  public func insn(of probe: Kprobe) -> ProbedInsn? { kprobes.points[probe.address]?.insn }
+
+  /// The instruction under a program's probe; `nil` where no process has mapped it yet, or once it is
+  /// not registered.
+  public func insn(of probe: Uprobe) -> ProbedInsn? {
+    uprobes.points[UprobeKey(probe.inode, probe.offset)]?.insn
+  }
+}

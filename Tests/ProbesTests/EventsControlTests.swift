@@ -1,0 +1,110 @@
+import GuestKernel
+import Machine
+import Testing
+
+@testable import Probes
+
+/// Events that are there already: deleted, enabled, asked for again.
+@Suite struct EventsControlTests {
+  typealias Run = KernelEventTests.Run
+
+  private func refusal(_ run: Run, _ line: String) -> EventError? {
+    do throws(EventError) {
+      try run.tracer.apply(line)
+      return nil
+    } catch { return error }
+  }
+
+  @Test func anEnabledEventIsBusy() throws {
+    let run = try Run()
+    try run.tracer.apply("p:e probe_leaf")
+    let busy = try #require(refusal(run, "-:e"))
+    #expect(busy.errno == .EBUSY && busy.problem == .eventBusy && busy.column == 2)
+    try run.tracer.setEnabled("e", group: "kprobes", false)
+    #expect(refusal(run, "-:e") == nil)
+    #expect(run.tracer.events.definitions.isEmpty && run.tracer.registered.isEmpty)
+    #expect(run.tracer.isEnabled("e", group: "kprobes") == nil)
+    #expect(run.rig.probes.kprobes.points.isEmpty)
+    #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(run.lines.isEmpty)
+  }
+
+  struct Deletion: CustomTestStringConvertible, Sendable {
+    var line: String
+    var left: [String]
+    var testDescription: String { line }
+    init(_ line: String, _ left: [String]) { (self.line, self.left) = (line, left) }
+  }
+
+  /// `a` at two places, another `a` in another group, `b`.
+  static let lines = [
+    "p:a probe_leaf", "p:a probe_stacked", "p:g/a probe_pcrel", "r:g/b probe_leaf",
+  ]
+
+  @Test(arguments: [
+    Deletion("-:a", ["r:g/b probe_leaf"]),
+    Deletion("-:kprobes/a", ["p:g/a probe_pcrel", "r:g/b probe_leaf"]),
+    Deletion("-:g/", ["p:kprobes/a probe_leaf", "p:kprobes/a probe_stacked"]),
+    Deletion("-:g/b", Array(lines[..<3].map { $0.replacing("p:a", with: "p:kprobes/a") })),
+    Deletion(
+      "-:kprobes/a probe_stacked",
+      ["p:kprobes/a probe_leaf", "p:g/a probe_pcrel", "r:g/b probe_leaf"]),
+  ])
+  func deletion(_ row: Deletion) throws {
+    let run = try Run()
+    for line in Self.lines { try run.tracer.apply(line) }
+    for definition in run.tracer.events.definitions {
+      try run.tracer.setEnabled(definition.event, group: definition.group, false)
+    }
+    #expect(refusal(run, row.line) == nil)
+    #expect(run.tracer.events.definitions.map(\.listing) == row.left)
+    #expect(run.tracer.registered.count == row.left.count)
+    // What is left works as before.
+    for definition in run.tracer.events.definitions {
+      try run.tracer.setEnabled(definition.event, group: definition.group, true)
+    }
+    #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(run.lines.count == 10 * row.left.count)
+  }
+
+  @Test(arguments: [
+    ("-", "EINVAL"), ("-a", "EINVAL"), ("-:", "EINVAL"), ("-:nothing", "ENOENT"),
+    ("-:g/nothing", "ENOENT"), ("-:none/", "ENOENT"), ("-:a probe_fib", "ENOENT"), ("-:a", "EBUSY"),
+  ])
+  func refused(_ line: String, _ errno: String) throws {
+    let run = try Run()
+    for line in Self.lines { try run.tracer.apply(line) }
+    let problem = try #require(refusal(run, line))
+    #expect("\(problem.errno)" == errno)
+    #expect(run.tracer.events.definitions.count == 4)
+    #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(run.lines.count == 40)
+  }
+
+  @Test func aNewPlaceOfADisabledEventIsDisabled() throws {
+    let run = try Run()
+    try run.tracer.apply("p:e probe_leaf")
+    try run.tracer.setEnabled("e", group: "kprobes", false)
+    try run.tracer.apply("p:e probe_stacked")
+    #expect(run.rig.probes.kprobes.points.values.allSatisfy { !$0.isArmed })
+    try run.tracer.setEnabled("e", group: "kprobes", true)
+    #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(run.lines.count == 20)
+    #expect(run.row("e")?.hits == 20)
+  }
+
+  @Test(arguments: [
+    "p:e probe_leaf $arg1", "r:e probe_leaf", "p:e probe_stacked %a0", "p:e probe_stacked b=%a0:u8",
+  ])
+  func duplicates(_ second: String) throws {
+    let run = try Run()
+    try run.tracer.apply("p:e probe_leaf $arg1")
+    let problem = try #require(refusal(run, second + (second.hasSuffix("%a0") ? " %a1" : "")))
+    #expect(problem.errno == .EEXIST)
+    // The same name in another group, and another place with arguments of the same types, are fine.
+    try run.tracer.apply("p:g/e probe_leaf $arg1")
+    try run.tracer.apply("p:e probe_stacked $arg1")
+    #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(run.tracer.hits.rows.map(\.hits) == [20, 10])
+  }
+}

@@ -1,0 +1,134 @@
+import Engine
+import GuestKernel
+import Machine
+import Testing
+
+@testable import Probes
+
+/// Where a kernel probe may be, and what is said where it may not.
+@Suite struct KernelRegistrationTests {
+  @Test("U17 a kprobe by raw address")
+  func byAddress() throws {
+    let rig = try Rig.targets()
+    let address = try rig.symbol("probe_leaf")
+    let probe = try rig.probes.registerKprobe(KprobeRequest(.address(address)))
+    #expect(rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(probe.hits == 10)
+    #expect(probe.symbol == "probe_leaf" && probe.offset == 0)
+  }
+
+  @Test("U28 registration while another probe is being served and registered")
+  func whileServing() throws {
+    let rig = try Rig.targets()
+    var made: [Kprobe] = []
+    try rig.kprobe(
+      "probe_leaf",
+      pre: { _ in
+        // Here and elsewhere, and one whose own handler registers a third.
+        if made.isEmpty {
+          made.append(try! rig.kprobe("probe_leaf"))
+          made.append(
+            try! rig.kprobe(
+              "probe_pcrel",
+              pre: { _ in
+                if made.count == 2 { made.append(try! rig.kprobe("probe_stacked")) }
+                return .continue
+              }))
+        }
+        return .continue
+      })
+    #expect(rig.run(limit: Rig.enough) == Rig.allRight, "\(rig.messages)")
+    // The new one at the same address does not see the hit that is being served.
+    #expect(made.map(\.hits) == [9, 10, 10])
+  }
+
+  @Test("U31 text that takes no probes", arguments: ["handle_exception", "do_trap_break"])
+  func blacklist(_ name: String) throws {
+    let legacy = try Rig.targets([.noBlacklist, .anyInstruction])
+    try legacy.kprobe("probe_leaf")
+    try legacy.kprobe(name)
+    // The trap of a break runs into a break.
+    #expect(legacy.run(limit: Rig.enough) != Rig.allRight)
+
+    let rig = try Rig.targets()
+    for insn in try rig.insns(name) {
+      #expect(rig.refusal(.address(insn.address))?.errno == .EINVAL)
+    }
+    #expect(rig.run(limit: Rig.enough) == Rig.allRight)
+  }
+
+  @Test("U32 an address inside an instruction")
+  func midInstruction() throws {
+    let places = try Rig.targets().insns("probe_pcrel").filter { $0.length == 4 }
+    #expect(places.count > 2)
+    for insn in places {
+      let address = insn.address &+ 2
+      let legacy = try Rig.targets([.anyAddress, .anyInstruction])
+      _ = try legacy.probes.registerKprobe(KprobeRequest(.address(address)))
+      // The break is the upper half of the instruction.
+      #expect(legacy.run(limit: Rig.enough) != Rig.allRight, "\(insn)")
+
+      let rig = try Rig.targets()
+      let refusal = try #require(rig.refusal(.address(address)))
+      #expect(refusal.errno == .EILSEQ)
+      #expect(rig.text(insn.address) == insn.bytes)
+      #expect(rig.run(limit: Rig.enough) == Rig.allRight)
+    }
+  }
+
+  @Test("U33 bytes that are no instruction", arguments: [[0, 0, 0, 0], [0x0b, 0, 0, 0]])
+  func undecodable(_ bytes: [UInt8]) throws {
+    let rig = try Rig.targets()
+    let address = try rig.symbol("arch_cpu_idle")
+    #expect(rig.machine.kernel.writeKernel(address, bytes))
+    let refusal = try #require(rig.refusal(.address(address)))
+    #expect(refusal.errno == .EINVAL)
+    #expect(refusal.reason.hasSuffix("not an instruction"))
+    #expect(rig.text(address) == bytes)
+    #expect(rig.run(limit: Rig.enough) == Rig.allRight)
+  }
+
+  @Test("U84 registration fails with an errno and leaves nothing behind")
+  func errors() throws {
+    let rig = try Rig.targets()
+    let leaf = try rig.symbol("probe_leaf")
+    let text = try rig.symbol("_stext")
+    let length = Int(try rig.symbol("_etext") &- text)
+    let before = rig.text(text, length)
+    let rows: [(KernelPlace, Errno)] = [
+      (.symbol("no_such_function"), .ENOENT), (.symbol(""), .ENOENT),
+      (.symbol("probe_leaf", offset: 1), .EILSEQ), (.symbol("probe_leaf", offset: .max), .EILSEQ),
+      (.address(0), .ENOENT), (.address(.max), .ENOENT), (.address(leaf &+ 1), .EILSEQ),
+      (.symbol("probe_divisor"), .EINVAL), (.symbol("kprobe_insn_slots"), .EINVAL),
+      (.symbol("gate_call"), .EINVAL), (.symbol("probe_targets"), .EINVAL),
+      (.symbol("_start"), .EINVAL), (.address(rig.machine.kernel.isa.linearMapBase), .ENOENT),
+    ]
+    for (place, errno) in rows {
+      #expect(rig.refusal(place)?.errno == errno, "\(place)")
+      #expect(throws: ProbeError.self, "\(place)") {
+        try rig.probes.registerKretprobe(KretprobeRequest(place))
+      }
+    }
+    #expect(rig.probes.kprobes.points.isEmpty)
+    #expect(rig.probes.kprobes.slots.inUse == 0)
+    #expect(rig.text(text, length) == before)
+    #expect(rig.run(limit: Rig.enough) == Rig.allRight)
+  }
+
+  @Test("U88 handlers are optional; offsets are aligned, and may lead into the next function")
+  func offsets() throws {
+    let rig = try Rig.targets()
+    #expect(throws: Never.self) { try rig.kprobe("probe_leaf") }
+    for offset in stride(from: UInt64(1), to: 16, by: 2) {
+      #expect(rig.refusal(.symbol("probe_leaf", offset: offset))?.errno == .EILSEQ)
+    }
+    let next = try rig.symbol("probe_pcrel") &- rig.symbol("probe_leaf")
+    let probe = try rig.kprobe("probe_leaf", next)
+    #expect(probe.symbol == "probe_pcrel" && probe.offset == 0)
+    #expect(throws: ProbeError.self) {
+      try rig.probes.registerKretprobe(KretprobeRequest(.symbol("probe_leaf", offset: 2)))
+    }
+    #expect(rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(probe.hits == 10)
+  }
+}

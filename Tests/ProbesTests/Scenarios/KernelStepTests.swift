@@ -1,0 +1,138 @@
+import Engine
+import GuestKernel
+import Machine
+import RISCV
+import Testing
+
+@testable import Probes
+
+/// What happens to an instruction while it runs in its slot.
+@Suite struct KernelStepTests {
+  @Test("U49 a fault in the slot is one of the probed instruction")
+  func fault() throws {
+    func run(_ legacy: LegacyPolicies) throws -> (String?, UInt64, Rig) {
+      let rig = try Rig.targets(legacy)
+      let (address, base) = try rig.load(in: "probe_pcrel")
+      _ = try rig.probes.registerKprobe(
+        KprobeRequest(
+          .address(address),
+          pre: {
+            $0[register: base] = 64
+            return .continue
+          }))
+      return (rig.panic(rig.run(limit: Rig.enough)), address, rig)
+    }
+    let (legacy, _, _) = try run(.faultsInSlot)
+    #expect(legacy?.contains("kprobe_insn_slot") == true)
+    let (right, address, rig) = try run([])
+    let text = try #require(right)
+    #expect(text.contains("pc 0x" + String(address, radix: 16) + " (probe_pcrel"))
+    // The hart's probes are idle again: the kernel could go on.
+    guard case .idle = rig.probes.kprobes.state else {
+      Issue.record("not idle")
+      return
+    }
+  }
+
+  @Test(
+    "U49 an interrupt that is pending waits until the step is over",
+    arguments: [CacheModel.coherent, .architectural])
+  func interrupts(model: CacheModel) throws {
+    struct Seen {
+      var pcs: [UInt64] = []
+      var next: UInt64 = 0
+      var missed: UInt64 = 0
+      var posts = 0
+    }
+    let enabled: UInt64 = 1 << 5
+    func run(_ legacy: LegacyPolicies) throws -> Seen {
+      let rig = try Rig.targets(legacy, model)
+      var seen = Seen()
+      let insns = try rig.insns("probe_leaf").filter {
+        RISCVProbeISA().classify($0.bytes)?.verdict == .outOfLine
+      }
+      guard let insn = insns.first else { throw Missing() }
+      seen.next = insn.address &+ insn.length
+      guard let status = rig.probes.isa.registerOffset("status") else { throw Missing() }
+      var isFirst = true
+      _ = try rig.probes.registerKprobe(
+        KprobeRequest(
+          .address(insn.address),
+          pre: {
+            guard isFirst else { return .continue }
+            isFirst = false
+            // This kernel runs with interrupts disabled; here they are enabled for once.
+            $0.setRegister("status", ($0.register("status") ?? 0) | enabled)
+            rig.machine.kernel.interruptHart()
+            return .continue
+          }, post: { _ in seen.posts += 1 }))
+      let irq = try rig.kprobe(
+        "handle_riscv_irq",
+        pre: { context in
+          let regs = context.argument(1) ?? 0
+          guard var frame = context.readKernel(regs, rig.machine.kernel.isa.ptRegs.size),
+            !rig.machine.kernel.isa.isUser(frame)
+          else { return .continue }
+          seen.pcs.append(frame.load64(rig.machine.kernel.isa.ptRegs.pc))
+          frame.store64(status, frame.load64(status) & ~enabled)
+          context.writeKernel(regs, frame)
+          return .continue
+        })
+      let exit = rig.run(limit: Rig.enough)
+      seen.missed = irq.nmissed
+      if legacy.isEmpty { #expect(exit == Rig.allRight) }
+      return seen
+    }
+    // Taken with the pc in the slot, where a probe of the handler is missed.
+    let legacy = try run(.interruptsInSlot)
+    #expect(legacy.missed == 1)
+    let right = try run([])
+    #expect(right.missed == 0)
+    #expect(right.pcs == [right.next])
+    #expect(right.posts == 10)
+  }
+
+  @Test("U49 interrupts are as they were after the step, enabled or not")
+  func interruptState() throws {
+    let rig = try Rig.targets()
+    let insn = try #require(rig.insns("probe_stacked").first { $0.insn?.op == .sw })
+    var before: [UInt64?] = []
+    var after: [UInt64?] = []
+    _ = try rig.probes.registerKprobe(
+      KprobeRequest(
+        .address(insn.address),
+        pre: {
+          before.append($0.register("status"))
+          return .continue
+        }, post: { after.append($0.register("status")) }))
+    #expect(rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(before == after && before.count >= 10)
+  }
+
+  @Test("U49 a probe hit while another one's instruction is being stepped")
+  func hitWhileStepping() throws {
+    let rig = try Rig.targets()
+    let (address, base) = try rig.load(in: "probe_pcrel")
+    var kept: UInt64?
+    var posts = 0
+    // handle_page_fault and what it calls run while the slot's instruction is not done.
+    let path = try ["handle_page_fault", "handle_mm_fault"].map { try rig.kprobe($0) }
+    let probe = try rig.probes.registerKprobe(
+      KprobeRequest(
+        .address(address),
+        pre: {
+          if kept == nil {
+            kept = $0[register: base]
+            $0[register: base] = 64
+          }
+          return .continue
+        }, post: { _ in posts += 1 },
+        fault: { context, _ in
+          context[register: base] = kept ?? 0
+          return true
+        }))
+    #expect(rig.run(limit: Rig.enough) == Rig.allRight)
+    #expect(path.map(\.nmissed) == [1, 1])
+    #expect(probe.hits == 11 && posts == 10)
+  }
+}

@@ -1,0 +1,360 @@
+import Engine
+import Machine
+import Testing
+
+@testable import GuestKernel
+@testable import Probes
+
+/// What may happen while a displaced instruction runs in its slot.
+@Suite struct UserStepTests {
+  private let usr1: Int32 = 10
+
+  @Test("U15 two threads that hit for the first time at once each get their own step")
+  func firstHitRace() throws {
+    func run(_ legacy: LegacyPolicies) throws -> (ProgramExit, UInt64, [Int]) {
+      let scene = try Scene("T2", legacy)
+      let probe = try scene.probe("xorfn") { context in
+        context.yield()
+        return .continue
+      }
+      return (scene.run(), probe.hits, scene.values)
+    }
+    let plain = try Scene("T2")
+    plain.run()
+    let wrong = try run(.oneSlotEndPerProbe)
+    #expect(wrong.0 == .ended(.killed(Signal.SIGTRAP)))
+    let right = try run([])
+    #expect(right == (.ended(.exited(0)), 40, plain.values))
+  }
+
+  @Test("U49 a signal that comes during the step waits for its end")
+  func signalDuringTheStep() throws {
+    // What the handler saw as the interrupted pc, relative to the probed instruction.
+    func run(_ legacy: LegacyPolicies) throws -> [Int] {
+      let scene = try Scene("S10a0li", legacy)
+      let signal = usr1
+      try scene.probe("loadfn") { context in
+        context.raise(signal)
+        return .continue
+      }
+      #expect(scene.run() == .ended(.exited(0)))
+      return scene.values
+    }
+    let wrong = try run(.slotsAreVisible)
+    #expect(wrong.count == 5 && wrong[0] == 42 && wrong[1] == 1)
+    #expect(wrong[3] > 1 << 30)
+    #expect(try run([]) == [42, 1, Int(usr1), 4, 0x80])
+  }
+
+  @Test("U49 a fault during the step is the program's, at the probed instruction")
+  func faultDuringTheStep() throws {
+    func run(_ legacy: LegacyPolicies) throws -> (hits: UInt64, values: [Int]) {
+      let scene = try Scene("S11a3liI", legacy)
+      let probe = try scene.probe("loadfn")
+      #expect(scene.run() == .ended(.exited(0)))
+      return (probe.hits, scene.values)
+    }
+    // SIGSEGV, SEGV_MAPERR, pc, si_addr; the handler goes on behind the load.
+    let right = try run([])
+    #expect(right.hits == 1)
+    #expect(right.values == [9, 1, Int(Signal.SIGSEGV), 0, 1, 8])
+    let wrong = try run(.slotsAreVisible)
+    #expect(wrong.values.count == 6 && wrong.values[3] > 1 << 30)
+  }
+
+  @Test("U49 a page fault during the step that is served has the handler run once")
+  func pageFaultDuringTheStep() throws {
+    let scene = try Scene("a1ls5l")
+    let load = try scene.probe("loadfn")
+    let store = try scene.probe("storefn")
+    scene.finish([1, 6])
+    #expect(load.hits == 2 && store.hits == 1)
+  }
+
+  @Test("U49 copy-on-write during the step: the store goes to the copy, once")
+  func copyOnWriteDuringTheStep() throws {
+    let scene = try Scene("a0s5Fs7l.l")
+    let store = try scene.probe("storefn")
+    scene.finish([8, 0, 6])
+    #expect(store.hits == 2)
+  }
+
+  @Test("U49 preemption during the step: the task goes on where it was")
+  func preemptionDuringTheStep() throws {
+    let plain = try Scene("T8")
+    plain.run()
+    let scene = try Scene("T8")
+    let probe = try scene.probe("xorfn") { context in
+      context.yield()
+      return .continue
+    }
+    scene.finish(plain.values)
+    #expect(probe.hits == 160)
+    #expect(scene.kernel.statistics.contextSwitches > 160)
+  }
+
+  @Test("U50 a break of the program's own stays its own beside probes")
+  func ownBreak() throws {
+    // The guest kernel has no ptrace: a debugger's step can't meet a probe. Its break can.
+    let scene = try Scene("tS5Bbx1")
+    let probe = try scene.probe("xorfn")
+    scene.finish([-Int(Errno.ENOSYS.rawValue), 0, 0x80, 0, 84])
+    #expect(probe.hits == 1)
+  }
+
+  @Test("M02 the step ends at a break behind the copy, which is always the long one")
+  func stepEnd() throws {
+    for (symbol, steps, length) in [("xorfn", "x1", 4), ("shortfn", "h1", 2)] {
+      let scene = try Scene(steps)
+      try scene.probe(symbol)
+      let va = try scene.address(symbol)
+      try scene.run(until: { scene.area?.contains($0) == true })
+      let slot = scene.rig.machine.hart.pc
+      let area = try #require(scene.area)
+      #expect(slot != area.lowerBound)
+      let offset = try Int(scene.rig.offset(symbol))
+      #expect(
+        scene.text(slot, length + 4)
+          == Array(scene.rig.elf[offset..<(offset + length)]) + [0x73, 0x00, 0x10, 0x00])
+      // One step and the hart is at the break; its trap leads behind the probed instruction.
+      scene.step()
+      #expect(scene.rig.machine.hart.pc == slot &+ UInt64(length))
+      try scene.run(until: { $0 == va &+ UInt64(length) })
+      #expect(scene.run() == .ended(.exited(0)))
+    }
+  }
+
+  @Test("M03 an instruction that is tried again after a signal is hit again")
+  func restart() throws {
+    // The handler maps the page and returns to the instruction.
+    let scene = try Scene("XS11a2li")
+    let probe = try scene.probe("loadfn")
+    scene.finish([1, 1, Int(Signal.SIGSEGV), 0, 1])
+    #expect(probe.hits == 2)
+  }
+
+  @Test("M10 signals wait for the slot: the handler's pc is the next instruction's, every time")
+  func signalsAreDeferred() throws {
+    // A signal at each of 100 hits; each handler returns to right behind the instruction.
+    let scene = try Scene("S10n1i")
+    let signal = usr1
+    let probe = try scene.probe("xorfn") { context in
+      context.raise(signal)
+      return .continue
+    }
+    let plain = try Scene("n1")
+    plain.run()
+    #expect(scene.run() == .ended(.exited(0)))
+    let pc = Int(try scene.address("xorfn")) + 4 - Int(try scene.address("loadfn"))
+    #expect(scene.values == plain.values + [100, Int(usr1), pc, 0x80])
+    #expect(probe.hits == 100)
+  }
+
+  @Test("M10 a fatal signal does not wait: the slot is left, and is free again")
+  func fatalSignal() throws {
+    let scene = try Scene("Fx1.x2")
+    scene.probes.uprobes.slotCount = 2
+    var isFirst = true
+    let probe = try scene.probe("xorfn") { context in
+      if isFirst { context.raise(Signal.SIGKILL) }
+      isFirst = false
+      return .continue
+    }
+    scene.finish([Int(Signal.SIGKILL), 87])
+    #expect(probe.hits == 2)
+  }
+
+  @Test("M10 a signal without a handler ends the program after the step, not before")
+  func defaultSignal() throws {
+    let scene = try Scene("a0s5l")
+    try scene.probe("storefn") { context in
+      context.raise(Signal.SIGTERM)
+      return .continue
+    }
+    #expect(scene.run() == .ended(.killed(Signal.SIGTERM)))
+    // What was reported as its pc is the program's, not the slot's.
+    let pc = try #require(scene.kernel.fatalSignal).pc
+    #expect(pc == (try scene.address("storefn")) + 4)
+  }
+
+  @Test("M10 a program that dies of its instruction in the slot dies at the instruction")
+  func fatalFault() throws {
+    let scene = try Scene("a3l")
+    let probe = try scene.probe("loadfn")
+    #expect(scene.run() == .ended(.killed(Signal.SIGSEGV)))
+    #expect(scene.kernel.fatalSignal?.pc == (try scene.address("loadfn")))
+    #expect(scene.kernel.fatalSignal?.address == 8)
+    #expect(probe.hits == 1)
+  }
+
+  @Test("M10 another thread ends the process while this one is in its slot")
+  func exitInTheSlot() throws {
+    let scene = try Scene("K0x1x2")
+    let probe = try scene.probe("xorfn") { context in
+      context.yield()
+      return .continue
+    }
+    #expect(scene.run() == .ended(.exited(7)))
+    // At the second hit its turn to exit had come.
+    #expect(probe.hits == 2 && scene.values == [84])
+  }
+
+  @Test(
+    "tasks wait for a slot where all are taken, and nobody waits for ever", arguments: [2, 3, 5])
+  func waiters(slots: Int) throws {
+    let plain = try Scene("T8")
+    plain.run()
+    let scene = try Scene("T8")
+    scene.probes.uprobes.slotCount = slots
+    var waited = 0
+    let probe = try scene.probe("xorfn") { context in
+      context.yield()
+      let area = (context.task?.space?.probeState as? UprobeSpace)?.area
+      if let area, !area.queue.isEmpty { waited += 1 }
+      return .continue
+    }
+    scene.finish(plain.values)
+    // The handler ran once for each call, however long the task waited.
+    #expect(probe.hits == 160)
+    #expect(waited > 0)
+  }
+
+  @Test("a process that dies waiting for a slot does not take another one's wake-up with it")
+  func deathOfAWaiter() throws {
+    // Three processes share a memory, and one slot: the first is in it, the others wait in turn.
+    let scene = try Scene("J3")
+    scene.probes.uprobes.slotCount = 2
+    var victim: Task?
+    var hits = 0
+    let probe = try scene.probe("xorfn") { context in
+      hits += 1
+      if hits == 1 { context.yield() }
+      if hits == 2 { victim = context.task }
+      if hits == 3, let victim {
+        context.kernel.send(.kernel(Signal.SIGKILL), to: victim, group: true)
+      }
+      return .continue
+    }
+    scene.finish([Int(0 ^ 85) + Int(200 ^ 85)])
+    #expect(probe.hits == 3)
+  }
+
+  @Test("M10 a process that is killed in the only slot leaves it to those who wait")
+  func deathInTheSlot() throws {
+    let scene = try Scene("J2")
+    scene.probes.uprobes.slotCount = 2
+    var first: Task?
+    var hits = 0
+    let probe = try scene.probe("xorfn") { context in
+      hits += 1
+      if hits == 1 {
+        first = context.task
+        context.yield()
+      } else if let first {
+        // It is in the slot; this one will have to wait.
+        context.kernel.send(.kernel(Signal.SIGKILL), to: first, group: true)
+      }
+      return .continue
+    }
+    scene.finish([100 ^ 85])
+    #expect(probe.hits == 2)
+  }
+
+  /// Brings a program into its slot.
+  private func inSlot(_ steps: String) throws -> (Scene, area: UInt64) {
+    let scene = try Scene(steps)
+    try scene.probe("xorfn")
+    try scene.run(until: { scene.area?.contains($0) == true })
+    return (scene, try #require(scene.area).lowerBound)
+  }
+
+  @Test("a program may not write to its slots by mprotect, and harms nobody by unmapping them")
+  func slotsTakenAway() throws {
+    let (scene, area) = try inSlot("x1x2")
+    let space = try #require(scene.space)
+    #expect(throws: Errno.EACCES) { try space.mprotect(area, 4096, 7) }
+    #expect(scene.text(area) == shortBreak)
+    let frame = try #require(space.physical(area))
+    try space.munmap(area, 4096)
+    space.flushNeeded = .all
+    // Slots are still written to the frame: it must not be given to anybody else.
+    var taken: [UInt64] = []
+    while let next = try? scene.kernel.frames.allocate() { taken.append(next & ~4095) }
+    #expect(!taken.contains(frame & ~4095) && !taken.isEmpty)
+    for next in taken { scene.kernel.frames.release(next) }
+    // Its own instruction can't be executed any more.
+    #expect(scene.run() == .ended(.killed(Signal.SIGSEGV)))
+    #expect(scene.kernel.fatalSignal?.pc == (try scene.address("xorfn")))
+  }
+
+  @Test("M10 a program that puts code of its own in place of its slots gets its signals")
+  func ownCodeInTheSlots() throws {
+    let (scene, area) = try inSlot("x1x2")
+    let space = try #require(scene.space)
+    let slot = scene.rig.machine.hart.pc
+    try space.munmap(area, 4096)
+    _ = try space.mmap(
+      area, 4096, prot: 7, flags: MM.MAP_PRIVATE | MM.MAP_ANONYMOUS | MM.MAP_FIXED)
+    // jal x0, 64; and there jal x0, 0.
+    try space.write(slot, [0x6f, 0x00, 0x00, 0x04])
+    try space.write(slot &+ 64, [0x6f, 0x00, 0x00, 0x00])
+    space.flushNeeded = .all
+    space.instructionFlushNeeded = true
+    scene.kernel.interruptHart()
+    scene.run(scene.rig.machine.hart.count + 5000)
+    #expect(scene.rig.machine.hart.pc == slot &+ 64)
+    scene.kernel.send(.kernel(Signal.SIGTERM), to: try #require(scene.first), group: true)
+    scene.kernel.interruptHart()
+    #expect(scene.run() == .ended(.killed(Signal.SIGTERM)))
+    #expect(scene.kernel.fatalSignal?.pc == slot &+ 64)
+  }
+
+  @Test("M10 a signal's handler may be probed itself, and be interrupted in its slot")
+  func probedSignalHandler() throws {
+    let scene = try Scene("S10S12n1i")
+    let signal = usr1
+    try scene.probe("xorfn") { context in
+      context.raise(signal)
+      return .continue
+    }
+    // SIGUSR2 while the first instruction of the handler of SIGUSR1 is in its slot.
+    var depth = 0
+    let handler = try scene.probe("on_signal") { context in
+      depth += 1
+      if depth == 1 { context.raise(12) }
+      return .continue
+    }
+    let plain = try Scene("n1")
+    plain.run()
+    #expect(scene.run() == .ended(.exited(0)))
+    #expect(scene.values.prefix(2) == [plain.values[0], 101])
+    #expect(handler.hits == 101)
+  }
+
+  @Test("a probe is taken away while a task is in its slot")
+  func unregisterInTheSlot() throws {
+    let scene = try Scene("x1x2")
+    let probe = try scene.probe("xorfn")
+    try scene.run(until: { scene.area?.contains($0) == true })
+    scene.probes.unregister(probe)
+    scene.finish([84, 87])
+    #expect(probe.hits == 1)
+  }
+
+  @Test("a probe is taken away while tasks wait for its slots")
+  func unregisterWhileWaiting() throws {
+    let plain = try Scene("T4")
+    plain.run()
+    let scene = try Scene("T4")
+    scene.probes.uprobes.slotCount = 2
+    var own: Uprobe?
+    own = try scene.probe("xorfn") { context in
+      context.yield()
+      let area = (context.task?.space?.probeState as? UprobeSpace)?.area
+      if let own, let area, !area.queue.isEmpty { scene.probes.unregister(own) }
+      return .continue
+    }
+    scene.finish(plain.values)
+    #expect(own?.isRegistered == false)
+  }
+}
