@@ -156,10 +156,14 @@ func interpret(
             }
           case .ld64: if load(UInt64.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
 
-          case .st8: if store(UInt8.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
-          case .st16: if store(UInt16.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
-          case .st32: if store(UInt32.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
-          case .st64: if store(UInt64.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st8:
+            if store(UInt8.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st16:
+            if store(UInt16.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st32:
+            if store(UInt32.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st64:
+            if store(UInt64.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
 
           case .addiAddi:
             x[d] = x[a] &+ low(imm)
