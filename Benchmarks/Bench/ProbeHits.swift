@@ -207,7 +207,9 @@ extension Bench {
   func measureProbes() throws {
     let image = "\(images)/selftest.elf"
     let bench = ProbeHits(image: image)
-    printLine("probe hits (\(image)): millions a CPU second, empty handler, whole path, less the same run without")
+    printLine(
+      "probe hits (\(image)): millions a CPU second, empty handler, whole path, less the same run without"
+    )
     printLine(wide("", "M/s", "spread", "x ptrace", "x native uprobe"))
     var ptrace = Series()
     var native = Series()

@@ -35,7 +35,7 @@ struct VerifyCasesCommand: ParsableCommand {
   var caches = "coherent"
 
   @Option(help: "Most instructions of a program.")
-  var maxInsns = 3_000_000
+  var maxInsns = 1_000_000
 
   @Option(help: "Seconds after which a run is killed.")
   var timeout: Double = 600
