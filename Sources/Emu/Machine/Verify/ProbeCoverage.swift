@@ -171,6 +171,7 @@ final class ProbeCoverage: ProcessObserver {
     sums.places = places.count
     sums.refused = refused
     for place in places where place.hits > 0 {
+      if place.uprobe != nil { sums.programHits &+= place.hits }
       guard let insn = place.insn else { continue }
       let mnemonic = isa.disassemble(insn.bytes, at: 0).prefix { $0 != "\t" && $0 != " " }
       switch insn.verdict {
@@ -209,6 +210,8 @@ public struct VerifyCoverage: Sendable, Equatable {
   public var outOfLine = Class()
   /// Those that were simulated.
   public var simulated = Class()
+  /// Hits in the program's text.
+  public var programHits: UInt64 = 0
 
   /// Nothing.
   public init() {}
