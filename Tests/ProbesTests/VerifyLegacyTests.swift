@@ -6,7 +6,6 @@ import Testing
 
 private let root = String(#filePath.dropLast("Tests/ProbesTests/VerifyLegacyTests.swift".count))
 private let programs = root + "Tests/ProbesTests/Programs/"
-private let images = root + "images/user/riscv64/"
 
 /// The oracle finds what breaks transparency, and says nothing else.
 ///
@@ -26,7 +25,9 @@ private let images = root + "images/user/riscv64/"
     }
   }
 
-  private func verify(_ row: Case, legacy: LegacyPolicies, limit: UInt64? = 60_000) throws
+  private func verify(
+    _ row: Case, legacy: LegacyPolicies, limit: UInt64? = 60_000
+  ) throws
     -> Verification.Report
   {
     var options = Verification.Options()
@@ -74,5 +75,17 @@ private let images = root + "images/user/riscv64/"
       #expect(report.insns == min(limit, count), "\(limit)")
       #expect(report.exit == (limit < count ? .limit : whole.exit), "\(limit)")
     }
+  }
+
+  @Test("text of any size: what is above the limit goes without probes, and is counted")
+  func places() throws {
+    var options = Verification.Options()
+    options.run.memory = 64 << 20
+    options.maxPlaces = 100
+    let report =
+      try Verification([programs + "probes.elf", "a"], options, output: { _, _ in }).run()
+    #expect(report.difference == nil)
+    #expect(report.coverage.places == 100)
+    #expect(report.coverage.leftOut > 100)
   }
 }

@@ -42,6 +42,8 @@ public final class Verification {
     /// Instructions of trap handling without one of the program's, behind which the probed machine
     /// is taken to hang.
     public var patience: UInt64 = 1 << 28
+    /// Most places in programs' text; more instructions go without.
+    public var maxPlaces = 1 << 21
 
     /// Every instruction of the program.
     public init() {}
@@ -138,7 +140,8 @@ public final class Verification {
       plain, probes: nil, isa: isa, watchesKernel: watchesKernel, limit: limit)
     probedWatch = RetireWatch(
       probed, probes: probes, isa: isa, watchesKernel: watchesKernel, limit: limit)
-    coverage = ProbeCoverage(probed, probes, selection: selection)
+    coverage = ProbeCoverage(
+      probed, probes, selection: selection, maxPlaces: options.maxPlaces)
     report.isEveryInsn = options.probed == .everyInsn
     if options.kernel {
       coverage.probeKernelText()

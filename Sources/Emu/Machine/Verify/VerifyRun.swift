@@ -53,6 +53,11 @@ extension Verification.Report {
     lines.append(
       "  probes        \(grouped(UInt64(coverage.places))) place\(coverage.places == 1 ? "" : "s"); "
         + "\(grouped(UInt64(coverage.refused))) take none")
+    if coverage.leftOut > 0 {
+      lines.append(
+        "                the limit: \(grouped(UInt64(coverage.leftOut))) more instructions have none"
+      )
+    }
     for (name, sums) in [
       ("out of line", coverage.outOfLine), ("simulated", coverage.simulated),
     ] {
