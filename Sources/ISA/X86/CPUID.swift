@@ -25,7 +25,7 @@ enum CPUID {
   }()
 
   /// Rows of these exist, but not all of them: they are not announced.
-  static let incomplete: Set<Feature> = [.sse, .sse2, .sse42, .xsave]
+  static let incomplete: Set<Feature> = [.sse, .sse2, .sse42, .xsave, .avx, .avx2]
 
   /// The answer to a leaf and its subleaf.
   static func leaf(_ leaf: UInt32, _ sub: UInt32) -> (UInt32, UInt32, UInt32, UInt32) {
