@@ -49,7 +49,10 @@ extension UprobeMachine {
     removeUnwanted(point)
     guard point.consumers.isEmpty else { return }
     points[key] = nil
-    files[key.inode]?.removeAll { $0 === point }
+    // Backwards: what could not be installed came last.
+    if let index = files[key.inode]?.lastIndex(where: { $0 === point }) {
+      files[key.inode]?.remove(at: index)
+    }
     if files[key.inode]?.isEmpty == true { files[key.inode] = nil }
   }
 

@@ -155,7 +155,9 @@ public final class ProgramMachine {
         status: error.errno == .ENOENT
           ? RunReport.Status.notFound : RunReport.Status.notExecutable)
     } catch {
-      throw LaunchError(description: "\(error)", status: RunReport.Status.failure)
+      throw LaunchError(
+        description: "the guest kernel can't start with \(ram.size >> 20) MiB of RAM: \(error)",
+        status: RunReport.Status.failure)
     }
     isa.enterSupervisor(hart, pc: kernel.image?.entry ?? 0, root: kernel.bootRoot)
   }

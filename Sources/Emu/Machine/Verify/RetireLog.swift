@@ -38,12 +38,15 @@ final class RetireLog {
     stride = max(userState.count, kernelState.count, 1)
   }
 
+  /// Entries that were ever added.
+  private(set) var total: UInt64 = 0
   /// Entries that were not dropped.
   var count: Int { entries.count - first }
 
   /// Adds an instruction and the state that it begins with.
   func appendInsn(_ entry: Entry, _ hart: Hart, _ state: [StateSlot]) {
     entries.append(entry)
+    total &+= 1
     let x = hart.x
     for slot in state { values.append(x[slot.slot] & slot.mask) }
     for _ in state.count..<stride { values.append(0) }
@@ -52,6 +55,7 @@ final class RetireLog {
   /// Adds a store.
   func appendStore(_ entry: Entry) {
     entries.append(entry)
+    total &+= 1
     for _ in 0..<stride { values.append(0) }
   }
 

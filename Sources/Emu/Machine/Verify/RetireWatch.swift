@@ -12,6 +12,8 @@ final class RetireWatch: InsnObserver {
   let log: RetireLog
   /// Instructions of programs that were completed.
   private(set) var completed: UInt64 = 0
+  /// The limit was reached: nothing more is written down.
+  private(set) var isAtLimit = false
   /// Tasks whose instructions were seen.
   private(set) var tasks: Set<Int32> = []
 
@@ -21,6 +23,7 @@ final class RetireWatch: InsnObserver {
   private let rv: RV64
   private let probes: ProbeSubsystem?
   private let watchesKernel: Bool
+  private let limit: UInt64
   private let isa: any ProbeISA
   private let kernelState: [StateSlot]
 
@@ -58,8 +61,10 @@ final class RetireWatch: InsnObserver {
   ///   - probes: those that it has.
   ///   - isa: what must be known of its instruction set.
   ///   - watchesKernel: the kernel's instructions are written down too; then programs have no probes.
+  ///   - limit: how many of the programs' instructions are written down at most.
   init(
-    _ machine: ProgramMachine, probes: ProbeSubsystem?, isa: any ProbeISA, watchesKernel: Bool
+    _ machine: ProgramMachine, probes: ProbeSubsystem?, isa: any ProbeISA, watchesKernel: Bool,
+    limit: UInt64
   ) {
     self.machine = machine
     kernel = machine.kernel
@@ -67,6 +72,7 @@ final class RetireWatch: InsnObserver {
     self.probes = probes
     self.isa = isa
     self.watchesKernel = watchesKernel
+    self.limit = limit
     kernelState = watchesKernel ? isa.stateSlots(ofKernel: true) : []
     kernelSlots = probes?.kernelSlots ?? 0..<0
     log = RetireLog(userState: isa.stateSlots(ofKernel: false), kernelState: kernelState)
@@ -85,7 +91,7 @@ final class RetireWatch: InsnObserver {
   }
 
   func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart) {
-    guard isStore, depth == 0 else { return }
+    guard isStore, depth == 0, !isAtLimit else { return }
     settle()
     let current = kernel.current
     store = Store(va: va, size: size, task: current?.tid ?? 0, space: current?.space)
@@ -125,6 +131,8 @@ final class RetireWatch: InsnObserver {
       }
     }
     rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+    if completed >= limit { isAtLimit = true }
+    guard !isAtLimit else { return }
     isUnderWay = true
     tasks.insert(task)
     log.appendInsn(.init(kind: .insn, task: task, address: pc), hart, log.userState)
@@ -144,7 +152,7 @@ final class RetireWatch: InsnObserver {
       if isa.isTrapReturn(bytes(pc, hart)) { depth -= 1 }
       return
     }
-    if kernelSlots.contains(pc) { return }
+    if kernelSlots.contains(pc) || isAtLimit { return }
     let task = kernel.current?.tid ?? 0
     log.appendInsn(.init(kind: .kernelInsn, task: task, address: pc), hart, kernelState)
   }
