@@ -219,3 +219,9 @@ private func storePair(_ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ b: Int
   }
   return x[Slot.pending] != 0
 }
+
+/// Whether condition `c` holds.
+@inline(never)
+func conditionHolds(_ x: UnsafeMutablePointer<UInt64>, _ c: UInt8) -> Bool {
+  StatusFlags.holds(x, c)
+}

@@ -402,7 +402,7 @@ func interpret(
             .stx8, .stx32, .stx64, .ldv, .stv, .movv:
             if others(x, tlb, block, ip, left) { break run }
           case .bcc:
-            taken = StatusFlags.holds(x, op.pointee.c)
+            taken = conditionHolds(x, op.pointee.c)
             target = imm
             break branch
           case .jumpr:
