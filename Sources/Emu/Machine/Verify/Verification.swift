@@ -73,7 +73,9 @@ public final class Verification {
   private var report = Report()
   /// The last instruction of each task that was equal on both.
   private var last: [Int32: UInt64] = [:]
-  private var lastTask: Int32 = 0
+  /// That of the task that was seen last is not in ``last``.
+  private var lastTask: Int32 = -1
+  private var lastAddress: UInt64 = 0
 
   /// Instructions that one machine runs before the other's turn.
   private static let slice: UInt64 = 1 << 14
@@ -229,8 +231,11 @@ public final class Verification {
       report.stores &+= 1
       return
     }
-    last[entry.task] = entry.address
-    lastTask = entry.task
+    if entry.task != lastTask {
+      last[lastTask] = lastAddress
+      lastTask = entry.task
+    }
+    lastAddress = entry.address
   }
 
   private func describe(_ entry: RetireLog.Entry) -> String {
@@ -249,7 +254,7 @@ public final class Verification {
     let one = plainWatch.log.entry(0)
     let two = probedWatch.log.entry(0)
     var lines: [String] = []
-    if let before = last[one.task] {
+    if let before = one.task == lastTask ? lastAddress : last[one.task] {
       lines.append("after \(place(before, one.task))\(insn(before, one.task))")
     }
     if one.kind == two.kind, one.task == two.task, one.kind != .store {
