@@ -26,8 +26,8 @@ conformance: setup setup-oracles
 	.build/release/emu-conformance programs --emu $(EMU)
 	.build/release/emu-conformance bare --emu $(EMU)
 	.build/release/emu-conformance busybox --emu $(EMU)
+	.build/release/emu-conformance verify --emu $(EMU)
 	.build/release/emu-conformance fuzz --seconds 60
-	.build/release/emu-conformance busybox --emu $(EMU)
 
 bench: setup setup-oracles
 	$(RELEASE)

@@ -62,6 +62,13 @@ private func seconds(_ time: timeval) -> Double {
 }
 
 /// Seconds of a clock that does not jump.
+/// CPU seconds of this thread.
+func cpuSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
+
 func now() -> Double {
   var time = timespec()
   clock_gettime(CLOCK_MONOTONIC, &time)

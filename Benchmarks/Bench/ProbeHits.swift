@@ -76,9 +76,9 @@ struct ProbeHits {
     }
 
     func run() throws -> Double {
-      let start = now()
+      let start = cpuSeconds()
       let exit = machine.run()
-      let seconds = now() - start
+      let seconds = cpuSeconds() - start
       guard exit == .ended(.exited(0)) else { throw BenchFailure("the guest ended with \(exit)") }
       return seconds
     }
@@ -207,7 +207,9 @@ extension Bench {
   func measureProbes() throws {
     let image = "\(images)/selftest.elf"
     let bench = ProbeHits(image: image)
-    printLine("probe hits (\(image)): millions a second, empty handler, whole path, less the same run without")
+    printLine(
+      "probe hits (\(image)): millions a CPU second, empty handler, whole path, less the same run without"
+    )
     printLine(wide("", "M/s", "spread", "x ptrace", "x native uprobe"))
     var ptrace = Series()
     var native = Series()
@@ -243,7 +245,7 @@ extension Bench {
         without.values.append(try bench.runUnhit(count: 200_000, idle: false))
         with.values.append(try bench.runUnhit(count: 200_000, idle: true))
       }
-      printLine("a program with an idle uprobe and an idle kprobe: wall seconds")
+      printLine("a program with an idle uprobe and an idle kprobe: CPU seconds")
       printLine(wide("", "seconds", "spread", "ratio", ""))
       printLine(wide("no probe", text(without.median, 3), without.spread, "", ""))
       printLine(

@@ -19,12 +19,12 @@ extension ProbeSubsystem {
     return area.base..<area.base &+ 4096
   }
 
-  /// Whether a break instruction at `pc` is a probe's: in place of an instruction, behind a copy, or
-  /// a trampoline.
+  /// Whether a break instruction at `pc` is a probe's.
   ///
   /// - Parameters:
   ///   - pc: its address.
   ///   - task: who runs it, where it is a program's.
+  /// - Returns: whether it is in place of an instruction, behind a copy, or a trampoline.
   public func ownsBreak(at pc: UInt64, _ task: Task?) -> Bool {
     guard pc < kernel.isa.userEnd else {
       return kernelSlots.contains(pc) || kprobes.points[pc] != nil

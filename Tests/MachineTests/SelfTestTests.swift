@@ -6,7 +6,8 @@ import Testing
   @Test("every test of emu selftest passes", arguments: [CacheModel.coherent, .architectural])
   func all(caches: CacheModel) {
     var lines: [String] = []
-    #expect(SelfTest.run(caches: caches) { lines.append($0) } == 0, "\(lines.joined(separator: "\n"))")
+    #expect(
+      SelfTest.run(caches: caches) { lines.append($0) } == 0, "\(lines.joined(separator: "\n"))")
     #expect(lines.first == "KTAP version 1")
     #expect(!lines.contains { $0.contains("not ok") })
     #expect(lines.filter { $0.hasPrefix("    ok ") }.count == SelfTest.names.count)

@@ -98,10 +98,12 @@ private let images = root + "images/user/riscv64/"
     #expect(report.difference != nil)
   }
 
-  @Test("a place that takes no probe stops it before it begins", arguments: [
-    ("no_such_symbol", "no_such_symbol"), ("handle_exception", "EINVAL"),
-    ("/no/such/file:main", "file"),
-  ])
+  @Test(
+    "a place that takes no probe stops it before it begins",
+    arguments: [
+      ("no_such_symbol", "no_such_symbol"), ("handle_exception", "EINVAL"),
+      ("/no/such/file:main", "file"),
+    ])
   func refusedPlace(place: String, word: String) {
     #expect(throws: (any Error).self) { try verify([probesProgram, "a"], .places([place])) }
   }
@@ -112,7 +114,8 @@ private let images = root + "images/user/riscv64/"
     #expect(throws: LaunchError.self) { try verify([]) }
   }
 
-  @Test("faults, threads, signals and timers", arguments: [["s"], ["f"], ["t", "20"], ["m"], ["u"]])
+  @Test(
+    "faults, threads, signals and timers", arguments: [["s"], ["f"], ["t", "20"], ["m"], ["u"]])
   func selftestProgram(arguments: [String]) throws {
     let report = try verify([images + "selftest.elf"] + arguments)
     #expect(report.difference == nil, "\(lines(report))")

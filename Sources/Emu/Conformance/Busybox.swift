@@ -105,7 +105,7 @@ struct BusyboxCommand: ParsableCommand {
   }
 
   /// The path of Debian's busybox, fetched if it is not there yet.
-  private static func fetch() throws -> String {
+  static func fetch() throws -> String {
     let fetcher = "scripts/fetch-busybox.sh"
     guard FileManager.default.fileExists(atPath: fetcher) else {
       throw ToolError(description: "\(fetcher) is not here; --busybox PATH says which busybox")

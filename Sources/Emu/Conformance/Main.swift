@@ -19,10 +19,11 @@ struct Conformance: ParsableCommand {
         emu-conformance bare
         emu-conformance busybox
         emu-conformance fuzz --seconds 60
+        emu-conformance x86 --instances 10000000
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
-      BusyboxCommand.self, FuzzCommand.self,
+      BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, X86Command.self,
     ])
 
   static func main() {

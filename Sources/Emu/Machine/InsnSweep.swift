@@ -27,7 +27,7 @@ struct InsnSweep {
   }
 
   /// Calls `body` with the address and the bytes of each instruction, in the order of the file.
-  func forEach(_ body: (UInt64, [UInt8]) -> Void) {
+  func visit(_ body: (UInt64, [UInt8]) -> Void) {
     var sections = elf.sections.filter { $0.isExecutable && $0.isAllocated && $0.type != 8 }
       .map { ($0.address, elf.contents(of: $0)) }
     if sections.isEmpty {

@@ -104,7 +104,7 @@ public enum ProbeListing {
       var out = ""
       var counts = [0, 0, 0]
       let range = only ?? (isKernel ? InsnSweep.kernelText(elf) : nil)
-      InsnSweep(elf, isa, in: range).forEach { out += line($0, $1, &counts) }
+      InsnSweep(elf, isa, in: range).visit { out += line($0, $1, &counts) }
       let sum = counts.reduce(0, +)
       return out
         + "\(sum) instructions: \(counts[0]) out of line, \(counts[1]) simulated, "

@@ -156,10 +156,14 @@ func interpret(
             }
           case .ld64: if load(UInt64.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
 
-          case .st8: if store(UInt8.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
-          case .st16: if store(UInt16.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
-          case .st32: if store(UInt32.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
-          case .st64: if store(UInt64.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .st8:
+            if store(UInt8.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st16:
+            if store(UInt16.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st32:
+            if store(UInt32.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st64:
+            if store(UInt64.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
 
           case .addiAddi:
             x[d] = x[a] &+ low(imm)
@@ -390,6 +394,113 @@ func interpret(
             }
             target = imm
             break resolve
+          case .zext32: x[d] = UInt64(word(x[a]))
+          case .add32: x[d] = UInt64(word(x[a] &+ x[b]))
+          case .addi32: x[d] = UInt64(word(x[a] &+ imm))
+          case .sub32: x[d] = UInt64(word(x[a] &- x[b]))
+          case .and32: x[d] = UInt64(word(x[a] & x[b]))
+          case .or32: x[d] = UInt64(word(x[a] | x[b]))
+          case .ori32: x[d] = UInt64(word(x[a] | imm))
+          case .xor32: x[d] = UInt64(word(x[a] ^ x[b]))
+          case .xori32: x[d] = UInt64(word(x[a] ^ imm))
+          case .mul32: x[d] = UInt64(word(x[a]) &* word(x[b]))
+          case .shl32i: x[d] = UInt64(word(x[a]) &<< word(imm))
+          case .shr32i: x[d] = UInt64(word(x[a]) &>> word(imm))
+          case .sar32i:
+            let shifted = Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(imm))
+            x[d] = UInt64(UInt32(bitPattern: shifted))
+          case .rol32i: x[d] = UInt64(word(x[a]) &<< word(imm) | word(x[a]) &>> (0 &- word(imm)))
+          case .ins8: x[d] = x[d] & ~0xff | x[a] & 0xff
+          case .ins8h: x[d] = x[d] & ~0xff00 | (x[a] & 0xff) &<< 8
+          case .ins16: x[d] = x[d] & ~0xffff | x[a] & 0xffff
+          case .ins32: x[d] = x[d] & ~0xffff_ffff | UInt64(word(x[a]))
+          case .ext8h: x[d] = (x[a] &>> 8) & 0xff
+          case .movnz: if x[b] != 0 { x[d] = x[a] }
+          case .movz: if x[b] == 0 { x[d] = x[a] }
+          case .cadd: add(x, op, x[a], x[b])
+          case .caddi: add(x, op, x[a], imm)
+          case .csub: subtract(x, op, x[a], x[b])
+          case .csubi: subtract(x, op, x[a], imm)
+          case .cand: logic(x, op, x[a] & x[b])
+          case .candi: logic(x, op, x[a] & imm)
+          case .cor: logic(x, op, x[a] | x[b])
+          case .cori: logic(x, op, x[a] | imm)
+          case .cxor: logic(x, op, x[a] ^ x[b])
+          case .cxori: logic(x, op, x[a] ^ imm)
+          case .cadc: StatusFlags.addWithCarry(x, op.pointee)
+          case .csbb: StatusFlags.subtractWithBorrow(x, op.pointee)
+          case .cinc: StatusFlags.increment(x, op.pointee)
+          case .cdec: StatusFlags.decrement(x, op.pointee)
+          case .ccmp: compare(x, op, x[a], x[b])
+          case .ccmpi: compare(x, op, x[a], imm)
+          case .ctest: compare(x, op, x[a] & x[b], 0)
+          case .ctesti: compare(x, op, x[a] & imm, 0)
+          case .cshli: StatusFlags.shiftLeft(x, op.pointee)
+          case .cshri: StatusFlags.shiftRight(x, op.pointee)
+          case .csari: StatusFlags.shiftRightSigned(x, op.pointee)
+          case .flags: x[d] = StatusFlags.packed(x)
+          case .setFlags:
+            x[Slot.flagKind] = FlagKind.packed
+            x[Slot.flagA] = x[a] & StatusFlags.all
+          case .setcc: x[d] = StatusFlags.holds(x, op.pointee.c) ? 1 : 0
+          case .ldm8u: if modify(UInt8.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ldm16u: if modify(UInt16.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ldm32u: if modify(UInt32.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ldm64: if modify(UInt64.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .ldx8u:
+            let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c)) &+ imm
+            if load(UInt8.self, x, tlb, va, block, ip, left) { break run }
+          case .ldx32u:
+            let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c)) &+ imm
+            if load(UInt32.self, x, tlb, va, block, ip, left) { break run }
+          case .ldx64:
+            let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c)) &+ imm
+            if load(UInt64.self, x, tlb, va, block, ip, left) { break run }
+          case .stx8:
+            let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c)) &+ imm
+            if store(UInt8.self, x, tlb, va, x[d], block, ip, left) { break run }
+          case .stx32:
+            let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c)) &+ imm
+            if store(UInt32.self, x, tlb, va, x[d], block, ip, left) { break run }
+          case .stx64:
+            let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c)) &+ imm
+            if store(UInt64.self, x, tlb, va, x[d], block, ip, left) { break run }
+          case .ldv:
+            let va = x[a] &+ imm
+            if let from = readable(tlb, va, 16) {
+              let low = from.loadUnaligned(as: UInt64.self)
+              x[d + 1] = from.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+              x[d] = low
+            } else {
+              spill(x, block, ip, left)
+              if loadPair(x, va, d) { break run }
+            }
+          case .stv:
+            let va = x[a] &+ imm
+            if let to = writable(tlb, va, 16) {
+              to.storeBytes(of: x[b], as: UInt64.self)
+              to.storeBytes(of: x[b + 1], toByteOffset: 8, as: UInt64.self)
+            } else {
+              spill(x, block, ip, left)
+              if storePair(x, va, b) { break run }
+            }
+          case .movv:
+            let low = x[a]
+            x[d + 1] = x[a + 1]
+            x[d] = low
+          case .bcc:
+            taken = StatusFlags.holds(x, op.pointee.c)
+            target = imm
+            break branch
+          case .jumpr:
+            target = x[a] &+ imm
+            let entry = jumps + JumpEntry.index(target)
+            if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+              block = entry.pointee.block.unsafelyUnwrapped
+              continue nextBlock
+            }
+            indirect = true
+            break resolve
           case .callr, .gotor:
             target = (x[a] &+ imm) & ~1
             if op.pointee.op == .callr { x[d] = block.pointee.end }
@@ -559,23 +670,99 @@ private func load<T: FixedWidthInteger & BitwiseCopyable>(
   return loadSlow(x, va, size, T.isSigned ? .signed : .unsigned, Int(ip.pointee.d))
 }
 
-/// Stores the low bits of the micro-op's `b` as a `T` at `va`.
+/// Stores the low bits of `value` as a `T` at `va`.
 ///
 /// - Returns: whether the block must be left.
 @inline(__always)
 private func store<T: FixedWidthInteger & BitwiseCopyable>(
   _: T.Type, _ x: UnsafeMutablePointer<UInt64>, _ tlb: UnsafeMutablePointer<TLBEntry>,
-  _ va: UInt64, _ block: UnsafeMutablePointer<Block>, _ ip: UnsafeMutablePointer<MicroOp>,
-  _ left: Int64
+  _ va: UInt64, _ value: UInt64, _ block: UnsafeMutablePointer<Block>,
+  _ ip: UnsafeMutablePointer<MicroOp>, _ left: Int64
 ) -> Bool {
   let size = UInt64(MemoryLayout<T>.size)
-  let value = x[Int(ip.pointee.b)]
   if let to = writable(tlb, va, size) {
     to.storeBytes(of: T(truncatingIfNeeded: value), as: T.self)
     return false
   }
   spill(x, block, ip, left)
   return storeSlow(x, va, size, value)
+}
+
+/// Loads a `T` that is about to be stored to.
+///
+/// - Returns: whether the block must be left.
+@inline(__always)
+private func modify<T: FixedWidthInteger & BitwiseCopyable>(
+  _: T.Type, _ x: UnsafeMutablePointer<UInt64>, _ tlb: UnsafeMutablePointer<TLBEntry>,
+  _ va: UInt64, _ block: UnsafeMutablePointer<Block>, _ ip: UnsafeMutablePointer<MicroOp>,
+  _ left: Int64
+) -> Bool {
+  let size = UInt64(MemoryLayout<T>.size)
+  if let from = writable(tlb, va, size) {
+    x[Int(ip.pointee.d)] = UInt64(truncatingIfNeeded: from.loadUnaligned(as: T.self))
+    return false
+  }
+  spill(x, block, ip, left)
+  return modifySlow(x, va, size, Int(ip.pointee.d))
+}
+
+// What sets the condition codes: both operands move to the top of the word, where one comparison
+// serves every width.
+
+@inline(__always)
+private func note(
+  _ x: UnsafeMutablePointer<UInt64>, _ kind: UInt8, _ a: UInt64, _ b: UInt64
+) {
+  x[Slot.flagKind] = UInt64(kind)
+  x[Slot.flagA] = a
+  x[Slot.flagB] = b
+}
+
+@inline(__always)
+private func add(
+  _ x: UnsafeMutablePointer<UInt64>, _ op: UnsafeMutablePointer<MicroOp>, _ a: UInt64, _ b: UInt64
+) {
+  let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+  note(x, op.pointee.c, a &<< shift, b &<< shift)
+  x[Int(op.pointee.d)] = ((a &+ b) &<< shift) &>> shift
+}
+
+@inline(__always)
+private func subtract(
+  _ x: UnsafeMutablePointer<UInt64>, _ op: UnsafeMutablePointer<MicroOp>, _ a: UInt64, _ b: UInt64
+) {
+  let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+  note(x, op.pointee.c, a &<< shift, b &<< shift)
+  x[Int(op.pointee.d)] = ((a &- b) &<< shift) &>> shift
+}
+
+/// The flags of a result of bits are those of subtracting zero from it.
+@inline(__always)
+private func logic(
+  _ x: UnsafeMutablePointer<UInt64>, _ op: UnsafeMutablePointer<MicroOp>, _ result: UInt64
+) {
+  let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+  note(x, op.pointee.c, result &<< shift, 0)
+  x[Int(op.pointee.d)] = (result &<< shift) &>> shift
+}
+
+@inline(__always)
+private func compare(
+  _ x: UnsafeMutablePointer<UInt64>, _ op: UnsafeMutablePointer<MicroOp>, _ a: UInt64, _ b: UInt64
+) {
+  let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+  note(x, op.pointee.c, a &<< shift, b &<< shift)
+}
+
+/// - Returns: whether the block must be left.
+@inline(never)
+private func modifySlow(
+  _ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ size: UInt64, _ d: Int
+) -> Bool {
+  let value = Hart.of(x)._withUnsafeGuaranteedRef { $0.loadForModify(va, size) }
+  if x[Slot.pending] == Pending.exception.rawValue { return true }
+  x[d] = value
+  return x[Slot.pending] != 0
 }
 
 private enum Extension { case signed, unsigned, boxed }
@@ -593,6 +780,34 @@ private func loadSlow(
     let shift = 64 &- size &* 8
     x[d] = unsigned(signed(value &<< shift) &>> signed(shift))
   case .boxed: x[d] = value | 0xffff_ffff_0000_0000
+  }
+  return x[Slot.pending] != 0
+}
+
+/// - Returns: whether the block must be left.
+@inline(never)
+private func loadPair(_ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ d: Int) -> Bool {
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    let low = hart.load(va, 8)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    let high = hart.load(va &+ 8, 8)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    x[d] = low
+    x[d + 1] = high
+  }
+  return x[Slot.pending] != 0
+}
+
+/// - Returns: whether the block must be left.
+@inline(never)
+private func storePair(_ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ b: Int) -> Bool {
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    _ = hart.loadForModify(va, 8)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    _ = hart.loadForModify(va &+ 8, 8)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    hart.store(va, 8, x[b])
+    hart.store(va &+ 8, 8, x[b + 1])
   }
   return x[Slot.pending] != 0
 }

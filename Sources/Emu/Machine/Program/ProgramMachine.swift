@@ -58,8 +58,10 @@ public final class ProgramMachine {
   /// Receives what the guest kernel prints.
   public var log: (String) -> Void = { _ in }
 
-  /// Instructions of the program, where they and not those of the kernel are the time; `nil`: all
-  /// are. Whoever sets it tells the hart's own clock, and calls ``fireTimer()`` when ``isTimerDue``.
+  /// Instructions of the program, where they and not those of the kernel are the time.
+  ///
+  /// Without it all are. Whoever sets it tells the hart's own clock, and calls ``fireTimer()`` when
+  /// ``isTimerDue``.
   @exclusivity(unchecked) var programTime: (() -> UInt64)?
 
   let isa: RV64

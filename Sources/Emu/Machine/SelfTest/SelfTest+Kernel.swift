@@ -173,7 +173,7 @@ extension SelfTest {
           var made: [Kprobe] = []
           var refused = 0
           guard let elf = rig.machine.kernel.image?.elf else { return }
-          InsnSweep(elf, rig.probes.isa, in: first..<last).forEach { address, _ in
+          InsnSweep(elf, rig.probes.isa, in: first..<last).visit { address, _ in
             do throws(ProbeError) {
               made.append(
                 try rig.probes.registerKprobe(
@@ -191,7 +191,7 @@ extension SelfTest {
         Case("every_insn_of_the_kernel") { rig in
           guard let elf = rig.machine.kernel.image?.elf else { return }
           var made: [Kprobe] = []
-          InsnSweep(elf, rig.probes.isa, in: InsnSweep.kernelText(elf)).forEach { address, _ in
+          InsnSweep(elf, rig.probes.isa, in: InsnSweep.kernelText(elf)).visit { address, _ in
             if let probe = try? rig.probes.registerKprobe(
               KprobeRequest(.address(address), pre: { _ in .continue }))
             {
@@ -207,7 +207,7 @@ extension SelfTest {
           let start = try rig.symbol("kretprobe_target")
           guard let elf = rig.machine.kernel.image?.elf else { return }
           var boundaries: Set<UInt64> = []
-          InsnSweep(elf, rig.probes.isa, in: start..<start &+ 256).forEach { address, _ in
+          InsnSweep(elf, rig.probes.isa, in: start..<start &+ 256).visit { address, _ in
             boundaries.insert(address)
           }
           for offset in 0..<UInt64(256) {

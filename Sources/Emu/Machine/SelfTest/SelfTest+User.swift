@@ -91,9 +91,11 @@ extension SelfTest {
           guard let counter = rig.program.symbols.symbol("selftest_semaphore") else { return }
           var request = UprobeRequest(
             rig.file, offset: try rig.function("target2").offset, entry: { _ in .continue })
-          guard let segment = rig.program.header.loadable.last(where: {
-            counter.address &- $0.address < $0.memorySize
-          }) else { return }
+          guard
+            let segment = rig.program.header.loadable.last(where: {
+              counter.address &- $0.address < $0.memorySize
+            })
+          else { return }
           request.referenceCounter = segment.offset &+ (counter.address &- segment.address)
           _ = try rig.probes.registerUprobe(request)
           try rig.start("r")
@@ -159,11 +161,14 @@ extension SelfTest {
         },
         Case("longjmp") { rig in
           let thrower = try rig.probes.registerUretprobe(
-            rig.file, offset: try rig.function("thrower").offset) { _ in }
+            rig.file, offset: try rig.function("thrower").offset
+          ) { _ in }
           let catcher = try rig.probes.registerUretprobe(
-            rig.file, offset: try rig.function("catcher").offset) { _ in }
+            rig.file, offset: try rig.function("catcher").offset
+          ) { _ in }
           let target = try rig.probes.registerUretprobe(
-            rig.file, offset: try rig.function("target").offset) { _ in }
+            rig.file, offset: try rig.function("target").offset
+          ) { _ in }
           try rig.run("u", count: 3)
           rig.expect(thrower.hits, is: 0, "returns of a function that never returns")
           rig.expect(catcher.hits, is: 3, "returns of the function that is jumped to")
@@ -172,16 +177,19 @@ extension SelfTest {
         Case("fork_with_pending_returns") { rig in
           // The return of `forks` is awaited across the fork: only the parent's comes.
           let across = try rig.probes.registerUretprobe(
-            rig.file, offset: try rig.function("forks").offset) { _ in }
+            rig.file, offset: try rig.function("forks").offset
+          ) { _ in }
           let deep = try rig.probes.registerUretprobe(
-            rig.file, offset: try rig.function("deep").offset) { _ in }
+            rig.file, offset: try rig.function("deep").offset
+          ) { _ in }
           try rig.run("f")
           rig.expect(across.hits, is: 1, "returns across the fork")
           rig.expect(deep.hits, is: 42, "returns in parent and child")
         },
         Case("depth") { rig in
           let probe = try rig.probes.registerUretprobe(
-            rig.file, offset: try rig.function("deep").offset) { _ in }
+            rig.file, offset: try rig.function("deep").offset
+          ) { _ in }
           try rig.run("u")
           rig.expect(probe.hits, is: 21, "returns")
         },
@@ -254,7 +262,7 @@ extension SelfTest {
   /// A probe on each instruction of the program that takes one.
   private static func everyInsn(_ rig: SelfTestRig) throws -> [Uprobe] {
     var probes: [Uprobe] = []
-    InsnSweep(rig.program, rig.probes.isa).forEach { address, _ in
+    InsnSweep(rig.program, rig.probes.isa).visit { address, _ in
       guard let offset = rig.fileOffset(address),
         let probe = try? rig.probes.registerUprobe(
           UprobeRequest(rig.file, offset: offset, entry: { _ in .continue }))

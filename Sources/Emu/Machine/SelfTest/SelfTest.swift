@@ -73,9 +73,11 @@ public enum SelfTest {
       do {
         let rig = try SelfTestRig(caches)
         try test.body(rig)
-        lines = rig.failures + rig.messages.map { "guest kernel: \($0)" }.filter { _ in
-          !rig.failures.isEmpty
-        }
+        lines =
+          rig.failures
+          + rig.messages.map { "guest kernel: \($0)" }.filter { _ in
+            !rig.failures.isEmpty
+          }
         notes = rig.notes
       } catch {
         lines.append("\(error)")

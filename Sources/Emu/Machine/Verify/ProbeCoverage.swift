@@ -68,7 +68,7 @@ final class ProbeCoverage: ProcessObserver {
   /// Probes the kernel's text.
   func probeKernelText() {
     guard let elf = machine.kernel.image?.elf else { return }
-    InsnSweep(elf, isa, in: InsnSweep.kernelText(elf)).forEach { address, _ in
+    InsnSweep(elf, isa, in: InsnSweep.kernelText(elf)).visit { address, _ in
       do throws(ProbeError) {
         try probeKernel(.address(address))
       } catch {
@@ -134,7 +134,7 @@ final class ProbeCoverage: ProcessObserver {
       let elf = try? ELFFile(bytes)
     else { return }
     let name = "\(file.path)"
-    InsnSweep(elf, isa).forEach { address, _ in
+    InsnSweep(elf, isa).visit { address, _ in
       guard let offset = elf.fileOffset(address) else { return }
       do throws(ProbeError) {
         try probe(.inode(inode), offset, name)
