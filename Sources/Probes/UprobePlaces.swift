@@ -30,7 +30,7 @@ extension UprobeMachine {
     point.onlyAddress = only
     let probe = Uprobe(request, inode: inode)
     points[key] = point
-    if known == nil { files[ObjectIdentifier(inode), default: []].append(point) }
+    if known == nil { files[ObjectIdentifier(inode), default: UprobePoints()].append(point) }
     point.consumers.insert(probe, at: 0)
     do throws(ProbeError) {
       if probe.isEnabled { try installEverywhere(point, for: probe) }
@@ -48,11 +48,8 @@ extension UprobeMachine {
     point.consumers.removeAll { $0 === probe }
     removeUnwanted(point)
     guard point.consumers.isEmpty else { return }
-    points[key] = nil
-    // Backwards: what could not be installed came last.
-    if let index = files[key.inode]?.lastIndex(where: { $0 === point }) {
-      files[key.inode]?.remove(at: index)
-    }
+    forget(key)
+    files[key.inode]?.remove(point)
     if files[key.inode]?.isEmpty == true { files[key.inode] = nil }
   }
 

@@ -84,6 +84,9 @@ public final class Verification {
   /// What the probed machine had written down, and at which instruction of its hart, when it last
   /// wrote something.
   private var progress: (entries: UInt64, count: UInt64) = (0, 0)
+  /// That of the task that was seen last is not in ``last``.
+  private var lastTask: Int32 = -1
+  private var lastAddress: UInt64 = 0
 
   /// Instructions that one machine runs before the other's turn.
   private static let slice: UInt64 = 1 << 14
@@ -258,7 +261,11 @@ public final class Verification {
       report.stores &+= 1
       return
     }
-    last[entry.task] = entry.address
+    if entry.task != lastTask {
+      last[lastTask] = lastAddress
+      lastTask = entry.task
+    }
+    lastAddress = entry.address
   }
 
   private func describe(_ entry: RetireLog.Entry) -> String {
@@ -277,7 +284,7 @@ public final class Verification {
     let one = plainWatch.log.entry(0)
     let two = probedWatch.log.entry(0)
     var lines: [String] = []
-    if let before = last[one.task] {
+    if let before = one.task == lastTask ? lastAddress : last[one.task] {
       lines.append("after \(place(before, one.task))\(insn(before, one.task))")
     }
     if one.kind == two.kind, one.task == two.task, one.kind != .store {
