@@ -23,6 +23,7 @@ let package = Package(
     .target(name: "Engine", path: "Sources/Emu/Engine", swiftSettings: strict),
     .target(
       name: "RISCV", dependencies: ["Engine"], path: "Sources/ISA/RISCV", swiftSettings: strict),
+    .target(name: "X86", dependencies: ["Engine"], path: "Sources/ISA/X86", swiftSettings: strict),
     // ELF files are read by elfutils' libelf.
     .systemLibrary(
       name: "CLibElf", path: "Sources/Emu/CLibElf", pkgConfig: "libelf",
@@ -52,7 +53,7 @@ let package = Package(
     .executableTarget(
       name: "Conformance",
       dependencies: [
-        "Engine", "RISCV", "VectorFile", "Fuzz",
+        "Engine", "RISCV", "X86", "VectorFile", "Fuzz", "CHostX86",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/Conformance", swiftSettings: strict),
@@ -73,6 +74,8 @@ let package = Package(
       path: "Benchmarks/Bench", swiftSettings: strict),
     // The host's floating point with its rounding mode and flags: the oracle of soft-float.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
+    // This host's own processor, instruction by instruction: the oracle of the x86-64 guest.
+    .target(name: "CHostX86", path: "Tests/CHostX86"),
     .testTarget(
       name: "EngineTests", dependencies: ["Engine", "CHostFloat"], path: "Tests/EngineTests",
       swiftSettings: strict),
@@ -82,6 +85,9 @@ let package = Package(
     .testTarget(
       name: "JITTests", dependencies: ["RISCV", "Engine", "Fuzz"], path: "Tests/JITTests",
       swiftSettings: strict),
+    .testTarget(
+      name: "X86Tests", dependencies: ["X86", "CHostX86"], path: "Tests/X86Tests",
+      exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",
       swiftSettings: strict),

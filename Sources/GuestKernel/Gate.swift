@@ -73,6 +73,14 @@ extension Kernel {
     func argument(_ index: Int) -> UInt64 {
       arguments.indices.contains(index) ? arguments[index] : 0
     }
+    return gate(function, argument(0), argument(1), argument(2))
+  }
+
+  /// Serves one call of guest kernel text, with the argument registers a0 to a2: no function has
+  /// more.
+  ///
+  /// Never traps, whatever the arguments.
+  public func gate(_ function: UInt64, _ a0: UInt64, _ a1: UInt64, _ a2: UInt64) -> GateReply {
     isServing = true
     defer { isServing = false }
     freeDead()
@@ -82,15 +90,14 @@ extension Kernel {
       return GateReply(value: bootTask())
     case .syscall:
       return finish(
-        syscallGate(number: argument(0), arguments: argument(1), regs: argument(2)))
+        syscallGate(number: a0, arguments: a1, regs: a2))
     case .fault:
-      return finish(faultGate(regs: argument(0), address: argument(1), access: argument(2)))
+      return finish(faultGate(regs: a0, address: a1, access: a2))
     case .trap:
-      return finish(trapGate(regs: argument(0), cause: argument(1)))
+      return finish(trapGate(regs: a0, cause: a1))
     case .signal:
       return finish(
-        argument(1) == TaskBlock.Flags.notify.rawValue
-          ? notifyGate(argument(0)) : signalGate(argument(0)))
+        a1 == TaskBlock.Flags.notify.rawValue ? notifyGate(a0) : signalGate(a0))
     case .schedule:
       return finish(GateReply(value: schedule()))
     case .tick, .irq:
@@ -100,17 +107,17 @@ extension Kernel {
       return GateReply(value: hasRunnable ? 0 : 1)
     case .exitTask:
       if let current, current.state != .dead {
-        let status = Int32(truncatingIfNeeded: argument(0))
+        let status = Int32(truncatingIfNeeded: a0)
         exitTask(current, status: current.process.groupExit ?? status)
       }
       return GateReply()
     case .forked:
       return finish(GateReply())
     case .die:
-      die(argument(0))
+      die(a0)
       return GateReply()
     case .console:
-      printConsole(argument(0), argument(1))
+      printConsole(a0, a1)
       return GateReply()
     case nil:
       return GateReply(value: UInt64(bitPattern: -Int64(Errno.ENOSYS.rawValue)))

@@ -27,7 +27,7 @@ public final class Kernel {
   /// Nanoseconds of guest monotonic time: retired instructions and skipped idle time.
   ///
   /// Set by the machine; must never go back.
-  public var clock: () -> UInt64 = { 0 }
+  @exclusivity(unchecked) public var clock: () -> UInt64 = { 0 }
   /// Seen by the model for what the ISA calls a trap: the signal and `si_code` for a `TRAP` gate
   /// call's cause.
   ///
@@ -35,17 +35,17 @@ public final class Kernel {
   public var classifyTrap: (_ cause: UInt64) -> TrapSignal = { _ in .illegal }
   /// Asked in order about each trap and page fault before the kernel looks at it (Linux's
   /// die-notifier chain): probes.
-  public var trapHooks: [any TrapHook] = []
+  @exclusivity(unchecked) public var trapHooks: [any TrapHook] = []
   /// Told about processes and their memory: probes.
   public unowned var observer: (any ProcessObserver)?
   /// Guest kernel text was written: the next answer through the gate has the guest synchronise its
   /// instruction fetch.
-  public var instructionFlushNeeded = false
+  @exclusivity(unchecked) public var instructionFlushNeeded = false
   /// Interrupts the hart, so that the guest comes through the gate soon and does what the answer
   /// says: set by the machine.
   public var interruptHart: () -> Void = {}
   /// Whether a call of the guest is being served: its answer reaches the guest anyway.
-  public internal(set) var isServing = false
+  @exclusivity(unchecked) public internal(set) var isServing = false
   /// Receives the lines that the guest kernel prints (`CONSOLE`, oops reports).
   public var log: (String) -> Void = { _ in }
 
@@ -54,9 +54,9 @@ public final class Kernel {
   /// The task that runs.
   ///
   /// `nil`: the idle task.
-  public internal(set) var current: Task?
+  @exclusivity(unchecked) public internal(set) var current: Task?
   /// Whether the idle task runs.
-  public internal(set) var isIdle = true
+  @exclusivity(unchecked) public internal(set) var isIdle = true
   /// The first program: the run ends with it.
   public internal(set) var firstProcess: Process?
   /// Tasks by number.
@@ -66,7 +66,7 @@ public final class Kernel {
   /// How the first program ended; the run is over once this is set.
   ///
   /// Tasks that still exist then are gone with it, as in a container whose init ends.
-  public internal(set) var exitStatus: ExitStatus?
+  @exclusivity(unchecked) public internal(set) var exitStatus: ExitStatus?
   /// The fatal signal of the task that died of one most recently.
   public internal(set) var fatalSignal: FatalSignal?
   /// Counters; ``KernelStatistics/syscalls`` and `unsupported` are filled in by
@@ -77,21 +77,33 @@ public final class Kernel {
   /// The NIS domain name.
   public internal(set) var domainname = "(none)"
 
+  // Facts of the instruction set that every trap needs.
+
+  /// Bytes in a saved frame (``PtRegsLayout/size``).
+  public let frameSize: UInt64
+  /// Where the pc lies in one.
+  public let framePC: Int
+  /// Where the stack pointer lies in one.
+  public let frameSP: Int
+  let linearMapBase: UInt64
+
   let taskLayout: TaskLayout
-  var timers = TimerHeap()
-  var runQueue: [Task] = []
-  var runQueueHead = 0
-  var quantumEnd: UInt64 = 0
-  var runStart: UInt64 = 0
+  // What every call through the gate looks at is not checked for exclusive access: one thread
+  // drives the model, and no access to these is under way while anything else runs.
+  @exclusivity(unchecked) var timers = TimerHeap()
+  @exclusivity(unchecked) var runQueue: [Task] = []
+  @exclusivity(unchecked) var runQueueHead = 0
+  @exclusivity(unchecked) var quantumEnd: UInt64 = 0
+  @exclusivity(unchecked) var runStart: UInt64 = 0
   var idleBlock: TaskBlock?
   var signalPages: SpecialPages?
-  var deadBlocks: [TaskBlock] = []
+  @exclusivity(unchecked) var deadBlocks: [TaskBlock] = []
   /// Address spaces that the hart may still be in, and those that it has left.
   var dyingSpaces: [AddressSpace] = []
-  var deadSpaces: [AddressSpace] = []
+  @exclusivity(unchecked) var deadSpaces: [AddressSpace] = []
   var nextPID: Int32 = 1
   var nextASID: UInt16 = 0
-  var asidsWrapped = false
+  @exclusivity(unchecked) var asidsWrapped = false
   var futexes = FutexTable()
   /// Standard input of the first program: who waits for it, waits for the machine's console.
   var console: OpenFile?
@@ -141,6 +153,11 @@ public final class Kernel {
     self.hart = hart
     self.image = image
     self.vfs = vfs
+    let frame = isa.ptRegs
+    frameSize = UInt64(frame.size)
+    framePC = frame.pc
+    frameSP = frame.sp
+    linearMapBase = isa.linearMapBase
     syscalls = SyscallTable(isa: isa)
     syscallCounts = Array(repeating: 0, count: SyscallTable.rows.count)
     taskLayout = TaskLayout(image: image, regsSize: isa.ptRegs.size)

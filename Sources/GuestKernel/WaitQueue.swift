@@ -9,7 +9,7 @@ public protocol Waiter: AnyObject {
 /// A task that would block registers here and gives up the hart; it is woken, and runs the same
 /// system call again from its saved progress. So a queue promises nothing but that somebody looks.
 public final class WaitQueue {
-  private var waiters: [any Waiter] = []
+  @exclusivity(unchecked) private var waiters: [any Waiter] = []
 
   /// An empty queue.
   public init() {}
@@ -27,6 +27,7 @@ public final class WaitQueue {
 
   /// Wakes everybody and empties the queue.
   public func wakeAll() {
+    guard !waiters.isEmpty else { return }
     let woken = waiters
     waiters.removeAll(keepingCapacity: true)
     for waiter in woken { waiter.wake() }

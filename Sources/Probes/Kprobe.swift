@@ -44,13 +44,13 @@ public final class Kprobe {
   /// Bytes from the function's start.
   public let offset: UInt64
   /// How often it hit.
-  public internal(set) var hits: UInt64 = 0
+  @exclusivity(unchecked) public internal(set) var hits: UInt64 = 0
   /// How often it was missed, because another probe was being served.
   public internal(set) var nmissed: UInt64 = 0
   /// Whether its handlers run.
-  public internal(set) var isEnabled: Bool
+  @exclusivity(unchecked) public internal(set) var isEnabled: Bool
   /// Whether it is registered.
-  public internal(set) var isRegistered = true
+  @exclusivity(unchecked) public internal(set) var isRegistered = true
 
   let pre: ((ProbeContext) -> ProbeAction)?
   let post: ((ProbeContext) -> Void)?

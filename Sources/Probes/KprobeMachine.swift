@@ -26,7 +26,7 @@ struct KprobeStep {
   let interrupts: UInt64
 
   /// Where the break behind the copy is.
-  var end: UInt64 { slot &+ UInt64(point.insn.length) }
+  var end: UInt64 { slot &+ point.length }
 }
 
 /// Kernel probes: the table, the patching, and what happens at a hit.
@@ -44,15 +44,19 @@ final class KprobeMachine {
   let kernel: Kernel
   let isa: any ProbeISA
   let fetch: FetchSynchronisation
-  var points: [UInt64: KprobePoint] = [:]
-  private(set) var state = KprobeState.idle
-  var slots: KprobeSlots
+  var points: [UInt64: KprobePoint] = [:] {
+    didSet { latest = nil }
+  }
+  /// The one of ``points`` that was hit last.
+  @exclusivity(unchecked) private var latest: KprobePoint?
+  @exclusivity(unchecked) private(set) var state = KprobeState.idle
+  @exclusivity(unchecked) var slots: KprobeSlots
   /// Whether breaks are in the text at all (`/sys/kernel/debug/kprobes/enabled`).
   private(set) var isOn = true
   /// What ``LegacyPolicies/publishedFirst`` leaves for later.
-  private var unpublished: [() -> Void] = []
+  @exclusivity(unchecked) private var unpublished: [() -> Void] = []
   /// Calls whose return is awaited, the newest last, by task block.
-  var calls: [UInt64: [KretprobeCall]] = [:]
+  @exclusivity(unchecked) var calls: [UInt64: [KretprobeCall]] = [:]
   var kretprobes: [ObjectIdentifier: Kretprobe] = [:]
   private(set) var trampolineIsReady = false
 
@@ -195,7 +199,12 @@ final class KprobeMachine {
     case .nested(let step, _) where step.end == pc: return .stepEnd
     default: break
     }
-    if let point = points[pc], point.isArmed { return .hit(point) }
+    if let latest, latest.address == pc {
+      if latest.isArmed { return .hit(latest) }
+    } else if let point = points[pc] {
+      latest = point
+      if point.isArmed { return .hit(point) }
+    }
     if pc == slots.base, trampolineIsReady { return .trampoline }
     if let bytes = kernel.readKernel(pc, isa.maxInsnLength), !isa.isBreakpoint(bytes) {
       return .stale

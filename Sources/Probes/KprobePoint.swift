@@ -10,12 +10,14 @@ final class KprobePoint {
   let symbol: String
   let offset: UInt64
   let insn: ProbedInsn
+  /// Bytes of the instruction.
+  let length: UInt64
   /// Its probes, the newest first.
-  var probes: [Kprobe] = []
-  var isArmed = false
+  @exclusivity(unchecked) var probes: [Kprobe] = []
+  @exclusivity(unchecked) var isArmed = false
   /// Address of its slot, where its instruction runs out of line.
-  var slot: UInt64?
-  var simulation: (any InsnSimulation)?
+  @exclusivity(unchecked) var slot: UInt64?
+  @exclusivity(unchecked) var simulation: (any InsnSimulation)?
 
   init(
     address: UInt64, pa: UInt64, symbol: String, offset: UInt64, insn: ProbedInsn
@@ -25,10 +27,11 @@ final class KprobePoint {
     self.symbol = symbol
     self.offset = offset
     self.insn = insn
+    length = UInt64(insn.length)
   }
 
   /// The address behind the instruction.
-  var next: UInt64 { address &+ UInt64(insn.length) }
+  var next: UInt64 { address &+ length }
 }
 
 /// The pages in the image where displaced kernel instructions run: executable, never writable.

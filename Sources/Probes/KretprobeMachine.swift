@@ -4,7 +4,7 @@ import GuestKernel
 /// A call whose return is awaited (`struct kretprobe_instance`).
 final class KretprobeCall {
   /// `nil` once the probe was unregistered.
-  weak var probe: Kretprobe?
+  var probe: Kretprobe?
   let function: UInt64
   let returnAddress: UInt64
   /// The stack pointer at the function's entry.
@@ -45,7 +45,7 @@ extension KprobeMachine {
     var request = request
     if legacy.contains(.callbacksDropped) { (request.entry, request.ret) = (nil, nil) }
     // The entry's handler needs the return probe, which needs the entry's probe.
-    final class Box { weak var probe: Kretprobe? }
+    final class Box { unowned var probe: Kretprobe? }
     let box = Box()
     var entry = KprobeRequest(.address(checked.address))
     entry.isDisabled = request.isDisabled
@@ -117,6 +117,15 @@ extension KprobeMachine {
     calls[key] = live == 0 ? nil : Array(list[..<live])
   }
 
+  /// The call that is awaited, where there is but one and it is no tail call: whatever the stack
+  /// pointer, it is the one that returns.
+  private func only(_ key: UInt64) -> KretprobeCall? {
+    guard let list = calls[key], list.count == 1, list[0].returnAddress != trampoline else {
+      return nil
+    }
+    return list[0]
+  }
+
   /// A probed function has returned to the trampoline.
   ///
   /// Calls above the first one that does not itself return to the trampoline have the same frame
@@ -125,6 +134,20 @@ extension KprobeMachine {
   /// - Returns: `false` where no call is known.
   func returned(_ context: ProbeContext) -> Bool {
     let key = callsKey(context)
+    if let call = only(key) {
+      calls[key] = nil
+      context.isReturn = true
+      context.returnAddress = call.returnAddress
+      context.pc = call.returnAddress
+      if !legacy.contains(.partialReturnFrame) {
+        self.call(CollectionOfOne(call), context)
+      } else {
+        let kept = context.hideSystemRegisters()
+        self.call(CollectionOfOne(call), context)
+        context.restoreSystemRegisters(kept)
+      }
+      return true
+    }
     guard var list = calls[key] else { return false }
     // The frames that end here or have been left. The outermost of them is the one that returns; of
     // several calls with its stack pointer that are no tail calls, the newest.

@@ -8,23 +8,23 @@ public final class ProbeContext {
   /// The kernel.
   public let kernel: Kernel
   /// The task that hit; `nil` for the idle task.
-  public internal(set) var task: Task?
+  @exclusivity(unchecked) public internal(set) var task: Task?
   /// Address of the saved registers in guest memory.
-  public internal(set) var regsVA: UInt64
+  @exclusivity(unchecked) public internal(set) var regsVA: UInt64
   /// Whether this is a return probe's handler at the return.
-  public internal(set) var isReturn = false
+  @exclusivity(unchecked) public internal(set) var isReturn = false
   /// The probed address; for return probes the entry of the function.
-  public internal(set) var function: UInt64 = 0
+  @exclusivity(unchecked) public internal(set) var function: UInt64 = 0
   /// At a return: where the function returns to.
-  public internal(set) var returnAddress: UInt64 = 0
+  @exclusivity(unchecked) public internal(set) var returnAddress: UInt64 = 0
   /// For return probes: kept from the entry handler to the return handler of the same call.
-  public var data: AnyObject?
+  @exclusivity(unchecked) public var data: AnyObject?
 
   let isa: any ProbeISA
   /// The kernel stack in use.
-  var stack: UInt64 = 0
+  @exclusivity(unchecked) var stack: UInt64 = 0
   /// The frame, in guest RAM.
-  let frame: UnsafeMutableRawPointer
+  @exclusivity(unchecked) private(set) var frame: UnsafeMutableRawPointer
 
   init(
     kernel: Kernel, isa: any ProbeISA, task: Task?, regsVA: UInt64,
@@ -35,6 +35,23 @@ public final class ProbeContext {
     self.task = task
     self.regsVA = regsVA
     self.frame = frame
+  }
+
+  /// Serves another hit: one object does for all hits whose handlers do not keep it.
+  func begin(_ task: Task?, _ regsVA: UInt64, _ frame: UnsafeMutableRawPointer) {
+    self.task = task
+    self.regsVA = regsVA
+    self.frame = frame
+    isReturn = false
+    function = 0
+    returnAddress = 0
+    stack = 0
+  }
+
+  /// The hit has been served.
+  func end() {
+    task = nil
+    data = nil
   }
 
   // MARK: Registers
@@ -48,13 +65,13 @@ public final class ProbeContext {
 
   /// The saved pc: of the probed instruction in a pre handler, of the next one in a post handler.
   public var pc: UInt64 {
-    get { load(kernel.isa.ptRegs.pc) }
-    set { store(kernel.isa.ptRegs.pc, newValue) }
+    get { load(kernel.framePC) }
+    set { store(kernel.framePC, newValue) }
   }
   /// The stack pointer.
   public var sp: UInt64 {
-    get { load(kernel.isa.ptRegs.sp) }
-    set { store(kernel.isa.ptRegs.sp, newValue) }
+    get { load(kernel.frameSP) }
+    set { store(kernel.frameSP, newValue) }
   }
   /// Whether the hit was in user mode.
   public var isUser: Bool { isa.isUser(UnsafeRawPointer(frame)) }

@@ -5,7 +5,7 @@ import GuestKernel
 final class FetchSynchronisation {
   let kernel: Kernel
   /// What is done wrongly on purpose.
-  var legacy: LegacyPolicies = []
+  @exclusivity(unchecked) var legacy: LegacyPolicies = []
 
   init(_ kernel: Kernel) { self.kernel = kernel }
 
@@ -42,7 +42,10 @@ public final class ProbeSubsystem {
   }
 
   /// Breaks of programs that were found to be probes' or to raise a signal.
-  public private(set) var breaksTaken: UInt64 = 0
+  @exclusivity(unchecked) public private(set) var breaksTaken: UInt64 = 0
+
+  /// What handlers saw of the hit before.
+  @exclusivity(unchecked) private var spare: ProbeContext?
 
   let fetch: FetchSynchronisation
   let kprobes: KprobeMachine
@@ -151,7 +154,26 @@ public final class ProbeSubsystem {
 
   /// The frame at `regsVA` in guest RAM.
   private func frame(_ regsVA: UInt64) -> UnsafeMutableRawPointer? {
-    kernel.kernelAddress(regsVA, UInt64(kernel.isa.ptRegs.size)).map(kernel.ram.pointer)
+    kernel.kernelAddress(regsVA, kernel.frameSize).map(kernel.ram.pointer)
+  }
+
+  /// What handlers see of a hit; ``end(_:)`` takes it back.
+  private func begin(
+    _ task: Task?, _ regsVA: UInt64, _ frame: UnsafeMutableRawPointer
+  ) -> ProbeContext {
+    guard let context = spare else {
+      return ProbeContext(kernel: kernel, isa: isa, task: task, regsVA: regsVA, frame: frame)
+    }
+    spare = nil
+    context.begin(task, regsVA, frame)
+    return context
+  }
+
+  /// Keeps it for the next hit, unless a handler kept it.
+  private func end(_ context: inout ProbeContext) {
+    guard isKnownUniquelyReferenced(&context) else { return }
+    context.end()
+    spare = context
   }
 }
 
@@ -164,18 +186,20 @@ extension ProbeSubsystem: TrapHook {
     let isUser = isa.isUser(UnsafeRawPointer(frame))
     if isUser {
       guard address == nil, isa.isBreak(cause: cause), let task = kernel.current else { return nil }
-      let context = ProbeContext(
-        kernel: kernel, isa: isa, task: task, regsVA: regs, frame: frame)
+      var context = begin(task, regs, frame)
       let reply = uprobes.trapped(task, context)
+      end(&context)
       if reply != nil { breaksTaken &+= 1 }
       return reply
     }
     let owner = kernel.stackOwner(regs)
-    let context = ProbeContext(
-      kernel: kernel, isa: isa, task: owner.task, regsVA: regs, frame: frame)
+    var context = begin(owner.task, regs, frame)
     context.stack = owner.block
-    if address == nil, isa.isBreak(cause: cause) { return kprobes.trapped(context) }
-    return kprobes.faulted(context, address ?? 0)
+    let reply =
+      address == nil && isa.isBreak(cause: cause)
+      ? kprobes.trapped(context) : kprobes.faulted(context, address ?? 0)
+    end(&context)
+    return reply
   }
 
   /// A signal of a slot's instruction is one of the probed instruction.

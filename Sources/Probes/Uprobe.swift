@@ -47,13 +47,13 @@ public final class Uprobe {
   /// Hits of the entry; for a return probe, returns that it saw.
   ///
   /// Deviation: Linux's `uprobe_profile` counts a return probe at the entry, seen or missed.
-  public internal(set) var hits: UInt64 = 0
+  @exclusivity(unchecked) public internal(set) var hits: UInt64 = 0
   /// Returns that were not seen: too many calls under way, or no room for the trampoline.
   public internal(set) var nmissed: UInt64 = 0
   /// Whether its handlers run.
-  public internal(set) var isEnabled: Bool
+  @exclusivity(unchecked) public internal(set) var isEnabled: Bool
   /// Whether it is registered.
-  public internal(set) var isRegistered = true
+  @exclusivity(unchecked) public internal(set) var isRegistered = true
 
   let entry: ((ProbeContext) -> ProbeAction)?
   let ret: ((ProbeContext) -> Void)?

@@ -13,9 +13,13 @@ final class UprobeMachine {
   let kernel: Kernel
   let isa: any ProbeISA
   let fetch: FetchSynchronisation
+  private let breakOffset: UInt64
   var points: [UprobeKey: UprobePoint] = [:]
+  /// Places of ``points`` that were hit lately, by their offset: most hits find theirs here.
+  private let recent: UnsafeMutablePointer<UprobePoint?>
+  private static let recentCount = 1024
   /// The probed places of each file.
-  var files: [ObjectIdentifier: [UprobePoint]] = [:]
+  var files: [ObjectIdentifier: UprobePoints] = [:]
   /// Slots of an `[uprobes]` page, the trampoline's included; a test may want fewer.
   var slotCount: Int
   /// What is done wrongly on purpose.
@@ -26,6 +30,40 @@ final class UprobeMachine {
     self.isa = isa
     self.fetch = fetch
     slotCount = 4096 / isa.uprobeSlotSize
+    breakOffset = isa.breakTrapOffset
+    recent = .allocate(capacity: Self.recentCount)
+    recent.initialize(repeating: nil, count: Self.recentCount)
+  }
+
+  deinit {
+    recent.deinitialize(count: Self.recentCount)
+    recent.deallocate()
+  }
+
+  // MARK: The table
+
+  private func recentIndex(_ offset: UInt64) -> Int {
+    Int(truncatingIfNeeded: offset >> 1) & (Self.recentCount - 1)
+  }
+
+  /// The probed place of a key.
+  private func point(_ key: UprobeKey) -> UprobePoint? {
+    let index = recentIndex(key.offset)
+    if let known = recent[index], known.offset == key.offset,
+      ObjectIdentifier(known.inode) == key.inode
+    {
+      return known
+    }
+    guard let found = points[key] else { return nil }
+    recent[index] = found
+    return found
+  }
+
+  /// Takes a place off the table.
+  func forget(_ key: UprobeKey) {
+    let index = recentIndex(key.offset)
+    if recent[index]?.offset == key.offset { recent[index] = nil }
+    points[key] = nil
   }
 
   // MARK: Traps
@@ -48,10 +86,11 @@ final class UprobeMachine {
       return .stepEnd
     }
     if let area = own.area, area.base == pc { return .trampoline }
-    if let vma = space.vma(at: pc), vma.isPrivate, let inode = vma.file?.inode {
-      let offset = vma.pageOffset << 12 &+ (pc &- vma.start)
-      // What was never analysed was never written: then the break is the program's own.
-      if let point = points[UprobeKey(inode, offset)], point.insn != nil { return .hit(point) }
+    // What was never analysed was never written: then the break is the program's own.
+    if let place = space.privateFile(at: pc), let point = point(UprobeKey(place)),
+      point.length != 0
+    {
+      return .hit(point)
     }
     if own.isDoubtful { recompute(space, own) }
     guard let bytes = try? space.readForced(pc, Int(isa.insnAlignment)) else { return .stale }
@@ -75,7 +114,21 @@ final class UprobeMachine {
       guard va == context.pc, !task.hasFatalSignal else { return GateReply() }
       return getPast(point, va, task, utask, context)
     }
-    let pc = context.pc &- isa.breakTrapOffset
+    let pc = context.pc &- breakOffset
+    if case .stepping(let step) = utask.state, step.end == pc,
+      !legacy.contains(.oneSlotEndPerProbe)
+    {
+      context.pc = step.va &+ step.length
+      end(step, task, utask)
+      return GateReply()
+    }
+    if case .running = utask.state, let place = space.privateFile(at: pc),
+      own.area?.base != pc, let point = point(UprobeKey(place)), point.length != 0
+    {
+      // Nearly every hit.
+      context.pc = pc
+      return serve(point, pc, task, utask, context)
+    }
     switch (utask.state, classify(pc, utask.state, space, own)) {
     case (.waiting, _): preconditionFailure("it does not wait any more")
     case (.stepping(let step), .stepEnd):
@@ -111,7 +164,9 @@ final class UprobeMachine {
   private func serve(
     _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext
   ) -> GateReply {
-    guard let insn = point.insn else { return GateReply() }
+    let length = point.length
+    guard length != 0 else { return GateReply() }
+    let legacy = legacy
     context.function = va
     var kept: [ObjectIdentifier: AnyObject] = [:]
     var action = ProbeAction.continue
@@ -139,7 +194,7 @@ final class UprobeMachine {
     }
     switch action {
     case .skip:
-      context.pc = va &+ UInt64(insn.length)
+      context.pc = va &+ length
       return GateReply()
     case .redirect(let target):
       context.pc = target
@@ -149,7 +204,7 @@ final class UprobeMachine {
     // A handler that changed the pc has the instruction skipped.
     if context.pc != va { return GateReply() }
     if legacy.contains(.skipsEntryInsns) {
-      context.pc = va &+ UInt64(insn.length)
+      context.pc = va &+ length
       return GateReply()
     }
     return getPast(point, va, task, utask, context)
@@ -161,18 +216,13 @@ final class UprobeMachine {
     _ context: ProbeContext
   ) -> GateReply {
     utask.state = .running
-    guard let insn = point.insn, let space = task.space else { return GateReply() }
-    if insn.verdict == .simulate, !legacy.contains(.everythingInSlot) {
-      if point.simulations[va] == nil {
-        // A program that maps its text here and there does not have them pile up.
-        if point.simulations.count >= Self.maxSimulations { point.simulations = [:] }
-        point.simulations[va] = isa.simulation(of: insn.bytes, at: va)
-      }
+    guard let insn = point.insn else { return GateReply() }
+    if point.isSimulated, !legacy.contains(.everythingInSlot) {
       context.pc = va
-      if point.simulations[va]?.run(context.frame) ?? false { return GateReply() }
+      if point.simulation(at: va, isa)?.run(context.frame) ?? false { return GateReply() }
       // It would trap: in its slot it does, and the trap becomes the instruction's own.
     }
-    guard let area = area(of: space) else { return GateReply() }
+    guard let space = task.space, let area = area(of: space) else { return GateReply() }
     guard
       let (slot, written) =
         area.take(for: point, { isa.slotImage(insn.bytes, user: true) }, kernel.ram)
@@ -183,7 +233,7 @@ final class UprobeMachine {
     }
     if written { fetch.text(of: space) }
     let step = UprobeStep(
-      point: point, va: va, area: area, slot: slot, length: UInt64(insn.length))
+      point: point, va: va, area: area, slot: slot, length: point.length)
     utask.state = .stepping(step)
     point.knownEnd = step.end
     context.pc = step.start

@@ -30,7 +30,7 @@ extension UprobeMachine {
     point.onlyAddress = only
     let probe = Uprobe(request, inode: inode)
     points[key] = point
-    if known == nil { files[ObjectIdentifier(inode), default: []].append(point) }
+    if known == nil { files[ObjectIdentifier(inode), default: UprobePoints()].append(point) }
     point.consumers.insert(probe, at: 0)
     do throws(ProbeError) {
       if probe.isEnabled { try installEverywhere(point, for: probe) }
@@ -48,8 +48,8 @@ extension UprobeMachine {
     point.consumers.removeAll { $0 === probe }
     removeUnwanted(point)
     guard point.consumers.isEmpty else { return }
-    points[key] = nil
-    files[key.inode]?.removeAll { $0 === point }
+    forget(key)
+    files[key.inode]?.remove(point)
     if files[key.inode]?.isEmpty == true { files[key.inode] = nil }
   }
 

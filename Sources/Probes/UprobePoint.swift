@@ -10,6 +10,11 @@ struct UprobeKey: Hashable {
     self.inode = ObjectIdentifier(inode)
     self.offset = offset
   }
+
+  init(_ place: (inode: ObjectIdentifier, offset: UInt64)) {
+    inode = place.inode
+    offset = place.offset
+  }
 }
 
 /// One probed place of a file, with everybody who wants to know of it (`struct uprobe`).
@@ -18,13 +23,27 @@ final class UprobePoint {
   let offset: UInt64
   let referenceCounter: UInt64
   /// The newest first.
-  var consumers: [Uprobe] = []
+  @exclusivity(unchecked) var consumers: [Uprobe] = []
   /// The instruction, once a process that maps it was found (`UPROBE_COPY_INSN`).
-  var insn: ProbedInsn?
-  /// Ready simulations by address.
-  var simulations: [UInt64: any InsnSimulation] = [:]
+  @exclusivity(unchecked) var insn: ProbedInsn? {
+    didSet {
+      length = UInt64(insn?.length ?? 0)
+      isSimulated = insn?.verdict == .simulate
+    }
+  }
+  /// Of the instruction: what each hit asks for.
+  @exclusivity(unchecked) private(set) var length: UInt64 = 0
+  @exclusivity(unchecked) private(set) var isSimulated = false
+  /// Ready simulations by address, and the one that was used last.
+  private var simulations: [UInt64: any InsnSimulation] = [:]
+  @exclusivity(unchecked) private var latest: (any InsnSimulation)?
+  @exclusivity(unchecked) private var latestVA: UInt64 = 0
+  /// Where it stands among the probed places of its file (``UprobePoints``).
+  var place = 0
+  /// The slot that held its copy last, of which area, and when that slot was written.
+  @exclusivity(unchecked) var slotHint = SlotHint()
   /// The end of the slot that was taken last: for ``LegacyPolicies/oneSlotEndPerProbe``.
-  var knownEnd: UInt64 = 0
+  @exclusivity(unchecked) var knownEnd: UInt64 = 0
   /// The one address of it: for ``LegacyPolicies/segmentOffsetIgnored``.
   var onlyAddress: UInt64?
 
@@ -39,6 +58,19 @@ final class UprobePoint {
     consumers.contains { $0.isEnabled && ($0.filter?(space) ?? true) }
   }
 
+  /// Its simulation at an address; `nil` where it has none.
+  func simulation(at va: UInt64, _ isa: any ProbeISA) -> (any InsnSimulation)? {
+    if let latest, latestVA == va { return latest }
+    if simulations[va] == nil, let insn {
+      // A program that maps its text here and there does not have them pile up.
+      if simulations.count >= UprobeMachine.maxSimulations { simulations = [:] }
+      simulations[va] = isa.simulation(of: insn.bytes, at: va)
+    }
+    latest = simulations[va]
+    latestVA = va
+    return latest
+  }
+
   /// Where a mapping shows this place; `nil` where it does not.
   func address(in vma: VMA) -> UInt64? {
     let first = vma.pageOffset << 12
@@ -48,14 +80,43 @@ final class UprobePoint {
   }
 }
 
+/// The probed places of one file, in the order of their registration.
+struct UprobePoints: Sequence {
+  /// Those that were taken away leave a hole, until there are many.
+  private var places: [UprobePoint?] = []
+  private var holes = 0
+
+  var isEmpty: Bool { places.count == holes }
+
+  mutating func append(_ point: UprobePoint) {
+    point.place = places.count
+    places.append(point)
+  }
+
+  mutating func remove(_ point: UprobePoint) {
+    guard places.indices.contains(point.place), places[point.place] === point else { return }
+    places[point.place] = nil
+    holes += 1
+    guard holes > 64, holes > places.count / 2 else { return }
+    let rest = places.compactMap { $0 }
+    places = rest
+    holes = 0
+    for (place, point) in rest.enumerated() { point.place = place }
+  }
+
+  func makeIterator() -> some IteratorProtocol<UprobePoint> {
+    places.lazy.compactMap { $0 }.makeIterator()
+  }
+}
+
 /// What an address space has for probes (`struct uprobes_state`, and two flags of the mm).
 final class UprobeSpace {
   /// It may hold breaks (`MMF_HAS_UPROBES`).
-  var hasBreaks = false
+  @exclusivity(unchecked) var hasBreaks = false
   /// That may be wrong (`MMF_RECALC_UPROBES`).
-  var isDoubtful = false
+  @exclusivity(unchecked) var isDoubtful = false
   /// Where instructions run out of line.
-  var area: UprobeArea?
+  @exclusivity(unchecked) var area: UprobeArea?
   /// Counters that were not mapped when their break was written.
   var delayed: [UprobePoint] = []
 
@@ -94,9 +155,9 @@ struct UprobeStep {
 
 /// What a task has for probes (`struct uprobe_task`).
 final class UprobeTask {
-  var state = UprobeState.running
+  @exclusivity(unchecked) var state = UprobeState.running
   /// Calls whose return is awaited, the newest last.
-  var calls: [UretprobeCall] = []
+  @exclusivity(unchecked) var calls: [UretprobeCall] = []
 
   /// That of `task`, made if need be.
   static func of(_ task: Task) -> UprobeTask {

@@ -51,6 +51,15 @@ extension UprobeMachine {
       return GateReply()
     }
     context.isReturn = true
+    if utask.calls.count == 1, !legacy.contains(.returnRegsAreIncomplete),
+      let call = utask.calls.popLast()
+    {
+      // The outermost is valid whatever the stack pointer.
+      context.pc = call.returnAddress
+      context.returnAddress = call.returnAddress
+      report(call, context)
+      return GateReply()
+    }
     var isValid = false
     while !isValid, let last = utask.calls.last {
       // One return ends all of a chain of tail calls.

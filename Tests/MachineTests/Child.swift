@@ -25,6 +25,8 @@ final class Child {
     case file
     /// A pipe that nobody reads.
     case closed
+    /// A device without room.
+    case full
   }
 
   /// `emu` beside the tests, or `nil` where it was not built.
@@ -75,6 +77,7 @@ final class Child {
       close(ends[0])
       open.append(ends[1])
       posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+    case .full: posix_spawn_file_actions_addopen(&actions, 1, "/dev/full", O_WRONLY, 0)
     }
     let errors = try scratch.file("errors", [])
     posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY, 0)

@@ -206,5 +206,25 @@ extension CommandLineTests {
         #expect([0, 141].contains(result.status))
       }
     }
+
+    @Test("a failed write is no difference", arguments: [Child.Output.closed, .full])
+    func verifyWithoutReader(output: Child.Output) throws {
+      let result = try Child.run("verify", CommandLineTests.program("hello"), output: output)
+      #expect(result.status == 0)
+      #expect(result.errors.contains("no difference in"))
+    }
+
+    @Test(
+      "a listing that can't be written is an error",
+      arguments: [
+        ["syscalls"], ["disasm", CommandLineTests.program("hello")],
+        ["probes", "-l", CommandLineTests.program("hello")], ["selftest", "--list"],
+        ["selftest", "--filter", "events"],
+      ])
+    func fullDisk(arguments: [String]) throws {
+      let result = try Child(arguments, output: .full).finish()
+      #expect(result.status == 125)
+      #expect(result.errors == "emu: standard output can't be written\n")
+    }
   }
 }

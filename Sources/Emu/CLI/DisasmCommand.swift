@@ -39,7 +39,7 @@ struct DisasmCommand: ParsableCommand {
       place = .all
     }
     switch Listing.disassemble(file, place, limit: count?.value) {
-    case .success(let text): Listing.print(text)
+    case .success(let text): try printOutput(text)
     case .failure(let error):
       printError("emu: \(error)")
       throw ExitCode(error.status)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Machine
 
 /// The `emu` command.
 @main
@@ -79,4 +80,11 @@ struct Count: ExpressibleByArgument {
     guard !overflow else { return nil }
     self.value = value
   }
+}
+
+/// Writes text to standard output, or ends with a line that says that it can't.
+func printOutput(_ text: String) throws {
+  guard let problem = Listing.print(text) else { return }
+  printError("emu: \(problem)")
+  throw ExitCode(RunReport.Status.failure)
 }

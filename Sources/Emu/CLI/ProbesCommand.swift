@@ -34,7 +34,7 @@ struct ProbesCommand: ParsableCommand {
 
   func run() throws {
     switch ProbeListing.text(file.map { .file($0) } ?? .kernel, symbol: symbol) {
-    case .success(let text): Listing.print(text)
+    case .success(let text): try printOutput(text)
     case .failure(let error):
       printError("emu: \(error)")
       throw ExitCode(error.status)

@@ -32,14 +32,20 @@ struct SelfTestCommand: ParsableCommand {
   func run() throws {
     if list {
       let names = SelfTest.names.filter { filter.isEmpty || $0.contains(filter) }
-      Listing.print(names.map { $0 + "\n" }.joined())
+      try printOutput(names.map { $0 + "\n" }.joined())
       return
     }
     Interruption.install()
+    var problem: String?
     guard
       let failed = SelfTest.run(
-        matching: filter, caches: caches, output: { Listing.print($0 + "\n") })
+        matching: filter, caches: caches,
+        output: { if let line = Listing.print($0 + "\n") { problem = line } })
     else { throw ValidationError("No test's name contains '\(filter)'") }
+    if let problem {
+      printError("emu: \(problem)")
+      throw ExitCode(RunReport.Status.failure)
+    }
     throw ExitCode(failed == 0 ? 0 : 1)
   }
 }

@@ -16,5 +16,5 @@ struct SyscallsCommand: ParsableCommand {
   @Option(help: "Only rows of this status.")
   var status: SyscallList.Filter?
 
-  func run() { Listing.print(SyscallList.text(status)) }
+  func run() throws { try printOutput(SyscallList.text(status)) }
 }

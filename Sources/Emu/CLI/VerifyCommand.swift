@@ -12,6 +12,9 @@ struct VerifyCommand: ParsableCommand {
       registers are compared, after each the bytes that it stored; at the end its output and its exit.
       The first difference is reported with the instruction, its class, and both states.
 
+      Differences that are not mistakes, as Linux has them too: a program that reads its own text reads
+      breaks; /proc/self/maps shows [uprobes]; the SIGTRAP of a program's own break says no address.
+
       Options of emu come before PROGRAM; --every-insn, --once and --kernel are understood as its last
       arguments too, unless -- stands before them.
 

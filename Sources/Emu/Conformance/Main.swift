@@ -20,10 +20,12 @@ struct Conformance: ParsableCommand {
         emu-conformance busybox
         emu-conformance fuzz --seconds 60
         emu-conformance jit
+        emu-conformance x86 --instances 10000000
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
       BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, JITCommand.self,
+      X86Command.self,
     ])
 
   static func main() {

@@ -238,7 +238,8 @@ public final class BlockCache {
             block.pointee.pa &+ (block.pointee.end &- block.pointee.pc),
             (block.pointee.pa & ~4095) &+ 4096) : 0..<0
       let second =
-        inSecond ? block.pointee.secondPA..<block.pointee.secondPA &+ 4 : 0..<0
+        inSecond
+        ? block.pointee.secondPA..<block.pointee.secondPA &+ (block.pointee.end & 4095) : 0..<0
       let written = pa..<pa &+ count
       if first.overlaps(written) || second.overlaps(written) {
         drop(block, harts)

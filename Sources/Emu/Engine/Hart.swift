@@ -526,6 +526,21 @@ public final class Hart {
     return loadPhysical(pa, size, va)
   }
 
+  /// Loads bytes that are about to be stored to: faults as the store would.
+  ///
+  /// - Returns: zero with the exception pending where a store would fault.
+  public func loadForModify(_ va: UInt64, _ size: UInt64) -> UInt64 {
+    let inPage = 4096 &- (va & 4095)
+    if size > inPage {
+      guard physical(va, inPage, .store) != nil,
+        physical(va &+ inPage, size &- inPage, .store) != nil
+      else { return 0 }
+      return load(va, size)
+    }
+    guard let pa = physical(va, size, .store) else { return 0 }
+    return loadPhysical(pa, size, va)
+  }
+
   /// Loads from RAM or a device by physical address.
   public func loadPhysical(_ pa: UInt64, _ size: UInt64, _ va: UInt64) -> UInt64 {
     if ram.contains(pa, size) {

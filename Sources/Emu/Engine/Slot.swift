@@ -18,6 +18,12 @@ public enum Slot {
   ///
   /// Exact whenever a helper marked `exit` runs and whenever the hart is stopped.
   public static let pc = 49
+  /// The condition codes, lazily: how `flagA` and `flagB` are to be read, a ``FlagKind`` byte.
+  public static let flagKind = 50
+  /// First part of the condition codes.
+  public static let flagA = 51
+  /// Second part of the condition codes.
+  public static let flagB = 52
   /// The first floating-point register.
   public static let fp = 64
   /// Floating-point exceptions accrued so far, in the order of ``FloatFlags``.

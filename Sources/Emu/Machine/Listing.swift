@@ -145,5 +145,10 @@ public enum Listing {
   }
 
   /// Writes text to standard output.
-  public static func print(_ text: String) { _ = Host().consoleWrite(Array(text.utf8), stream: 1) }
+  ///
+  /// - Returns: why it could not, in a line; `nil` too where nobody reads it any more.
+  public static func print(_ text: String) -> String? {
+    let problem = Host().consoleWrite(Array(text.utf8), stream: 1)
+    return problem == nil || problem == .EPIPE ? nil : "standard output can't be written"
+  }
 }

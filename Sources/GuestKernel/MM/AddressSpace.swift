@@ -49,9 +49,9 @@ public final class AddressSpace: UserMemory {
   /// Told about changes of mappings; children inherit it.
   public unowned var observer: (any AddressSpaceObserver)?
   /// What probes keep for this address space.
-  public var probeState: AnyObject?
+  @exclusivity(unchecked) public var probeState: AnyObject?
   /// The mappings, by ascending address.
-  public internal(set) var vmas: [VMA] = []
+  @exclusivity(unchecked) public internal(set) var vmas: [VMA] = []
   /// Where frames come from.
   public let frames: PageAllocator
   /// The instruction set.
@@ -65,9 +65,9 @@ public final class AddressSpace: UserMemory {
   /// Address of the page with the code of `rt_sigreturn`; zero where there is none.
   public var signalPage: UInt64 = 0
   /// Translations that harts must forget.
-  public var flushNeeded = FlushKind.none
+  @exclusivity(unchecked) public var flushNeeded = FlushKind.none
   /// Instruction fetch must be synchronised: code was mapped that it may not see.
-  public var instructionFlushNeeded = false
+  @exclusivity(unchecked) public var instructionFlushNeeded = false
   /// Pages present now.
   public internal(set) var residentPages = 0 {
     didSet { if residentPages > maxResidentPages { maxResidentPages = residentPages } }
@@ -107,7 +107,7 @@ public final class AddressSpace: UserMemory {
 
   /// Files whose mappings are registered.
   var registered: [Inode] = []
-  private var lastIndex = 0
+  @exclusivity(unchecked) private var lastIndex = 0
 
   /// An address space with no mapping.
   ///
@@ -191,6 +191,18 @@ public final class AddressSpace: UserMemory {
     let index = findIndex(va)
     guard index < vmas.count, vmas[index].start <= va else { return nil }
     return vmas[index]
+  }
+
+  /// What file's private mapping is at an address, told apart by the file's identity, and where in
+  /// the file that is.
+  public func privateFile(at va: UInt64) -> (inode: ObjectIdentifier, offset: UInt64)? {
+    let index = findIndex(va)
+    guard index < vmas.count, vmas[index].start <= va, vmas[index].isPrivate,
+      case .file(let file) = vmas[index].backing
+    else { return nil }
+    return (
+      ObjectIdentifier(file.inode), vmas[index].pageOffset << 12 &+ (va &- vmas[index].start)
+    )
   }
 
   /// Whether anything is mapped in `start..<end`.

@@ -18,7 +18,7 @@ public final class Process {
   /// What `wait` reports: exit code in the second byte, signal in the first.
   public internal(set) var exitStatus: Int32 = 0
   /// Set when the group is ending: the status of all threads.
-  var groupExit: Int32?
+  @exclusivity(unchecked) var groupExit: Int32?
   /// The thread that execs and waits for the others to end.
   weak var execTask: Task?
   /// Woken when a thread ends.
@@ -33,7 +33,7 @@ public final class Process {
   // MARK: Job control
 
   /// The signal that stops the group, while it is stopping or stopped.
-  var groupStop: Int32?
+  @exclusivity(unchecked) var groupStop: Int32?
   /// All threads have stopped.
   var isStopped = false
   /// A stop that `wait` has not reported.
@@ -42,13 +42,13 @@ public final class Process {
   var continueToReport = false
 
   /// Signals sent to the group.
-  var pending = SignalQueue()
+  @exclusivity(unchecked) var pending = SignalQueue()
   /// Who it acts for.
   public internal(set) var credentials = Identity()
   /// Resource limits, soft and hard, by `RLIMIT_*`.
   var limits = ResourceLimits()
   /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`.
-  var intervalTimers = [IntervalTimer(), IntervalTimer(), IntervalTimer()]
+  @exclusivity(unchecked) var intervalTimers = [IntervalTimer(), IntervalTimer(), IntervalTimer()]
   /// Timers of `timer_create`.
   var posixTimers: [Int32: PosixTimer] = [:]
   var nextPosixTimer: Int32 = 0

@@ -13,6 +13,7 @@ extension Kernel {
 
   /// Lets every timer happen whose time has come.
   func runTimers() {
+    guard timers.next != nil else { return }
     let now = self.now
     while let timer = timers.expired(now) { timer.fire() }
   }

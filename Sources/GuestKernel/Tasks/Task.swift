@@ -25,14 +25,14 @@ public final class Task: Waiter {
   /// Its 16 KiB block in guest memory.
   public let block: TaskBlock
   /// What it is doing.
-  public internal(set) var state = TaskState.runnable
+  @exclusivity(unchecked) public internal(set) var state = TaskState.runnable
   /// Its name (`PR_SET_NAME`), at most 15 bytes.
   public var comm: String
 
   /// Its memory.
   ///
   /// `nil` once it has ended.
-  public internal(set) var space: AddressSpace?
+  @exclusivity(unchecked) public internal(set) var space: AddressSpace?
   /// Its file descriptors.
   public internal(set) var files: FileTable
   /// Its root, working directory and umask.
@@ -43,11 +43,11 @@ public final class Task: Waiter {
   // MARK: Signals
 
   /// Blocked signals.
-  var blocked = SignalSet()
+  @exclusivity(unchecked) var blocked = SignalSet()
   /// The mask to put back on the way to user mode (`TIF_RESTORE_SIGMASK`).
   var savedMask: SignalSet?
   /// Signals sent to this thread.
-  var pending = SignalQueue()
+  @exclusivity(unchecked) var pending = SignalQueue()
   /// Signals that `rt_sigtimedwait` waits for: they wake it although blocked.
   var awaited = SignalSet()
   /// The alternate stack.
@@ -72,7 +72,7 @@ public final class Task: Waiter {
   private var queues: [WaitQueue] = []
   private var timer: Timer?
   /// What probes keep for this task.
-  public var probeState: AnyObject?
+  @exclusivity(unchecked) public var probeState: AnyObject?
   /// Whether a parent waits in `vfork` until this task has its own memory.
   public var isVforkChild: Bool { vforkParent != nil }
   /// On the run queue.

@@ -112,8 +112,8 @@ extension Kernel {
 
   /// The physical address behind a kernel address: the linear map or the image.
   public func kernelAddress(_ va: UInt64, _ count: UInt64) -> UInt64? {
-    let linear = va &- isa.linearMapBase
-    if va >= isa.linearMapBase, linear < ram.size, count <= ram.size &- linear {
+    let linear = va &- linearMapBase
+    if va >= linearMapBase, linear < ram.size, count <= ram.size &- linear {
       return ram.base &+ linear
     }
     if let pa = image?.physical(va), ram.contains(pa, count) { return pa }

@@ -165,6 +165,37 @@ let accessStorage: Helper = { x, raw in
   x[Int(op.d)] = old
 }
 
+/// CSR instructions on `sstatus`: `d` destination, `a` source register, `b` function (4: with an
+/// immediate).
+///
+/// Every trap's entry and exit moves it. What follows is looked at anew only where that may matter:
+/// the saved bits (`SPP`, `SPIE`) mean nothing before the return.
+let accessStatus: Helper = { x, raw in
+  let op = raw.op
+  guard x[SystemSlot.privilege] >= 1 else {
+    with(x) { isa, hart in isa.raiseIllegal(hart) }
+    return
+  }
+  let before = x[SystemSlot.mstatus]
+  var old = before & Status.supervisor | Status.uxl64
+  if before & Status.fs == Status.fs { old |= Status.sd }
+  let source = op.b & 4 != 0 ? UInt64(op.a) : x[Int(op.a)]
+  let value: UInt64
+  switch CSRFunction(rawValue: op.b & 3) ?? .write {
+  case .write: value = source
+  // With x0 or a zero immediate they write nothing, which is what was there.
+  case .set: value = old | source
+  case .clear: value = old & ~source
+  }
+  let after = before & ~Status.supervisor | value & Status.supervisor
+  x[Int(op.d)] = old
+  guard before != after else { return }
+  x[SystemSlot.mstatus] = after
+  guard (before ^ after) & ~(Status.spp | Status.spie) != 0 else { return }
+  with(x) { isa, hart in isa.statusChanged(before, hart) }
+  if x[Slot.pending] == Pending.none.rawValue { x[Slot.pending] = Pending.reconsider.rawValue }
+}
+
 /// CSR instructions: `d` destination, `a` source register, `b` function (4: `e`'s top bits hold an
 /// immediate), `c` and the low bits of `e` the number.
 ///

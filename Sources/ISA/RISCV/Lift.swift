@@ -250,6 +250,11 @@ struct Lift {
         c: UInt8(truncatingIfNeeded: slot - Slot.system), e: UInt8(truncatingIfNeeded: ~mask))
       return
     }
+    if number == 0x100 {
+      let how = function.rawValue | (immediate ? 4 : 0)
+      builder.emit(helper: accessStatus, d: to(i.rd), a: i.rs1, b: how)
+      return
+    }
     let quiet =
       function != .write && i.rs1 == 0 || (1...3).contains(number) && fpState == 3
     let c = UInt8(truncatingIfNeeded: number)

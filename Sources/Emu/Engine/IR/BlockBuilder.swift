@@ -19,7 +19,8 @@ public final class BlockBuilder {
 
   private(set) var ops: [MicroOp] = []
   private(set) var offsets: [UInt16] = []
-  var observing = false
+  /// Whether an observer sees every instruction: every slot must be exact at each of them.
+  public private(set) var observing = false
   /// Physical address of the first byte, and of the second page where the block touches one.
   var pa: UInt64 = 0
   var secondPA: UInt64?
@@ -74,6 +75,50 @@ public final class BlockBuilder {
       if !sameStart { secondPA = pa }
       room = 1
       return hart.fetch16(pa)
+    }
+  }
+
+  /// Copies what of the fifteen bytes at `va` lies in the block's first page.
+  ///
+  /// - Returns: how many; none where that page may be fetched from only in part.
+  public func window(at va: UInt64, _ to: UnsafeMutableBufferPointer<UInt8>) -> Int {
+    if partial { return 0 }
+    let pa = self.pa &+ (va &- start)
+    let count = min(15, Int(truncatingIfNeeded: 4096 &- (va & 4095)))
+    hart._withUnsafeGuaranteedRef { hart in
+      for index in 0..<count {
+        let at = pa &+ UInt64(truncatingIfNeeded: index)
+        to[index] = UInt8(truncatingIfNeeded: hart.fetch16(at & ~1) &>> UInt16((at & 1) &* 8))
+      }
+    }
+    return count
+  }
+
+  /// The byte at `va`, which belongs to an instruction that starts in the block's first page.
+  ///
+  /// An instruction that reaches into the next page, or whose page may be fetched from only in
+  /// part, is a block of its own: it must be the `first`.
+  ///
+  /// - Returns: `nil` where the block must end before this instruction: because others precede it,
+  ///   or with the exception pending because the byte can't be fetched.
+  public func byte(at va: UInt64, first: Bool) -> UInt8? {
+    let sameStart = (va ^ start) & ~4095 == 0
+    return hart._withUnsafeGuaranteedRef { hart in
+      var pa = self.pa &+ (va &- start)
+      if !sameStart || partial && va != start {
+        guard first else { return nil }
+        if sameStart || secondPA == nil {
+          guard let found = hart.fetchAddress(va) else { return nil }
+          pa = found
+          if !sameStart { secondPA = found & ~4095 }
+        } else if let secondPA {
+          pa = secondPA &+ (va & 4095)
+        }
+        room = 1
+      }
+      // By the aligned pair that holds it, which does not leave the page.
+      let pair = hart.fetch16(pa & ~1)
+      return UInt8(truncatingIfNeeded: pair &>> UInt16((pa & 1) &* 8))
     }
   }
 
@@ -146,9 +191,9 @@ public final class BlockBuilder {
 
   /// Ends the block with the terminator just to be emitted.
   public func end(
-    _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, imm: Int64 = 0
+    _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, imm: Int64 = 0
   ) {
-    emit(op, d: d, a: a, b: b, imm: imm)
+    emit(op, d: d, a: a, b: b, c: c, imm: imm)
     ended = true
   }
 

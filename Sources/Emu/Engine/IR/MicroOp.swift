@@ -67,6 +67,38 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case callr
   // target = a & ~1 (returns and computed jumps without a link).
   case gotor
+
+  // MARK: For guests with condition codes and with sub-registers (x86-64)
+
+  // On the low 32 bits, zero-extended.
+  case zext32, add32, addi32, sub32, and32, or32, ori32, xor32, xori32, mul32
+  case shl32i, shr32i, sar32i, rol32i
+  // x[d] with its low 8, 16 or 32 bits, or bits 8 to 15, replaced by those of x[a].
+  case ins8, ins8h, ins16, ins32
+  // d = bits 8 to 15 of a.
+  case ext8h
+  // x[d] = x[a] unless x[b] is zero; unless it is not.
+  case movnz, movz
+  // Arithmetic that sets the condition codes: `c` is a ``FlagKind`` byte, which also says the width;
+  // the result is zero-extended to `d`. The immediate forms take `imm` for `b`.
+  case cadd, caddi, csub, csubi, cand, candi, cor, cori, cxor, cxori
+  case cadc, csbb, cinc, cdec
+  // The same without a result.
+  case ccmp, ccmpi, ctest, ctesti
+  // Shifts of `a` by the constant `e`, 1 to width - 1.
+  case cshli, cshri, csari
+  // The condition codes as bits (``StatusFlags``); and set by such bits in `a`.
+  case flags, setFlags
+  // d = 1 where condition `c` (``StatusFlags/holds(_:_:)``) holds, else 0.
+  case setcc
+  // Loads that a store to the same bytes follows: they fault as the store would.
+  case ldm8u, ldm16u, ldm32u, ldm64
+  // d = memory[a + (b << c) + imm], and such stores of `d`.
+  case ldx8u, ldx32u, ldx64, stx8, stx32, stx64
+  // x[d], x[d + 1] = 16 bytes at memory[a + imm], and the opposite; all or nothing. And between slots.
+  case ldv, stv, movv
+  // Terminators: where condition `c` holds go to imm; go to (a + imm), odd addresses included.
+  case bcc, jumpr
 }
 
 extension Op {

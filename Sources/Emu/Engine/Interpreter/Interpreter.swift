@@ -156,10 +156,14 @@ func interpret(
             }
           case .ld64: if load(UInt64.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
 
-          case .st8: if store(UInt8.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
-          case .st16: if store(UInt16.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
-          case .st32: if store(UInt32.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
-          case .st64: if store(UInt64.self, x, tlb, x[a] &+ imm, block, ip, left) { break run }
+          case .st8:
+            if store(UInt8.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st16:
+            if store(UInt16.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st32:
+            if store(UInt32.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
+          case .st64:
+            if store(UInt64.self, x, tlb, x[a] &+ imm, x[b], block, ip, left) { break run }
 
           case .addiAddi:
             x[d] = x[a] &+ low(imm)
@@ -390,6 +394,26 @@ func interpret(
             }
             target = imm
             break resolve
+          case .zext32, .add32, .addi32, .sub32, .and32, .or32, .ori32, .xor32, .xori32, .mul32,
+            .shl32i, .shr32i, .sar32i, .rol32i, .ins8, .ins8h, .ins16, .ins32, .ext8h, .movnz,
+            .movz, .cadd, .caddi, .csub, .csubi, .cand, .candi, .cor, .cori, .cxor, .cxori,
+            .cadc, .csbb, .cinc, .cdec, .ccmp, .ccmpi, .ctest, .ctesti, .cshli, .cshri, .csari,
+            .flags, .setFlags, .setcc, .ldm8u, .ldm16u, .ldm32u, .ldm64, .ldx8u, .ldx32u, .ldx64,
+            .stx8, .stx32, .stx64, .ldv, .stv, .movv:
+            if others(x, tlb, block, ip, left) { break run }
+          case .bcc:
+            taken = conditionHolds(x, op.pointee.c)
+            target = imm
+            break branch
+          case .jumpr:
+            target = x[a] &+ imm
+            let entry = jumps + JumpEntry.index(target)
+            if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+              block = entry.pointee.block.unsafelyUnwrapped
+              continue nextBlock
+            }
+            indirect = true
+            break resolve
           case .callr, .gotor:
             target = (x[a] &+ imm) & ~1
             if op.pointee.op == .callr { x[d] = block.pointee.end }
@@ -443,14 +467,14 @@ func interpret(
 }
 
 @inline(__always)
-private func signed(_ value: UInt64) -> Int64 { Int64(bitPattern: value) }
+func signed(_ value: UInt64) -> Int64 { Int64(bitPattern: value) }
 
 @inline(__always)
-private func unsigned(_ value: Int64) -> UInt64 { UInt64(bitPattern: value) }
+func unsigned(_ value: Int64) -> UInt64 { UInt64(bitPattern: value) }
 
 /// The signed lower half of an immediate that packs two.
 @inline(__always)
-private func low(_ imm: UInt64) -> UInt64 {
+func low(_ imm: UInt64) -> UInt64 {
   UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: imm)))
 }
 
@@ -459,16 +483,16 @@ private func low(_ imm: UInt64) -> UInt64 {
 private func high(_ imm: UInt64) -> UInt64 { UInt64(bitPattern: Int64(bitPattern: imm) &>> 32) }
 
 @inline(__always)
-private func word(_ value: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: value) }
+func word(_ value: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: value) }
 
 @inline(__always)
-private func extend(_ value: UInt64) -> UInt64 { extend(Int32(truncatingIfNeeded: value)) }
+func extend(_ value: UInt64) -> UInt64 { extend(Int32(truncatingIfNeeded: value)) }
 
 @inline(__always)
-private func extend(_ value: UInt32) -> UInt64 { extend(Int32(bitPattern: value)) }
+func extend(_ value: UInt32) -> UInt64 { extend(Int32(bitPattern: value)) }
 
 @inline(__always)
-private func extend(_ value: Int32) -> UInt64 { UInt64(bitPattern: Int64(value)) }
+func extend(_ value: Int32) -> UInt64 { UInt64(bitPattern: Int64(value)) }
 
 @inline(__always)
 private func divide(_ of: Int64, _ by: Int64) -> UInt64 {
@@ -507,7 +531,7 @@ private func isNormal(_ bits: UInt64) -> Bool {
 
 /// Where `size` bytes at `va` lie, if they may be read without further ado.
 @inline(__always)
-private func readable(
+func readable(
   _ tlb: UnsafeMutablePointer<TLBEntry>, _ va: UInt64, _ size: UInt64
 ) -> UnsafeRawPointer? {
   let entry = tlb + TLB.index(va)
@@ -517,7 +541,7 @@ private func readable(
 
 /// Where `size` bytes at `va` lie, if they may be written without further ado.
 @inline(__always)
-private func writable(
+func writable(
   _ tlb: UnsafeMutablePointer<TLBEntry>, _ va: UInt64, _ size: UInt64
 ) -> UnsafeMutableRawPointer? {
   let entry = tlb + TLB.index(va)
@@ -527,7 +551,7 @@ private func writable(
 
 /// Makes `Hart.count` and `Hart.pc` exact for whoever is called now.
 @inline(__always)
-private func spill(
+func spill(
   _ x: UnsafeMutablePointer<UInt64>, _ block: UnsafeMutablePointer<Block>,
   _ ip: UnsafeMutablePointer<MicroOp>, _ left: Int64
 ) {
@@ -545,7 +569,7 @@ private func raw(_ ip: UnsafeMutablePointer<MicroOp>) -> UnsafePointer<MicroOpRa
 ///
 /// - Returns: whether the block must be left.
 @inline(__always)
-private func load<T: FixedWidthInteger & BitwiseCopyable>(
+func load<T: FixedWidthInteger & BitwiseCopyable>(
   _: T.Type, _ x: UnsafeMutablePointer<UInt64>, _ tlb: UnsafeMutablePointer<TLBEntry>,
   _ va: UInt64, _ block: UnsafeMutablePointer<Block>, _ ip: UnsafeMutablePointer<MicroOp>,
   _ left: Int64
@@ -559,17 +583,16 @@ private func load<T: FixedWidthInteger & BitwiseCopyable>(
   return loadSlow(x, va, size, T.isSigned ? .signed : .unsigned, Int(ip.pointee.d))
 }
 
-/// Stores the low bits of the micro-op's `b` as a `T` at `va`.
+/// Stores the low bits of `value` as a `T` at `va`.
 ///
 /// - Returns: whether the block must be left.
 @inline(__always)
-private func store<T: FixedWidthInteger & BitwiseCopyable>(
+func store<T: FixedWidthInteger & BitwiseCopyable>(
   _: T.Type, _ x: UnsafeMutablePointer<UInt64>, _ tlb: UnsafeMutablePointer<TLBEntry>,
-  _ va: UInt64, _ block: UnsafeMutablePointer<Block>, _ ip: UnsafeMutablePointer<MicroOp>,
-  _ left: Int64
+  _ va: UInt64, _ value: UInt64, _ block: UnsafeMutablePointer<Block>,
+  _ ip: UnsafeMutablePointer<MicroOp>, _ left: Int64
 ) -> Bool {
   let size = UInt64(MemoryLayout<T>.size)
-  let value = x[Int(ip.pointee.b)]
   if let to = writable(tlb, va, size) {
     to.storeBytes(of: T(truncatingIfNeeded: value), as: T.self)
     return false

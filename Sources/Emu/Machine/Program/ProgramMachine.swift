@@ -64,15 +64,16 @@ public final class ProgramMachine {
 
   /// Instructions of the program, where they and not those of the kernel are the time.
   ///
-  /// Without it all are. Whoever sets it tells the hart's own clock, and calls ``fireTimer()`` when ``isTimerDue``.
-  var programTime: (() -> UInt64)?
+  /// Without it all are. Whoever sets it tells the hart's own clock, and calls ``fireTimer()`` when
+  /// ``isTimerDue``.
+  @exclusivity(unchecked) var programTime: (() -> UInt64)?
 
   let isa: RV64
   private let host: any HostServices
   /// Waits for console input; `false` where none will ever come.
   private let waitForInput: () -> Bool
-  private(set) var skipped: UInt64 = 0
-  private var deadline: UInt64?
+  @exclusivity(unchecked) private(set) var skipped: UInt64 = 0
+  @exclusivity(unchecked) private var deadline: UInt64?
 
   /// The number of the SBI extension that is the gate.
   ///
@@ -159,7 +160,9 @@ public final class ProgramMachine {
         status: error.errno == .ENOENT
           ? RunReport.Status.notFound : RunReport.Status.notExecutable)
     } catch {
-      throw LaunchError(description: "\(error)", status: RunReport.Status.failure)
+      throw LaunchError(
+        description: "the guest kernel can't start with \(ram.size >> 20) MiB of RAM: \(error)",
+        status: RunReport.Status.failure)
     }
     isa.enterSupervisor(hart, pc: kernel.image?.entry ?? 0, root: kernel.bootRoot)
   }
@@ -230,7 +233,7 @@ extension ProgramMachine: HartEnvironment {
       x[11] = 0
       return
     }
-    let reply = kernel.gate(x[16], arguments: (10...14).map { x[$0] })
+    let reply = kernel.gate(x[16], x[10], x[11], x[12])
     x[10] = reply.value
     x[11] = reply.action.rawValue
     x[12] = reply.a2

@@ -25,6 +25,10 @@ final class ProbeCoverage: ProcessObserver {
   private var texts: [VMA] = []
   /// Instructions that take no probe.
   private(set) var refused = 0
+  /// Instructions that have none because there are too many.
+  private(set) var leftOut = 0
+  /// Most places: each costs the host half a kilobyte.
+  private let maxPlaces: Int
 
   /// A probe, its instruction once that is known, and how often it was hit.
   private final class Place {
@@ -39,8 +43,9 @@ final class ProbeCoverage: ProcessObserver {
 
   /// Keeps `probes` informed of processes, and probes each file that one maps for execution.
   init(
-    _ machine: ProgramMachine, _ probes: ProbeSubsystem, selection: Selection
+    _ machine: ProgramMachine, _ probes: ProbeSubsystem, selection: Selection, maxPlaces: Int
   ) {
+    self.maxPlaces = maxPlaces
     self.machine = machine
     self.probes = probes
     self.selection = selection
@@ -136,6 +141,10 @@ final class ProbeCoverage: ProcessObserver {
     let name = "\(file.path)"
     InsnSweep(elf, isa).visit { address, _ in
       guard let offset = elf.fileOffset(address) else { return }
+      guard places.count < maxPlaces else {
+        leftOut += 1
+        return
+      }
       do throws(ProbeError) {
         try probe(.inode(inode), offset, name)
       } catch {
@@ -170,7 +179,9 @@ final class ProbeCoverage: ProcessObserver {
     var sums = VerifyCoverage()
     sums.places = places.count
     sums.refused = refused
+    sums.leftOut = leftOut
     for place in places where place.hits > 0 {
+      if place.uprobe != nil { sums.programHits &+= place.hits }
       guard let insn = place.insn else { continue }
       let mnemonic = isa.disassemble(insn.bytes, at: 0).prefix { $0 != "\t" && $0 != " " }
       switch insn.verdict {
@@ -205,10 +216,14 @@ public struct VerifyCoverage: Sendable, Equatable {
   public var places = 0
   /// Instructions that take none.
   public var refused = 0
+  /// Instructions that have none because there are too many.
+  public var leftOut = 0
   /// Those whose copy ran in a slot.
   public var outOfLine = Class()
   /// Those that were simulated.
   public var simulated = Class()
+  /// Hits in the program's text.
+  public var programHits: UInt64 = 0
 
   /// Nothing.
   public init() {}

@@ -27,53 +27,115 @@ final class RetireLog {
   /// The registers of each kind of instruction.
   let userState: [StateSlot]
   let kernelState: [StateSlot]
+  private let userRuns: [Run]
+  private let kernelRuns: [Run]
   private let stride: Int
   private var entries: [Entry] = []
-  private var values: [UInt64] = []
+  /// A row for each entry; an instruction's holds its state.
+  private var values: UnsafeMutablePointer<UInt64>
+  private var capacity: Int
   private var first = 0
+
+  /// Neighbouring slots, or one of which not all bits count.
+  private struct Run {
+    var slot: Int
+    var count: Int
+    var mask: UInt64
+  }
+
+  private static func runs(_ state: [StateSlot]) -> [Run] {
+    var runs: [Run] = []
+    for slot in state {
+      if slot.mask == .max, let last = runs.last, last.mask == .max,
+        last.slot + last.count == slot.slot
+      {
+        runs[runs.count - 1].count += 1
+      } else {
+        runs.append(Run(slot: slot.slot, count: 1, mask: slot.mask))
+      }
+    }
+    return runs
+  }
 
   init(userState: [StateSlot], kernelState: [StateSlot]) {
     self.userState = userState
     self.kernelState = kernelState
+    userRuns = Self.runs(userState)
+    kernelRuns = Self.runs(kernelState)
     stride = max(userState.count, kernelState.count, 1)
+    capacity = 1 << 12
+    values = .allocate(capacity: capacity * stride)
   }
 
+  deinit { values.deallocate() }
+
+  /// Entries that were ever added.
+  private(set) var total: UInt64 = 0
   /// Entries that were not dropped.
   var count: Int { entries.count - first }
 
-  /// Adds an instruction and the state that it begins with.
-  func appendInsn(_ entry: Entry, _ hart: Hart, _ state: [StateSlot]) {
+  private func append(_ entry: Entry) {
+    if entries.count == capacity {
+      let larger = UnsafeMutablePointer<UInt64>.allocate(capacity: 2 * capacity * stride)
+      larger.update(from: values, count: capacity * stride)
+      values.deallocate()
+      values = larger
+      capacity *= 2
+    }
     entries.append(entry)
+    total &+= 1
+  }
+
+  /// Adds an instruction of a program, or of the kernel, and the state that it begins with.
+  func appendInsn(_ entry: Entry, _ hart: Hart) {
+    let row = entries.count * stride
+    append(entry)
     let x = hart.x
-    for slot in state { values.append(x[slot.slot] & slot.mask) }
-    for _ in state.count..<stride { values.append(0) }
+    var to = values + row
+    for run in entry.kind == .kernelInsn ? kernelRuns : userRuns {
+      if run.mask == .max {
+        to.update(from: x + run.slot, count: run.count)
+      } else {
+        to.pointee = x[run.slot] & run.mask
+      }
+      to += run.count
+    }
   }
 
   /// Adds a store.
-  func appendStore(_ entry: Entry) {
-    entries.append(entry)
-    for _ in 0..<stride { values.append(0) }
-  }
+  func appendStore(_ entry: Entry) { append(entry) }
 
   /// The entry `index` places from the front.
   func entry(_ index: Int) -> Entry { entries[first + index] }
 
-  /// The state that an entry's instruction began with.
+  /// The state that an instruction began with.
   func state(_ index: Int) -> [UInt64] {
-    let start = (first + index) * stride
-    return Array(values[start..<start + stride])
+    let count = width(entries[first + index].kind)
+    return Array(UnsafeBufferPointer(start: values + (first + index) * stride, count: count))
+  }
+
+  /// The values that are kept of a kind of entry.
+  private func width(_ kind: Entry.Kind) -> Int {
+    switch kind {
+    case .insn: userState.count
+    case .kernelInsn: kernelState.count
+    case .store: 0
+    }
   }
 
   /// How many entries at the front are equal in both; at most what the shorter has.
   func commonPrefix(_ other: RetireLog) -> Int {
     let count = min(count, other.count)
-    return values.withUnsafeBufferPointer { mine in
-      other.values.withUnsafeBufferPointer { theirs in
+    return entries.withUnsafeBufferPointer { mine in
+      other.entries.withUnsafeBufferPointer { theirs in
         for index in 0..<count {
-          if entries[first + index] != other.entries[other.first + index] { return index }
-          let one = (first + index) * stride
-          let two = (other.first + index) * stride
-          for place in 0..<stride where mine[one + place] != theirs[two + place] { return index }
+          let entry = mine[first + index]
+          guard entry == theirs[other.first + index] else { return index }
+          let one = values + (first + index) * stride
+          let two = other.values + (other.first + index) * stride
+          var difference: UInt64 = 0
+          for place in 0..<width(entry.kind) { difference |= one[place] ^ two[place] }
+          if difference != 0 { return index }
         }
         return count
       }
@@ -84,8 +146,8 @@ final class RetireLog {
   func drop(_ count: Int) {
     first += count
     guard first >= 1 << 14 || first == entries.count else { return }
+    values.update(from: values + first * stride, count: (entries.count - first) * stride)
     entries.removeSubrange(..<first)
-    values.removeSubrange(..<(first * stride))
     first = 0
   }
 }

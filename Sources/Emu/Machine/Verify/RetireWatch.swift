@@ -12,8 +12,12 @@ final class RetireWatch: InsnObserver {
   let log: RetireLog
   /// Instructions of programs that were completed.
   private(set) var completed: UInt64 = 0
+  /// The limit was reached: nothing more is written down.
+  private(set) var isAtLimit = false
   /// Tasks whose instructions were seen.
   private(set) var tasks: Set<Int32> = []
+  /// The one of ``tasks`` that was seen last.
+  private var seen: Int32 = -1
 
   // The machine outlives its watch; counted references to it would cost more than the rest.
   private unowned(unsafe) let machine: ProgramMachine
@@ -21,8 +25,9 @@ final class RetireWatch: InsnObserver {
   private let rv: RV64
   private let probes: ProbeSubsystem?
   private let watchesKernel: Bool
+  private let limit: UInt64
   private let isa: any ProbeISA
-  private let kernelState: [StateSlot]
+  private let userEnd: UInt64
 
   /// What a task did last.
   private struct Last {
@@ -32,6 +37,9 @@ final class RetireWatch: InsnObserver {
     var exceptions: UInt64
   }
   private var last: [Int32: Last] = [:]
+  /// That of the task whose instruction was seen last is here and not in ``last``.
+  private var latest = Last(pc: 0, exceptions: 0)
+  private var latestTask: Int32?
   /// An instruction of a program has begun and is not known to be complete.
   private var isUnderWay = false
   /// The store of the last instruction, which may yet fault.
@@ -58,8 +66,10 @@ final class RetireWatch: InsnObserver {
   ///   - probes: those that it has.
   ///   - isa: what must be known of its instruction set.
   ///   - watchesKernel: the kernel's instructions are written down too; then programs have no probes.
+  ///   - limit: how many of the programs' instructions are written down at most.
   init(
-    _ machine: ProgramMachine, probes: ProbeSubsystem?, isa: any ProbeISA, watchesKernel: Bool
+    _ machine: ProgramMachine, probes: ProbeSubsystem?, isa: any ProbeISA, watchesKernel: Bool,
+    limit: UInt64
   ) {
     self.machine = machine
     kernel = machine.kernel
@@ -67,9 +77,12 @@ final class RetireWatch: InsnObserver {
     self.probes = probes
     self.isa = isa
     self.watchesKernel = watchesKernel
-    kernelState = watchesKernel ? isa.stateSlots(ofKernel: true) : []
+    self.limit = limit
+    userEnd = kernel.isa.userEnd
     kernelSlots = probes?.kernelSlots ?? 0..<0
-    log = RetireLog(userState: isa.stateSlots(ofKernel: false), kernelState: kernelState)
+    log = RetireLog(
+      userState: isa.stateSlots(ofKernel: false),
+      kernelState: watchesKernel ? isa.stateSlots(ofKernel: true) : [])
     machine.programTime = { [unowned self] in completed }
     machine.hart.observe(self, modes: watchesKernel ? .max : RV64.userModes)
   }
@@ -85,7 +98,7 @@ final class RetireWatch: InsnObserver {
   }
 
   func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart) {
-    guard isStore, depth == 0 else { return }
+    guard isStore, depth == 0, !isAtLimit else { return }
     settle()
     let current = kernel.current
     store = Store(va: va, size: size, task: current?.tid ?? 0, space: current?.space)
@@ -99,8 +112,15 @@ final class RetireWatch: InsnObserver {
     let exceptions = hart.x[Slot.exceptions]
     lastExceptions = exceptions
     let foreign = exceptions &- (probes?.breaksTaken ?? 0)
-    let before = last[task]
-    last[task] = Last(pc: pc, exceptions: foreign)
+    var before: Last?
+    if task == latestTask {
+      before = latest
+    } else {
+      if let latestTask { last[latestTask] = latest }
+      before = last[task]
+      latestTask = task
+    }
+    latest = Last(pc: pc, exceptions: foreign)
     if let before, before.pc == pc, before.exceptions != foreign {
       // It faulted and begins once more: what it stored then is not in memory.
       store = nil
@@ -121,13 +141,19 @@ final class RetireWatch: InsnObserver {
       // Taken before this instruction, which will be seen again.
       if hart.x[Slot.pending] != 0 {
         last[task] = nil
+        latestTask = nil
         return
       }
     }
     rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+    if completed >= limit { isAtLimit = true }
+    guard !isAtLimit else { return }
     isUnderWay = true
-    tasks.insert(task)
-    log.appendInsn(.init(kind: .insn, task: task, address: pc), hart, log.userState)
+    if task != seen {
+      seen = task
+      tasks.insert(task)
+    }
+    log.appendInsn(.init(kind: .insn, task: task, address: pc), hart)
   }
 
   private func kernelInsn(_ pc: UInt64, _ hart: Hart) {
@@ -144,9 +170,9 @@ final class RetireWatch: InsnObserver {
       if isa.isTrapReturn(bytes(pc, hart)) { depth -= 1 }
       return
     }
-    if kernelSlots.contains(pc) { return }
+    if kernelSlots.contains(pc) || isAtLimit { return }
     let task = kernel.current?.tid ?? 0
-    log.appendInsn(.init(kind: .kernelInsn, task: task, address: pc), hart, kernelState)
+    log.appendInsn(.init(kind: .kernelInsn, task: task, address: pc), hart)
   }
 
   /// Whether a program's copy of an instruction, or the break behind one, is at `pc`.
@@ -181,13 +207,22 @@ final class RetireWatch: InsnObserver {
   /// The bytes at an address, without asking for a page; those that are not there are zero.
   private func memory(_ made: Store) -> UInt64 {
     var value: UInt64 = 0
+    if made.va & 4095 <= 4096 &- UInt64(made.size) {
+      guard let pa = physical(made.va, made.space) else { return 0 }
+      for index in (0..<UInt64(made.size)).reversed() {
+        value = value << 8 | UInt64(kernel.ram.load(pa &+ index, as: UInt8.self) ?? 0)
+      }
+      return value
+    }
     for index in (0..<UInt64(made.size)).reversed() {
       let at = made.va &+ index
-      let pa =
-        at < kernel.isa.userEnd ? made.space?.physical(at) : kernel.kernelAddress(at, 1)
+      let pa = physical(at, made.space)
       value = value << 8
       if let pa { value |= UInt64(kernel.ram.load(pa, as: UInt8.self) ?? 0) }
     }
     return value
+  }
+  private func physical(_ va: UInt64, _ space: AddressSpace?) -> UInt64? {
+    va < userEnd ? space?.physical(va) : kernel.kernelAddress(va, 1)
   }
 }

@@ -7,6 +7,9 @@ final class TwinHost {
   private var inputs: [ConsoleInput] = []
   private var next = 0
   private var written: [[(UInt8, UInt8)]] = [[], []]
+  /// What came of the first machine's writes that the second one has not made yet.
+  private var results: [Errno?] = []
+  private var nextResult = 0
 
   private let output: (([UInt8], Int) -> Void)?
 
@@ -39,6 +42,18 @@ final class TwinHost {
 
   /// How many bytes one has written and the other has not.
   var unmatched: (without: Int, with: Int) { (written[0].count, written[1].count) }
+
+  private func takeResult() -> Errno? {
+    guard nextResult < results.count else { return nil }
+    defer {
+      nextResult += 1
+      if nextResult == results.count {
+        results = []
+        nextResult = 0
+      }
+    }
+    return results[nextResult]
+  }
 
   /// One machine's world.
   final class Side: HostServices {
@@ -73,12 +88,15 @@ final class TwinHost {
     func consoleWrite(_ bytes: [UInt8], stream: Int) -> Errno? {
       let stream8 = UInt8(truncatingIfNeeded: stream)
       twin.written[index] += bytes.map { (stream8, $0) }
-      guard index == 0 else { return nil }
-      guard let output = twin.output else {
-        return twin.host.consoleWrite(bytes, stream: stream)
+      guard index == 0 else { return twin.takeResult() }
+      var result: Errno?
+      if let output = twin.output {
+        output(bytes, stream)
+      } else {
+        result = twin.host.consoleWrite(bytes, stream: stream)
       }
-      output(bytes, stream)
-      return nil
+      twin.results.append(result)
+      return result
     }
 
     func randomBytes(_ count: Int) -> [UInt8] {

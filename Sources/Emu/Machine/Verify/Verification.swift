@@ -14,7 +14,8 @@ import RISCV
 /// Documented differences: the `[uprobes]` page, and the pages that breaks made private, count in
 /// what a program can ask of its memory (`/proc/self/maps`, `/proc/meminfo`). The signal of a
 /// program's own break instruction says `SI_KERNEL` and no address where the memory has probes, as in
-/// Linux (`kernel/events/uprobes.c`, `handle_swbp`).
+/// Linux (`kernel/events/uprobes.c`, `handle_swbp`). A program that reads its own text as data reads
+/// the breaks in it, as in Linux.
 public final class Verification {
   /// Which instructions are probed.
   public enum Probed: Sendable, Equatable {
@@ -38,6 +39,11 @@ public final class Verification {
     public var kernel = false
     /// Mistakes to make on purpose.
     public var legacy: LegacyPolicies = []
+    /// Instructions of trap handling without one of the program's, behind which the probed machine
+    /// is taken to hang.
+    public var patience: UInt64 = 1 << 28
+    /// Most places in programs' text; more instructions go without.
+    public var maxPlaces = 1 << 21
 
     /// Every instruction of the program.
     public init() {}
@@ -53,6 +59,8 @@ public final class Verification {
     public var stores: UInt64 = 0
     /// Tasks whose instructions were seen.
     public var tasks = 0
+    /// Every instruction of the program that takes a probe had one, at all times.
+    public var isEveryInsn = false
     /// What was probed and hit.
     public var coverage = VerifyCoverage()
     /// The first difference, in lines; `nil` where there is none.
@@ -68,12 +76,17 @@ public final class Verification {
   private let coverage: ProbeCoverage
   private let plainWatch: RetireWatch
   private let probedWatch: RetireWatch
-  private let limit: UInt64
+  private let patience: UInt64
   private let program: String
   private var report = Report()
   /// The last instruction of each task that was equal on both.
   private var last: [Int32: UInt64] = [:]
-  private var lastTask: Int32 = 0
+  /// What the probed machine had written down, and at which instruction of its hart, when it last
+  /// wrote something.
+  private var progress: (entries: UInt64, count: UInt64) = (0, 0)
+  /// That of the task that was seen last is not in ``last``.
+  private var lastTask: Int32 = -1
+  private var lastAddress: UInt64 = 0
 
   /// Instructions that one machine runs before the other's turn.
   private static let slice: UInt64 = 1 << 14
@@ -107,7 +120,8 @@ public final class Verification {
     probed = machines[1]
     plain.isInterrupted = { Interruption.requested }
     probed.isInterrupted = plain.isInterrupted
-    limit = options.run.limit ?? .max
+    patience = options.patience
+    let limit = options.run.limit ?? .max
     let isa = RISCVProbeISA()
     probes = ProbeSubsystem(kernel: probed.kernel, isa: isa)
     probes.legacy = options.legacy
@@ -125,9 +139,13 @@ public final class Verification {
     // the kernel sees.
     var watchesKernel = false
     if case .none = options.probed { watchesKernel = options.kernel }
-    plainWatch = RetireWatch(plain, probes: nil, isa: isa, watchesKernel: watchesKernel)
-    probedWatch = RetireWatch(probed, probes: probes, isa: isa, watchesKernel: watchesKernel)
-    coverage = ProbeCoverage(probed, probes, selection: selection)
+    plainWatch = RetireWatch(
+      plain, probes: nil, isa: isa, watchesKernel: watchesKernel, limit: limit)
+    probedWatch = RetireWatch(
+      probed, probes: probes, isa: isa, watchesKernel: watchesKernel, limit: limit)
+    coverage = ProbeCoverage(
+      probed, probes, selection: selection, maxPlaces: options.maxPlaces)
+    report.isEveryInsn = options.probed == .everyInsn
     if options.kernel {
       coverage.probeKernelText()
       // Text that the host writes is announced to the guest by an interrupt.
@@ -153,12 +171,13 @@ public final class Verification {
     while report.difference == nil {
       if plainExit == nil, plainWatch.log.count < 1 << 15 { plainExit = step(plain, plainWatch) }
       if probedExit == nil { probedExit = step(probed, probedWatch) }
-      compare(whole: plainExit != nil && probedExit != nil)
-      if let difference = host.difference() { fail([difference]) }
       if plainExit == .interrupted || probedExit == .interrupted {
         report.exit = .interrupted
         break
       }
+      compare(plainHasEnded: plainExit != nil, probedHasEnded: probedExit != nil)
+      if let difference = host.difference() { fail([difference]) }
+      if probedExit == nil { lookForHang() }
       guard let one = plainExit, let two = probedExit else { continue }
       report.exit = one
       finish(one, two)
@@ -171,8 +190,24 @@ public final class Verification {
 
   private func step(_ machine: ProgramMachine, _ watch: RetireWatch) -> ProgramExit? {
     let exit = machine.run(limit: machine.hart.count &+ Self.slice)
-    guard exit == .limit else { return exit }
-    return watch.completed >= limit ? .limit : nil
+    // What came behind the limit, the end included, is not looked at.
+    if watch.isAtLimit { return .limit }
+    return exit == .limit ? nil : exit
+  }
+
+  /// The probed machine runs, but none of the program's instructions is among what it does.
+  private func lookForHang() {
+    let count = probed.hart.count
+    if probedWatch.log.total != progress.entries || plainWatch.log.count == 0 {
+      progress = (probedWatch.log.total, count)
+    } else if count &- progress.count > patience {
+      let next = describe(plainWatch.log.entry(0))
+      fail([
+        "with probes the program goes no further: \(grouped(count &- progress.count)) "
+          + "instructions of trap handling, none of its own",
+        "without probes next: \(next)",
+      ])
+    }
   }
 
   private func finish(_ one: ProgramExit, _ two: ProgramExit) {
@@ -202,22 +237,19 @@ public final class Verification {
 
   // MARK: Comparing
 
-  private func compare(whole: Bool) {
+  private func compare(plainHasEnded: Bool, probedHasEnded: Bool) {
     let one = plainWatch.log
     let two = probedWatch.log
     let same = one.commonPrefix(two)
     for index in 0..<same { pass(one.entry(index)) }
     one.drop(same)
     two.drop(same)
-    guard report.difference == nil else { return }
     if one.count > 0, two.count > 0 {
       differ()
-    } else if whole, one.count + two.count > 0, plain.hart.count < limit {
-      let rest = one.count > 0 ? one : two
-      let who = one.count > 0 ? "without" : "with"
-      fail([
-        "only \(who) probes the program goes on: " + describe(rest.entry(0))
-      ])
+    } else if probedHasEnded, one.count > 0 {
+      fail(["only without probes the program goes on: " + describe(one.entry(0))])
+    } else if plainHasEnded, two.count > 0 {
+      fail(["only with probes the program goes on: " + describe(two.entry(0))])
     }
   }
 
@@ -229,8 +261,11 @@ public final class Verification {
       report.stores &+= 1
       return
     }
-    last[entry.task] = entry.address
-    lastTask = entry.task
+    if entry.task != lastTask {
+      last[lastTask] = lastAddress
+      lastTask = entry.task
+    }
+    lastAddress = entry.address
   }
 
   private func describe(_ entry: RetireLog.Entry) -> String {
@@ -249,7 +284,7 @@ public final class Verification {
     let one = plainWatch.log.entry(0)
     let two = probedWatch.log.entry(0)
     var lines: [String] = []
-    if let before = last[one.task] {
+    if let before = one.task == lastTask ? lastAddress : last[one.task] {
       lines.append("after \(place(before, one.task))\(insn(before, one.task))")
     }
     if one.kind == two.kind, one.task == two.task, one.kind != .store {

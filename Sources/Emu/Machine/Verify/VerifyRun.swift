@@ -51,8 +51,13 @@ extension Verification.Report {
       lines.append("                \(grouped(kernelInsns)) instructions of the kernel")
     }
     lines.append(
-      "  probes        \(grouped(UInt64(coverage.places))) places; "
+      "  probes        \(grouped(UInt64(coverage.places))) place\(coverage.places == 1 ? "" : "s"); "
         + "\(grouped(UInt64(coverage.refused))) take none")
+    if coverage.leftOut > 0 {
+      lines.append(
+        "                the limit: \(grouped(UInt64(coverage.leftOut))) more instructions have none"
+      )
+    }
     for (name, sums) in [
       ("out of line", coverage.outOfLine), ("simulated", coverage.simulated),
     ] {
@@ -60,6 +65,11 @@ extension Verification.Report {
       lines.append(
         "  \(name)\(pad)\(grouped(UInt64(sums.insns))) instructions, "
           + "\(sums.mnemonics.count) mnemonics, \(grouped(sums.hits)) hits")
+    }
+    if isEveryInsn, insns > coverage.programHits {
+      lines.append(
+        "  no probe      \(grouped(insns &- coverage.programHits)) of the program's instructions "
+          + "were run without a hit")
     }
     switch exit {
     case .ended(.exited(let code)): lines.append("  the program   exits with \(code)")

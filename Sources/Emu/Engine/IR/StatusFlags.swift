@@ -1,0 +1,204 @@
+/// How the condition codes are kept: `Slot.flagKind` is one of these, or'ed with how far the operands
+/// in `Slot.flagA` and `Slot.flagB` were shifted to the top of their words (64 less the width).
+///
+/// `Docs/decisions/0010-x86-flags-are-lazy.md` says why.
+public enum FlagKind {
+  /// `flagA` is the bits themselves.
+  public static let packed: UInt64 = 0
+  /// Of the sum of both parts.
+  public static let add: UInt8 = 1
+  /// Of the difference of both parts; with `flagB` zero also of every result of bits.
+  public static let subtract: UInt8 = 2
+  /// Zero, sign and parity of `flagA`; carry, auxiliary carry and overflow are bits of `flagB`.
+  public static let result: UInt8 = 3
+  /// The bits of a kind that hold the shift.
+  public static let shiftMask: UInt8 = 0x38
+
+  /// The kind with the shift of an operand of so many bytes (1, 2, 4, 8).
+  @inlinable @inline(__always)
+  public static func with(_ kind: UInt8, size: UInt8) -> UInt8 {
+    kind | (64 &- size &* 8) & shiftMask
+  }
+}
+
+/// The condition codes as x86 numbers their bits in RFLAGS.
+///
+/// - SeeAlso: Intel SDM volume 1, 'EFLAGS Register'.
+public enum StatusFlags {
+  /// Carry.
+  public static let carry: UInt64 = 1 << 0
+  /// Even parity of the low byte.
+  public static let parity: UInt64 = 1 << 2
+  /// Carry out of bit 3.
+  public static let auxiliary: UInt64 = 1 << 4
+  /// Zero.
+  public static let zero: UInt64 = 1 << 6
+  /// Sign.
+  public static let sign: UInt64 = 1 << 7
+  /// Overflow.
+  public static let overflow: UInt64 = 1 << 11
+  /// All six.
+  public static let all: UInt64 = 0x8d5
+
+  /// Zero, sign and parity of a result shifted to the top of its word by `shift`.
+  @inline(__always)
+  public static func ofResult(_ result: UInt64, shift: UInt64) -> UInt64 {
+    var flags: UInt64 = result == 0 ? zero : 0
+    flags |= (result &>> 63) &<< 7
+    if ((result &>> shift) & 0xff).nonzeroBitCount & 1 == 0 { flags |= parity }
+    return flags
+  }
+
+  /// The six bits.
+  @inline(never)
+  public static func packed(_ x: UnsafeMutablePointer<UInt64>) -> UInt64 {
+    let a = x[Slot.flagA]
+    let b = x[Slot.flagB]
+    let kind = UInt8(truncatingIfNeeded: x[Slot.flagKind])
+    let shift = UInt64(kind & FlagKind.shiftMask)
+    switch kind & 3 {
+    case FlagKind.add:
+      let sum = a &+ b
+      var flags = ofResult(sum, shift: shift) | (sum < a ? carry : 0)
+      flags |= (((a ^ sum) & (b ^ sum)) &>> 63) &<< 11
+      return flags | ((a ^ b ^ sum) &>> shift) & auxiliary
+    case FlagKind.subtract:
+      let difference = a &- b
+      var flags = ofResult(difference, shift: shift) | (a < b ? carry : 0)
+      flags |= (((a ^ b) & (a ^ difference)) &>> 63) &<< 11
+      return flags | ((a ^ b ^ difference) &>> shift) & auxiliary
+    case FlagKind.result: return ofResult(a, shift: shift) | b
+    default: return a
+    }
+  }
+
+  /// Whether the carry flag is set.
+  public static func carrySet(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
+    let a = x[Slot.flagA]
+    switch UInt8(truncatingIfNeeded: x[Slot.flagKind]) & 3 {
+    case FlagKind.add: return a &+ x[Slot.flagB] < a
+    case FlagKind.subtract: return a < x[Slot.flagB]
+    case FlagKind.result: return x[Slot.flagB] & carry != 0
+    default: return a & carry != 0
+    }
+  }
+
+  /// Whether a condition holds, numbered as in the opcodes of Jcc.
+  ///
+  /// - SeeAlso: Intel SDM volume 1, 'EFLAGS Condition Codes'.
+  @inline(never)
+  public static func holds(_ x: UnsafeMutablePointer<UInt64>, _ condition: UInt8) -> Bool {
+    holds(packed(x), condition)
+  }
+
+  /// Whether a condition holds for these bits.
+  public static func holds(_ flags: UInt64, _ condition: UInt8) -> Bool {
+    let less = (flags &>> 7 ^ flags &>> 11) & 1 != 0
+    let yes: Bool
+    switch condition &>> 1 & 7 {
+    case 0: yes = flags & overflow != 0
+    case 1: yes = flags & carry != 0
+    case 2: yes = flags & zero != 0
+    case 3: yes = flags & (carry | zero) != 0
+    case 4: yes = flags & sign != 0
+    case 5: yes = flags & parity != 0
+    case 6: yes = less
+    default: yes = less || flags & zero != 0
+    }
+    return yes != (condition & 1 != 0)
+  }
+
+  /// Sets all six.
+  @inline(__always)
+  public static func set(_ x: UnsafeMutablePointer<UInt64>, _ flags: UInt64) {
+    x[Slot.flagKind] = FlagKind.packed
+    x[Slot.flagA] = flags & all
+  }
+
+  // MARK: Micro-ops
+
+  private static func shift(_ op: MicroOp) -> UInt64 { UInt64(op.c & FlagKind.shiftMask) }
+
+  @inline(__always)
+  private static func finish(
+    _ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp, _ result: UInt64, _ others: UInt64
+  ) {
+    x[Slot.flagKind] = UInt64(op.c & FlagKind.shiftMask | FlagKind.result)
+    x[Slot.flagA] = result
+    x[Slot.flagB] = others
+    x[Int(op.d)] = result &>> shift(op)
+  }
+
+  @inline(never)
+  static func addWithCarry(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
+    let shift = shift(op)
+    let a = x[Int(op.a)] &<< shift
+    let b = x[Int(op.b)] &<< shift
+    let (first, over) = a.addingReportingOverflow(b)
+    let (sum, more) = first.addingReportingOverflow(carrySet(x) ? 1 &<< shift : 0)
+    var others = over || more ? carry : 0
+    others |= (((a ^ sum) & (b ^ sum)) &>> 63) &<< 11
+    others |= ((a ^ b ^ sum) &>> shift) & auxiliary
+    finish(x, op, sum, others)
+  }
+
+  @inline(never)
+  static func subtractWithBorrow(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
+    let shift = shift(op)
+    let a = x[Int(op.a)] &<< shift
+    let b = x[Int(op.b)] &<< shift
+    let (first, over) = a.subtractingReportingOverflow(b)
+    let (difference, more) = first.subtractingReportingOverflow(carrySet(x) ? 1 &<< shift : 0)
+    var others = over || more ? carry : 0
+    others |= (((a ^ b) & (a ^ difference)) &>> 63) &<< 11
+    others |= ((a ^ b ^ difference) &>> shift) & auxiliary
+    finish(x, op, difference, others)
+  }
+
+  @inline(never)
+  static func increment(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
+    let shift = shift(op)
+    let result = (x[Int(op.a)] &+ 1) &<< shift
+    var others = carrySet(x) ? carry : 0
+    if result == 1 &<< 63 { others |= overflow }
+    if (result &>> shift) & 15 == 0 { others |= auxiliary }
+    finish(x, op, result, others)
+  }
+
+  @inline(never)
+  static func decrement(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
+    let shift = shift(op)
+    let before = x[Int(op.a)] &<< shift
+    var others = carrySet(x) ? carry : 0
+    if before == 1 &<< 63 { others |= overflow }
+    if (before &>> shift) & 15 == 0 { others |= auxiliary }
+    finish(x, op, before &- (1 &<< shift), others)
+  }
+
+  @inline(never)
+  static func shiftLeft(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
+    let shift = shift(op)
+    let a = x[Int(op.a)] &<< shift
+    let result = a &<< UInt64(op.e)
+    let out = (a &>> (64 &- UInt64(op.e))) & 1
+    finish(x, op, result, out | (out ^ result &>> 63) &<< 11)
+  }
+
+  @inline(never)
+  static func shiftRight(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
+    let shift = shift(op)
+    let a = x[Int(op.a)] &<< shift
+    let result = ((a &>> UInt64(op.e)) &>> shift) &<< shift
+    let out = (a &>> (shift &+ UInt64(op.e) &- 1)) & 1
+    finish(x, op, result, out | (a &>> 63) &<< 11)
+  }
+
+  @inline(never)
+  static func shiftRightSigned(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
+    let shift = shift(op)
+    let a = x[Int(op.a)] &<< shift
+    let moved = UInt64(bitPattern: Int64(bitPattern: a) &>> Int64(op.e))
+    let out = (a &>> (shift &+ UInt64(op.e) &- 1)) & 1
+    finish(x, op, (moved &>> shift) &<< shift, out)
+  }
+}

@@ -1,0 +1,55 @@
+/// What CPUID tells: exactly what there is.
+enum CPUID {
+  /// XCR0: x87 and SSE state.
+  static let xcr0: UInt64 = 3
+
+  /// Where each feature is announced: leaf, register (0 EAX to 3 EDX), bit.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, 'CPUID - CPU Identification'.
+  private static let bits: [Feature: (leaf: UInt32, register: Int, bit: UInt32)] = [
+    .fpu: (1, 3, 0), .cx8: (1, 3, 8), .cmov: (1, 3, 15), .clfsh: (1, 3, 19), .mmx: (1, 3, 23),
+    .fxsr: (1, 3, 24), .sse: (1, 3, 25), .sse2: (1, 3, 26), .sse3: (1, 2, 0),
+    .pclmulqdq: (1, 2, 1), .ssse3: (1, 2, 9), .cx16: (1, 2, 13), .sse41: (1, 2, 19),
+    .sse42: (1, 2, 20), .movbe: (1, 2, 22), .popcnt: (1, 2, 23), .aes: (1, 2, 25),
+    .xsave: (1, 2, 26), .avx: (1, 2, 28), .fsgsbase: (7, 1, 0), .bmi1: (7, 1, 3),
+    .avx2: (7, 1, 5), .bmi2: (7, 1, 8), .adx: (7, 1, 19), .clflushopt: (7, 1, 23),
+    .clwb: (7, 1, 24), .rdpid: (7, 2, 22), .lahf: (0x8000_0001, 2, 0), .abm: (0x8000_0001, 2, 5),
+    .rdtscp: (0x8000_0001, 3, 27),
+  ]
+
+  /// The features of which rows exist, and which are whole.
+  static let present: Set<Feature> = {
+    var found = Set(Encodings.allRows.map(\.feature))
+    found.subtract(incomplete)
+    return found
+  }()
+
+  /// Rows of these exist, but not all of them: they are not announced.
+  static let incomplete: Set<Feature> = [.sse, .sse2, .sse42, .xsave, .avx, .avx2]
+
+  /// The answer to a leaf and its subleaf.
+  static func leaf(_ leaf: UInt32, _ sub: UInt32) -> (UInt32, UInt32, UInt32, UInt32) {
+    var answer: [UInt32] = [0, 0, 0, 0]
+    for (feature, place) in bits
+    where place.leaf == leaf && sub == 0 || place.leaf == leaf && leaf != 7 {
+      if present.contains(feature) { answer[place.register] |= 1 << place.bit }
+    }
+    switch leaf {
+    case 0:
+      // "EmulatedX86 "
+      answer = [7, 0x6c75_6d45, 0x2036_3878, 0x6465_7461]
+    case 1:
+      // Family 6, model 15. The line that CLFLUSH works on has 64 bytes. TSC, MSRs.
+      answer[0] = 0x6f0
+      answer[1] = 8 << 8
+      answer[3] |= 1 << 4 | 1 << 5
+    case 0x8000_0000: answer[0] = 0x8000_0008
+    // SYSCALL, NX, long mode; invariant TSC; 48-bit virtual and 46-bit physical addresses.
+    case 0x8000_0001: answer[3] |= 1 << 11 | 1 << 20 | 1 << 29
+    case 0x8000_0007: answer[3] = 1 << 8
+    case 0x8000_0008: answer[0] = 0x302e
+    default: break
+    }
+    return (answer[0], answer[1], answer[2], answer[3])
+  }
+}

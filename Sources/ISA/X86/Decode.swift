@@ -1,0 +1,368 @@
+/// What became of some bytes.
+public enum Decoded: Sendable {
+  /// An instruction.
+  case insn(Insn)
+  /// The bytes are not an instruction: #UD. So many were looked at.
+  case undefined(UInt8)
+  /// More than fifteen bytes: #GP.
+  case tooLong
+  /// More bytes are needed to tell.
+  case truncated
+}
+
+/// Bytes to ``Insn``.
+///
+/// - SeeAlso: Intel SDM volume 2, 'Instruction Format'.
+public enum Decoder {
+  /// The most bytes that an instruction may have.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'General-Protection Exception (#GP)'.
+  public static let maxLength = 15
+
+  /// Decodes the instruction at the start of `bytes`.
+  public static func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> Decoded {
+    var reader = Reader(bytes: bytes)
+    return reader.decode()
+  }
+
+  /// Decodes the instruction at the start of `bytes`.
+  public static func decode(_ bytes: [UInt8]) -> Decoded {
+    bytes.withUnsafeBufferPointer { decode($0) }
+  }
+}
+
+/// Rows by map and opcode.
+struct Tables: Sendable {
+  static let shared = Tables()
+
+  /// For every opcode of the eight maps (the last four behind VEX) where its rows start in
+  /// ``candidates``.
+  private(set) var starts: [UInt16] = []
+  private(set) var candidates: [UInt16] = []
+  private(set) var modRM: [Bool] = []
+  let info: [RowInfo]
+
+  private init() {
+    var lists = [[UInt16]](repeating: [], count: 2048)
+    for (index, row) in Encodings.allRows.enumerated() {
+      let key = (row.match.vex ? 1024 : 0) + row.match.map * 256 + Int(row.match.opcode)
+      for low in 0..<(row.match.plus ? 8 : 1) { lists[key + low].append(UInt16(index)) }
+    }
+    for list in lists {
+      starts.append(UInt16(candidates.count))
+      candidates += list
+      modRM.append(list.contains { Encodings.allRows[Int($0)].match.hasModRM })
+    }
+    starts.append(UInt16(candidates.count))
+    info = Encodings.allRows.map { RowInfo($0) }
+  }
+}
+
+/// An operand without its text.
+struct OperandInfo: Sendable {
+  var place = OperandPlace.one
+  var type = OperandType.none
+  var register: UInt8 = 0
+
+  init() {}
+
+  init(_ operand: Operand) {
+    place = operand.place
+    type = operand.type
+    register = operand.register
+  }
+
+  /// Its bytes in an instruction.
+  @inline(__always)
+  func bytes(_ insn: Insn) -> UInt8 { type.bytes(insn) }
+}
+
+/// What the decoder needs of a row once it is chosen.
+struct RowInfo: Sendable {
+  var match: Match
+  var op: Op
+  var traits: Traits
+  /// Bytes of the immediate where the operand size does not matter.
+  var fixedImmediate: UInt8 = 0
+  /// How the immediate is extended and how large it is.
+  var immediate: Immediate = .none
+  var secondByte = false
+  var lockable = false
+  /// Has an operand of which the address stands in the instruction.
+  var hasOffset: Bool { immediate == .offset }
+  /// The status flags: read, and given a value.
+  var tested: UInt64
+  var written: UInt64
+  var count: UInt8
+  private var operands: (OperandInfo, OperandInfo, OperandInfo, OperandInfo)
+
+  enum Immediate: UInt8, Sendable { case none, unsigned8, signed8, unsigned16, z, v, offset }
+
+  init(_ row: Row) {
+    match = row.match
+    op = row.op
+    traits = row.traits
+    tested = row.flags.tested
+    written = row.flags.written
+    for operand in row.operands {
+      switch (operand.place, operand.type) {
+      case (.immediate, .b), (.vectorImmediate, .x), (.vectorImmediate, .dq):
+        if operand.text == "XMM0" { continue }
+        if immediate == .none { immediate = .unsigned8 } else { secondByte = true }
+      case (.immediate, .bs), (.relative, .b): immediate = .signed8
+      case (.immediate, .w): immediate = .unsigned16
+      case (.immediate, .z), (.relative, .z): immediate = .z
+      case (.immediate, .v): immediate = .v
+      case (.offset, _): immediate = .offset
+      case (.immediate, _), (.relative, _): preconditionFailure(row.pattern)
+      default: break
+      }
+    }
+    let first = row.operands.first?.place
+    lockable = row.traits.contains(.lock) && (first == .rm || first == .memory)
+    let infos = row.operands.map { OperandInfo($0) }
+    count = UInt8(infos.count)
+    operands = (
+      infos.first ?? OperandInfo(), infos.dropFirst().first ?? OperandInfo(),
+      infos.dropFirst(2).first ?? OperandInfo(), infos.dropFirst(3).first ?? OperandInfo()
+    )
+  }
+
+  @inline(__always)
+  subscript(_ index: Int) -> OperandInfo {
+    switch index {
+    case 0: operands.0
+    case 1: operands.1
+    case 2: operands.2
+    default: operands.3
+    }
+  }
+}
+
+private struct Reader {
+  let bytes: UnsafeBufferPointer<UInt8>
+  var at = 0
+  var insn = Insn()
+  var short = false
+  var rex: UInt8 = 0
+
+  init(bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+
+  /// The next byte; zero and `short` where there is none.
+  @inline(__always)
+  mutating func next() -> UInt8 {
+    guard at < bytes.count && at < Decoder.maxLength else {
+      short = true
+      return 0
+    }
+    defer { at += 1 }
+    return bytes[at]
+  }
+
+  var ended: Decoded { at >= Decoder.maxLength ? .tooLong : .truncated }
+  var undefined: Decoded { .undefined(UInt8(truncatingIfNeeded: at)) }
+
+  /// Everything in front of the opcode.
+  ///
+  /// - Returns: the first byte behind the prefixes.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, 'Instruction Prefixes' and 'REX Prefixes'.
+  mutating func readPrefixes() -> UInt8 {
+    while true {
+      let byte = next()
+      if short { return 0 }
+      switch byte {
+      case 0x66: insn.prefixes.insert(.operandSize)
+      case 0x67: insn.prefixes.insert(.addressSize)
+      case 0xf0: insn.prefixes.insert(.lock)
+      case 0xf2:
+        insn.prefixes.remove(.rep)
+        insn.prefixes.insert(.repne)
+      case 0xf3:
+        insn.prefixes.remove(.repne)
+        insn.prefixes.insert(.rep)
+      case 0x26, 0x2e, 0x36, 0x3e: break
+      case 0x64:
+        insn.prefixes.remove(.gs)
+        insn.prefixes.insert(.fs)
+      case 0x65:
+        insn.prefixes.remove(.fs)
+        insn.prefixes.insert(.gs)
+      case 0x40...0x4f:
+        rex = byte
+        continue
+      default: return byte
+      }
+      // A REX that is not right in front of the opcode counts for nothing.
+      rex = 0
+    }
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, 'The VEX Prefix'.
+  mutating func readVEX(_ first: UInt8) -> Int? {
+    if rex != 0 || !insn.prefixes.isDisjoint(with: [.operandSize, .rep, .repne, .lock]) {
+      return nil
+    }
+    insn.prefixes.insert(.vex)
+    let second = next()
+    var last = second
+    var map = 1
+    rex = second & 0x80 == 0 ? 4 : 0
+    if first == 0xc4 {
+      last = next()
+      rex |= (second & 0x40 == 0 ? 2 : 0) | (second & 0x20 == 0 ? 1 : 0)
+      map = Int(second & 0x1f)
+      if last & 0x80 != 0 { insn.prefixes.insert(.wide) }
+    }
+    insn.vvvv = ~(last >> 3) & 15
+    if last & 4 != 0 { insn.prefixes.insert(.vex256) }
+    switch last & 3 {
+    case 1: insn.prefixes.insert(.operandSize)
+    case 2: insn.prefixes.insert(.rep)
+    case 3: insn.prefixes.insert(.repne)
+    default: break
+    }
+    return (1...3).contains(map) ? 4 + map : nil
+  }
+
+  mutating func decode() -> Decoded {
+    var opcode = readPrefixes()
+    var map = 0
+    if !short, opcode == 0xc4 || opcode == 0xc5 {
+      guard let found = readVEX(opcode) else { return short ? ended : undefined }
+      map = found
+      opcode = next()
+    } else {
+      if rex != 0 {
+        insn.prefixes.insert(.rex)
+        if rex & 8 != 0 { insn.prefixes.insert(.wide) }
+      }
+      if opcode == 0x0f {
+        map = 1
+        opcode = next()
+        if opcode == 0x38 || opcode == 0x3a {
+          map = opcode == 0x38 ? 2 : 3
+          opcode = next()
+        }
+      }
+    }
+    if short { return ended }
+    insn.opcode = opcode
+    let key = map * 256 + Int(opcode)
+    let tables = Tables.shared
+    let first = Int(tables.starts[key])
+    let end = Int(tables.starts[key + 1])
+    guard first < end else { return undefined }
+    var modRM: UInt8 = 0
+    if tables.modRM[key] {
+      modRM = next()
+      if short { return ended }
+    }
+    for index in first..<end {
+      let row = tables.candidates[index]
+      let size = tables.info.withUnsafeBufferPointer { operandSize($0[Int(row)].traits) }
+      let found = tables.info.withUnsafeBufferPointer {
+        $0[Int(row)].match.matches(insn.prefixes, rex, modRM, size, insn.vvvv)
+      }
+      if found {
+        insn.row = row
+        insn.size = size
+        return tables.info.withUnsafeBufferPointer { finish($0[Int(row)], modRM) }
+      }
+    }
+    return undefined
+  }
+
+  /// - SeeAlso: Intel SDM volume 1, 'Operand Size and Address Size in 64-Bit Mode'.
+  @inline(__always)
+  private func operandSize(_ traits: Traits) -> UInt8 {
+    if traits.contains(.force64) || insn.prefixes.contains(.wide) { return 8 }
+    if insn.prefixes.contains(.operandSize) { return 2 }
+    return traits.contains(.default64) ? 8 : 4
+  }
+
+  private mutating func finish(_ row: RowInfo, _ modRM: UInt8) -> Decoded {
+    insn.op = row.op
+    insn.opcodeRegister = insn.opcode & 7 | (rex & 1) << 3
+    if row.match.hasModRM {
+      insn.reg = (modRM >> 3) & 7 | (rex & 4) << 1
+      if row.match.fixedModRM != nil {
+        insn.rmIsRegister = true
+      } else if modRM >= 0xc0 {
+        insn.rmIsRegister = true
+        insn.rm = modRM & 7 | (rex & 1) << 3
+      } else {
+        readAddress(modRM)
+      }
+    }
+    readImmediate(row)
+    if short { return ended }
+    insn.length = UInt8(truncatingIfNeeded: at)
+    if insn.prefixes.contains(.lock), !row.lockable || !insn.hasMemory { return undefined }
+    return .insn(insn)
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, 'Addressing-Mode Encoding of ModR/M and SIB Bytes' and
+  ///   'RIP-Relative Addressing'.
+  private mutating func readAddress(_ modRM: UInt8) {
+    insn.hasMemory = true
+    let mod = modRM >> 6
+    var base = modRM & 7
+    var wide = mod == 2
+    if base == 4 {
+      let sib = next()
+      let index = (sib >> 3) & 7 | (rex & 2) << 2
+      if index != 4 { insn.index = index }
+      insn.scale = sib >> 6
+      base = sib & 7
+      if base == 5 && mod == 0 {
+        wide = true
+      } else {
+        insn.base = base | (rex & 1) << 3
+      }
+    } else if base == 5 && mod == 0 {
+      insn.base = Insn.rip
+      wide = true
+    } else {
+      insn.base = base | (rex & 1) << 3
+    }
+    insn.dispOffset = UInt8(truncatingIfNeeded: at)
+    if wide {
+      insn.dispSize = 4
+      insn.disp = Int64(Int32(truncatingIfNeeded: read(4)))
+    } else if mod == 1 {
+      insn.dispSize = 1
+      insn.disp = Int64(Int8(bitPattern: next()))
+    }
+  }
+
+  private mutating func read(_ count: Int) -> UInt64 {
+    var value: UInt64 = 0
+    for index in 0..<count { value |= UInt64(next()) << UInt64(index * 8) }
+    return value
+  }
+
+  private mutating func readImmediate(_ row: RowInfo) {
+    insn.immOffset = UInt8(truncatingIfNeeded: at)
+    switch row.immediate {
+    case .none: return
+    case .unsigned8: insn.imm = Int64(next())
+    case .signed8: insn.imm = Int64(Int8(bitPattern: next()))
+    case .unsigned16: insn.imm = Int64(read(2))
+    case .z:
+      insn.imm =
+        insn.size == 2
+        ? Int64(Int16(truncatingIfNeeded: read(2))) : Int64(Int32(truncatingIfNeeded: read(4)))
+    case .v:
+      switch insn.size {
+      case 2: insn.imm = Int64(read(2))
+      case 4: insn.imm = Int64(read(4))
+      default: insn.imm = Int64(bitPattern: read(8))
+      }
+    case .offset:
+      insn.disp =
+        insn.prefixes.contains(.addressSize) ? Int64(read(4)) : Int64(bitPattern: read(8))
+    }
+    if row.secondByte { insn.imm2 = next() }
+  }
+}

@@ -1,0 +1,121 @@
+/// ``Insn`` to text, in Intel syntax.
+public enum Disassembler {
+  /// The row's name for it, prefixes that change its meaning included.
+  public static func mnemonic(_ insn: Insn) -> String {
+    let row = Encodings.allRows[Int(insn.row)]
+    if insn.op == .jrcxz, insn.prefixes.contains(.addressSize) { return "jecxz" }
+    return row.mnemonic
+  }
+
+  /// The instruction at `pc`.
+  public static func text(_ insn: Insn, pc: UInt64) -> String {
+    let row = Encodings.allRows[Int(insn.row)]
+    var text = ""
+    if insn.prefixes.contains(.lock) { text += "lock " }
+    if row.traits.contains(.string) {
+      let compares = insn.op == .cmps || insn.op == .scas
+      if insn.prefixes.contains(.repne) { text += "repne " }
+      if insn.prefixes.contains(.rep) { text += compares ? "repe " : "rep " }
+    }
+    text += mnemonic(insn)
+    let operands = row.operands.map { operand($0, row, insn, pc) }
+    return operands.isEmpty ? text : text + " " + operands.joined(separator: ", ")
+  }
+
+  private static func register(_ number: UInt8, _ size: UInt8, _ insn: Insn) -> String {
+    Registers.name(number, size: size, rex: insn.prefixes.contains(.rex))
+  }
+
+  private static func vector(_ number: UInt8, _ size: UInt8) -> String {
+    (size == 32 ? "ymm" : "xmm") + String(number & 15)
+  }
+
+  private static func operand(
+    _ operand: Operand, _ row: Row, _ insn: Insn, _ pc: UInt64
+  ) -> String {
+    let size = operand.type.bytes(insn)
+    switch operand.place {
+    case .rm, .memory:
+      return insn.rmIsRegister
+        ? register(insn.rm, size, insn) : memory(insn, size == 0 ? 0 : size)
+    case .rmRegister: return register(insn.rm, size, insn)
+    case .reg: return register(insn.reg, size, insn)
+    case .opcodeRegister: return register(insn.opcodeRegister, size, insn)
+    case .vvvv: return register(insn.vvvv, size, insn)
+    case .immediate: return immediate(operand, insn)
+    case .relative:
+      return hex(pc &+ UInt64(insn.length) &+ UInt64(bitPattern: insn.imm))
+    case .offset:
+      return pointer(size) + segment(insn, "[" + hex(UInt64(bitPattern: insn.disp)) + "]")
+    case .stringSource:
+      return pointer(size) + segment(insn, insn.prefixes.contains(.addressSize) ? "[esi]" : "[rsi]")
+    case .stringDestination:
+      return pointer(size) + (insn.prefixes.contains(.addressSize) ? "[edi]" : "[rdi]")
+    case .one: return "1"
+    case .fixed: return Registers.name(operand.register, size: size, rex: true)
+    case .segment:
+      return ["es", "cs", "ss", "ds", "fs", "gs", "?", "?"][Int(insn.reg & 7)]
+    case .vectorReg: return vector(insn.reg, size)
+    case .vectorRm: return insn.rmIsRegister ? vector(insn.rm, size) : memory(insn, size)
+    case .vectorRmRegister: return vector(insn.rm, size)
+    case .vectorVvvv: return vector(insn.vvvv, size)
+    case .vectorImmediate:
+      return operand.text == "XMM0"
+        ? "xmm0" : vector(UInt8(truncatingIfNeeded: insn.imm) >> 4, size)
+    case .mmxReg: return "mm\(insn.reg & 7)"
+    case .mmxRm: return insn.rmIsRegister ? "mm\(insn.rm & 7)" : memory(insn, size)
+    case .mmxRmRegister: return "mm\(insn.rm & 7)"
+    case .stack: return "st(\(insn.rm & 7))"
+    }
+  }
+
+  private static func immediate(_ operand: Operand, _ insn: Insn) -> String {
+    let size: UInt64 = operand.type == .b ? 1 : operand.type == .w ? 2 : UInt64(insn.size)
+    let value = UInt64(bitPattern: insn.imm) & (.max &>> (64 &- size &* 8))
+    return hex(
+      operand.type == .b && operand.place == .immediate && insn.op == .enter
+        ? UInt64(insn.imm2) : value)
+  }
+
+  private static func pointer(_ size: UInt8) -> String {
+    switch size {
+    case 1: "byte ptr "
+    case 2: "word ptr "
+    case 4: "dword ptr "
+    case 8: "qword ptr "
+    case 10: "tbyte ptr "
+    case 16: "xmmword ptr "
+    case 32: "ymmword ptr "
+    default: ""
+    }
+  }
+
+  private static func segment(_ insn: Insn, _ text: String) -> String {
+    insn.prefixes.contains(.fs) ? "fs:" + text : insn.prefixes.contains(.gs) ? "gs:" + text : text
+  }
+
+  private static func memory(_ insn: Insn, _ size: UInt8) -> String {
+    let addressSize: UInt8 = insn.prefixes.contains(.addressSize) ? 4 : 8
+    var parts: [String] = []
+    if insn.base == Insn.rip {
+      parts.append(addressSize == 8 ? "rip" : "eip")
+    } else if insn.base != Insn.none {
+      parts.append(Registers.name(insn.base, size: addressSize, rex: true))
+    }
+    if insn.index != Insn.none {
+      let name = Registers.name(insn.index, size: addressSize, rex: true)
+      parts.append(insn.scale == 0 ? name : "\(name)*\(1 << insn.scale)")
+    }
+    var text = parts.joined(separator: " + ")
+    if parts.isEmpty {
+      text = hex(UInt64(bitPattern: insn.disp))
+    } else if insn.disp != 0 {
+      text += insn.disp < 0 ? " - " + hex(insn.disp.magnitude) : " + " + hex(insn.disp.magnitude)
+    }
+    return pointer(size) + segment(insn, "[" + text + "]")
+  }
+
+  private static func hex(_ value: UInt64) -> String {
+    value < 10 ? String(value) : "0x" + String(value, radix: 16)
+  }
+}

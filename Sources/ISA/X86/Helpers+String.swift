@@ -1,0 +1,106 @@
+import Engine
+
+/// Which string instruction, and the bits of a string helper's `e` beside the element's size.
+enum StringOp: UInt8 {
+  case movs, cmps, stos, lods, scas
+
+  static let rep: UInt8 = 0x10
+  static let repne: UInt8 = 0x20
+  /// 32-bit addresses and count.
+  static let short: UInt8 = 0x40
+  /// One iteration at a time.
+  static let stepping: UInt8 = 0x80
+  /// Most iterations that count as one instruction: a repeat that goes on is begun again, so that
+  /// neither an interrupt nor a budget waits for long.
+  static let chunk = 4096
+}
+
+/// One string instruction: `a` the slot of the source's segment base, `c` a ``StringOp``; `d` gets
+/// this instruction's own pc where iterations remain.
+///
+/// - SeeAlso: Intel SDM volume 2, 'REP/REPE/REPZ/REPNE/REPNZ - Repeat String Operation Prefix'.
+let stringOperation: Helper = { x, raw in
+  let op = raw.op
+  let repeats = op.e & (StringOp.rep | StringOp.repne) != 0
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    let short = op.e & StringOp.short != 0
+    let kind = StringOp(rawValue: op.c) ?? .movs
+    let rcx = Int(Lift.rcx)
+    guard repeats else {
+      _ = iterate(hart, op, kind)
+      return
+    }
+    for _ in 0..<(op.e & StringOp.stepping != 0 ? 1 : StringOp.chunk) {
+      let count = short ? x[rcx] & 0xffff_ffff : x[rcx]
+      if count == 0 { return }
+      guard iterate(hart, op, kind) else { return }
+      x[rcx] = short ? (count &- 1) & 0xffff_ffff : count &- 1
+      if kind == .cmps || kind == .scas {
+        let equal = x[Slot.flagA] == x[Slot.flagB]
+        if equal != (op.e & StringOp.rep != 0) { return }
+      }
+      if x[rcx] == 0 { return }
+      // A store to this very block must be seen before the next iteration.
+      if x[Slot.pending] != 0 { break }
+    }
+    x[Int(op.d)] = hart.pc
+  }
+}
+
+/// - Returns: whether it completed.
+private func iterate(_ hart: Hart, _ op: MicroOp, _ kind: StringOp) -> Bool {
+  let x = hart.x
+  let size = UInt64(op.e & 15)
+  let short = op.e & StringOp.short != 0
+  let down = x[Registers.otherFlags] & RFlags.direction != 0
+  let step = down ? 0 &- size : size
+  let rsi = Int(Lift.rsi)
+  let rdi = Int(Lift.rdi)
+  let rax = Int(Lift.rax)
+  let source = (short ? x[rsi] & 0xffff_ffff : x[rsi]) &+ x[Int(op.a)]
+  let destination = short ? x[rdi] & 0xffff_ffff : x[rdi]
+  let shift = 64 &- size &* 8
+  func failed() -> Bool { x[Slot.pending] == Pending.exception.rawValue }
+  func advance(_ register: Int) {
+    let next = x[register] &+ step
+    x[register] = short ? next & 0xffff_ffff : next
+  }
+  func compare(_ a: UInt64, _ b: UInt64) {
+    x[Slot.flagKind] = UInt64(FlagKind.with(FlagKind.subtract, size: UInt8(size)))
+    x[Slot.flagA] = a &<< shift
+    x[Slot.flagB] = b &<< shift
+  }
+  switch kind {
+  case .movs:
+    let value = hart.load(source, size)
+    if failed() { return false }
+    hart.store(destination, size, value)
+    if failed() { return false }
+    advance(rsi)
+    advance(rdi)
+  case .cmps:
+    // Processors differ in which they read first.
+    let b = hart.load(destination, size)
+    if failed() { return false }
+    let a = hart.load(source, size)
+    if failed() { return false }
+    compare(a, b)
+    advance(rsi)
+    advance(rdi)
+  case .stos:
+    hart.store(destination, size, x[rax])
+    if failed() { return false }
+    advance(rdi)
+  case .lods:
+    let value = hart.load(source, size)
+    if failed() { return false }
+    put(x, rax, value, UInt8(size))
+    advance(rsi)
+  case .scas:
+    let b = hart.load(destination, size)
+    if failed() { return false }
+    compare(x[rax], b)
+    advance(rdi)
+  }
+  return true
+}

@@ -1,0 +1,121 @@
+import Engine
+
+// Exceptions, flags as a whole, identification.
+
+/// Raises fault `c`, error code 0 where it has one.
+let raiseFault: Helper = { x, raw in X64.raise(x, UInt64(raw.op.c)) }
+
+/// Raises trap `c`: the saved pc is behind the instruction.
+///
+/// - SeeAlso: Intel SDM volume 2, 'INT n/INTO/INT3/INT1 - Call to Interrupt Procedure'.
+let raiseTrap: Helper = { x, raw in
+  x[SystemSlot.trapPC] = x[Slot.pc]
+  X64.raise(x, UInt64(raw.op.c), trap: true)
+}
+
+/// INT n from user mode: only the gates of 3 and 4 are open to it.
+let softwareInterrupt: Helper = { x, raw in
+  let vector = UInt64(raw.op.c)
+  guard vector == 3 || vector == 4 else { return X64.raise(x, 13, vector &* 8 &+ 2) }
+  x[SystemSlot.trapPC] = x[Slot.pc]
+  X64.raise(x, vector, trap: true)
+}
+
+/// SYSCALL with a flat memory map: asks the environment.
+///
+/// - SeeAlso: Intel SDM volume 2, 'SYSCALL - Fast System Call'.
+let systemCall: Helper = { x, _ in
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    guard hart.environment != nil else { return X64.raise(x, 6) }
+    x[Int(Lift.rcx)] = x[Slot.pc]
+    x[Int(Lift.rax) + 11] = RFlags.read(x)
+    x[Slot.pending] = Pending.environment.rawValue
+  }
+}
+
+/// A computed jump's target, or a segment base, in `a` must be canonical.
+let checkTarget: Helper = { x, raw in
+  if !X64.isCanonical(x[Int(raw.op.a)]) { X64.raise(x, 13) }
+}
+
+/// RFLAGS as PUSHF sees it, to `d`.
+let readFlags: Helper = { x, raw in x[Int(raw.op.d)] = RFlags.read(x) & 0xfcffff }
+
+/// POPF in user mode.
+///
+/// - SeeAlso: Intel SDM volume 2, 'POPF/POPFD/POPFQ - Pop Stack Into EFLAGS Register'.
+let writeFlags: Helper = { x, raw in
+  let op = raw.op
+  let writable = RFlags.userWritable & mask(op.e)
+  RFlags.write(x, RFlags.read(x) & ~writable | x[Int(op.a)] & writable)
+  Hart.of(x)._withUnsafeGuaranteedRef { X64.updateMode($0) }
+}
+
+/// - SeeAlso: Intel SDM volume 2, 'CPUID - CPU Identification'.
+let identify: Helper = { x, _ in
+  let leaf = UInt32(truncatingIfNeeded: x[Int(Lift.rax)])
+  let sub = UInt32(truncatingIfNeeded: x[Int(Lift.rcx)])
+  let (a, b, c, d) = CPUID.leaf(leaf, sub)
+  x[Int(Lift.rax)] = UInt64(a)
+  x[Int(Lift.rbx)] = UInt64(b)
+  x[Int(Lift.rcx)] = UInt64(c)
+  x[Int(Lift.rdx)] = UInt64(d)
+}
+
+/// RDTSC: the counter is the number of instructions begun; with `c` RDTSCP.
+let readCounter: Helper = { x, raw in
+  let count = Hart.of(x)._withUnsafeGuaranteedRef { $0.count }
+  x[Int(Lift.rax)] = count & 0xffff_ffff
+  x[Int(Lift.rdx)] = count &>> 32
+  if raw.op.c == 1 { x[Int(Lift.rcx)] = 0 }
+}
+
+/// XGETBV of XCR0.
+let readExtendedControl: Helper = { x, _ in
+  guard x[Int(Lift.rcx)] & 0xffff_ffff == 0 else { return X64.raise(x, 13) }
+  x[Int(Lift.rax)] = CPUID.xcr0
+  x[Int(Lift.rdx)] = 0
+}
+
+/// Segment selector `c`, to `d`.
+let readSelector: Helper = { x, raw in
+  x[Int(raw.op.d)] = x[SystemSlot.selectors + Int(raw.op.c)]
+}
+
+/// ENTER: `a` and `b` are the low and high byte of the frame's size, `c` the nesting level.
+///
+/// - SeeAlso: Intel SDM volume 2, 'ENTER - Make Stack Frame for Procedure Parameters'.
+let enterFrame: Helper = { x, raw in
+  let op = raw.op
+  let frame = UInt64(op.a) | UInt64(op.b) &<< 8
+  let level = op.c & 31
+  let size = UInt64(op.e)
+  x[SystemSlot.stackAccess] = 1
+  defer { x[SystemSlot.stackAccess] = 0 }
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    var top = x[Int(Lift.rsp)]
+    var base = x[Int(Lift.rbp)]
+    func push(_ value: UInt64) -> Bool {
+      top &-= size
+      hart.store(top, size, value)
+      return x[Slot.pending] != Pending.exception.rawValue
+    }
+    guard push(base) else { return }
+    let here = top
+    if level > 0 {
+      for _ in 1..<max(level, 1) {
+        base &-= size
+        let value = hart.load(base, size)
+        if x[Slot.pending] == Pending.exception.rawValue { return }
+        guard push(value) else { return }
+      }
+      guard push(here) else { return }
+    }
+    top &-= frame
+    // The new top must be writable.
+    _ = hart.loadForModify(top, size)
+    if x[Slot.pending] == Pending.exception.rawValue { return }
+    put(x, Int(Lift.rbp), here, op.e)
+    x[Int(Lift.rsp)] = top
+  }
+}

@@ -1,0 +1,135 @@
+import Testing
+
+@testable import Engine
+@testable import X86
+
+/// What no vector from hardware can show: the host's kernel or processor has its own answers.
+@Suite struct SystemTests {
+  /// Puts code at the start of the code pages and executes `count` instructions.
+  private func run(_ bench: Bench, _ bytes: [UInt8], count: UInt64 = 1) {
+    bench.put(Bench.code, bytes)
+    bench.hart.x[Slot.pc] = Bench.code
+    _ = bench.hart.run(until: bench.hart.count + count)
+  }
+
+  @Test func icebpIsATrap() throws {
+    let bench = try #require(Bench())
+    run(bench, [0xf1])
+    #expect(bench.isa.lastException == X64Exception(vector: 1, errorCode: 0, address: 0))
+    #expect(bench.hart.pc == Bench.code + 1)
+  }
+
+  @Test func syscallWithoutAnEnvironmentIsUndefined() throws {
+    let bench = try #require(Bench())
+    run(bench, [0x0f, 0x05])
+    #expect(bench.isa.lastException?.vector == 6)
+    #expect(bench.hart.pc == Bench.code)
+  }
+
+  @Test func syscallSavesPcAndFlags() throws {
+    final class Environment: HartEnvironment {
+      var calls = 0
+      func call(from hart: Hart) { calls += 1 }
+    }
+    let bench = try #require(Bench())
+    let environment = Environment()
+    bench.hart.environment = environment
+    RFlags.write(bench.hart.x, 0x246)
+    run(bench, [0x0f, 0x05])
+    #expect(environment.calls == 1)
+    #expect(bench.hart.x[Registers.slot(1)] == Bench.code + 2)
+    #expect(bench.hart.x[Registers.slot(11)] == 0x246)
+  }
+
+  @Test func timeIsTheNumberOfInstructions() throws {
+    let bench = try #require(Bench())
+    run(bench, [0x90, 0x90, 0x0f, 0x31], count: 3)
+    let x = bench.hart.x
+    #expect(x[Registers.slot(0)] == 2)
+    #expect(x[Registers.slot(2)] == 0)
+    run(bench, [0x0f, 0x01, 0xf9])
+    #expect(x[Registers.slot(0)] == 3)
+    #expect(x[Registers.slot(1)] == 0)
+  }
+
+  @Test func extendedControlRegisterZeroOnly() throws {
+    let bench = try #require(Bench())
+    bench.hart.x[Registers.slot(1)] = 0
+    run(bench, [0x0f, 0x01, 0xd0])
+    #expect(bench.hart.x[Registers.slot(0)] == CPUID.xcr0)
+    bench.hart.x[Registers.slot(1)] = 1
+    run(bench, [0x0f, 0x01, 0xd0])
+    #expect(bench.isa.lastException?.vector == 13)
+  }
+
+  @Test func processorNumber() throws {
+    let bench = try #require(Bench())
+    run(bench, [0xf3, 0x0f, 0xc7, 0xf8])
+    #expect(bench.hart.x[Registers.slot(0)] == 0)
+  }
+
+  @Test func cpuidNamesWhatThereIs() throws {
+    let bench = try #require(Bench())
+    let x = bench.hart.x
+    x[Registers.slot(0)] = 0
+    run(bench, [0x0f, 0xa2])
+    #expect(x[Registers.slot(0)] == 7)
+    for feature in CPUID.incomplete { #expect(!CPUID.present.contains(feature)) }
+    for row in Encodings.allRows where !CPUID.incomplete.contains(row.feature) {
+      #expect(CPUID.present.contains(row.feature))
+    }
+    // CMPXCHG8B and CMOV, in EDX of leaf 1.
+    #expect(CPUID.leaf(1, 0).3 & (1 << 8 | 1 << 15) == 1 << 8 | 1 << 15)
+    #expect(CPUID.leaf(7, 1) == (0, 0, 0, 0))
+  }
+
+  @Test func aRepeatGoesOnInChunks() throws {
+    let bench = try #require(Bench())
+    let x = bench.hart.x
+    x[Registers.slot(0)] = 0x41
+    x[Registers.slot(1)] = 5000
+    x[Registers.slot(7)] = Bench.data
+    run(bench, [0xf3, 0xaa])
+    #expect(x[Registers.slot(1)] == 5000 - 4096)
+    #expect(bench.hart.pc == Bench.code)
+    _ = bench.hart.run(until: bench.hart.count + 1)
+    #expect(x[Registers.slot(1)] == 0)
+    #expect(bench.hart.pc == Bench.code + 2)
+    #expect(bench.ram.bytes(0x10000 + 4999, 1) == [0x41])
+  }
+
+  @Test func flagsCrossBlocks() throws {
+    // cmp eax, ebx; jmp +0; setl cl: the condition is tested in another block than it was set in.
+    let bench = try #require(Bench())
+    bench.hart.x[Registers.slot(0)] = 0xffff_ffff
+    bench.hart.x[Registers.slot(3)] = 1
+    bench.hart.x[Registers.slot(1)] = 0
+    run(bench, [0x39, 0xd8, 0xeb, 0x00, 0x0f, 0x9c, 0xc1], count: 3)
+    #expect(bench.hart.x[Registers.slot(1)] == 1)
+  }
+
+  @Test func aFaultShowsTheFlagsOfBefore() throws {
+    // add eax, ebx; mov ecx, [0]; xor edx, edx: the flags of ADD are dead but for the fault.
+    let bench = try #require(Bench())
+    bench.hart.x[Registers.slot(0)] = 0xffff_ffff
+    bench.hart.x[Registers.slot(3)] = 1
+    run(
+      bench, [0x01, 0xd8, 0x8b, 0x0c, 0x25, 0, 0, 0, 0, 0x31, 0xd2], count: 3)
+    #expect(bench.isa.lastException?.vector == 14)
+    #expect(RFlags.read(bench.hart.x) & StatusFlags.all == 0x55)
+  }
+
+  @Test func anInstructionAcrossPagesIsDroppedWithItsLastByte() throws {
+    // A store to the tenth byte behind the page's start changes an instruction that began before it.
+    let bench = try #require(Bench())
+    let start = Bench.code + 4096 - 2
+    let bytes: [UInt8] = [0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8]
+    bench.put(start, bytes)
+    for last in [UInt8(8), 9] {
+      bench.ram.write(0x1000 + 4096 + 7, [last])
+      bench.hart.x[Slot.pc] = start
+      _ = bench.hart.run(until: bench.hart.count + 1)
+      #expect(bench.hart.x[Registers.slot(0)] >> 56 == UInt64(last))
+    }
+  }
+}
