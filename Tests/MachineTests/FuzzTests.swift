@@ -6,7 +6,8 @@ import Testing
 /// A second or two of what `emu-conformance fuzz` does for hours.
 @Suite struct FuzzTests {
   private static let cases: [(FuzzPart, UInt64)] = [
-    (.loader, 40), (.decoder, 10), (.user, 15), (.gate, 25), (.bare, 15), (.budget, 15), (.engine, 30),
+    (.loader, 40), (.decoder, 10), (.user, 15), (.gate, 25), (.bare, 15), (.budget, 15),
+    (.engine, 30),
   ]
 
   @Test(arguments: FuzzPart.allCases)
