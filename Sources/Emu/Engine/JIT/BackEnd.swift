@@ -9,14 +9,14 @@ public enum BackEnd: String, Sendable, CaseIterable {
   /// Host code made of them, where the host allows it; the interpreter otherwise.
   case jit
 
-  /// What a hart is made with unless told otherwise: `EMU_ENGINE`, read once, or the default.
+  /// What a hart is made with unless told otherwise: `EMU_ENGINE`, read once, or the interpreter.
   public static let standard: BackEnd = {
     #if canImport(Glibc)
     if let text = getenv("EMU_ENGINE"), let chosen = BackEnd(rawValue: String(cString: text)) {
       return chosen
     }
     #endif
-    return .jit
+    return .interpreter
   }()
 
   /// Why this process can't run the JIT; `nil` where it can.
