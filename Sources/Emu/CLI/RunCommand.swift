@@ -42,8 +42,7 @@ struct RunCommand: ParsableCommand {
   @Flag(help: "Report instructions, time, page faults and TLB misses on stderr at the end.")
   var stats = false
 
-  @Option(help: "Guest RAM.")
-  var memory = ByteSize(512 << 20)
+  @OptionGroup var guest: GuestOptions
 
   @Option(name: .customLong("max-insns"), help: "Stop after this many instructions (status 124).")
   var maxInsns: Count?
@@ -53,20 +52,6 @@ struct RunCommand: ParsableCommand {
       "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
   )
   var engine: EngineChoice?
-
-  @Option(
-    help: "Caches: coherent, or architectural (stale until the guest executes the fence).")
-  var caches = CacheModel.coherent
-
-  @Option(help: "What random bytes in the guest follow from.")
-  var seed = Count(0)
-
-  @Option(
-    name: .customLong("env"), help: "Set a variable in the program's environment (K=V).")
-  var environment: [String] = []
-
-  @Option(help: "A host directory, seen read-only as / by the program.")
-  var root: String?
 
   @Option(
     parsing: .unconditionalSingleValue,
@@ -134,13 +119,7 @@ struct RunCommand: ParsableCommand {
     if first.hasPrefix("-"), first != "-" {
       throw ValidationError("Unknown option '\(first)'")
     }
-    for entry in environment where !entry.contains("=") || entry.hasPrefix("=") {
-      throw ValidationError("--env wants NAME=VALUE, not '\(entry)'")
-    }
     guard (1...64).contains(harts) else { throw ValidationError("--harts is 1 to 64") }
-    guard memory.bytes >= 4 << 20, memory.bytes <= 1 << 40 else {
-      throw ValidationError("--memory is 4M to 1T")
-    }
     if traceOutput != nil, probe.isEmpty {
       throw ValidationError("--trace-output needs --probe")
     }
@@ -148,8 +127,8 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("--trace-pid needs --probe")
     }
     if bare {
-      if root != nil { throw ValidationError("--root is not for --bare") }
-      if !environment.isEmpty { throw ValidationError("--env is not for --bare") }
+      if guest.root != nil { throw ValidationError("--root is not for --bare") }
+      if !guest.environment.isEmpty { throw ValidationError("--env is not for --bare") }
       if !probe.isEmpty { throw ValidationError("--probe is not for --bare") }
       if program.count > 1 {
         throw ValidationError("A bare image takes no arguments; --append sets its command line")
@@ -194,9 +173,9 @@ struct RunCommand: ParsableCommand {
 
   private func runBare() -> RunReport {
     var options = BareRun.Options()
-    options.memory = memory.bytes
+    options.memory = guest.memory.bytes
     options.harts = harts
-    options.cacheModel = caches
+    options.cacheModel = guest.caches
     options.engine = backEnd
     options.limit = maxInsns?.value
     options.drives = drive
@@ -206,20 +185,16 @@ struct RunCommand: ParsableCommand {
     options.modernVirtIO = virtIOModern
     options.virtIOConsole = virtIOConsole
     options.virtIORandom = virtIORandom
-    options.seed = seed.value
+    options.seed = guest.seed.value
     options.signature = signature
     return BareRun.run(program[0], options)
   }
 
   private func runProgram() -> RunReport {
     var options = ProgramRun.Options()
-    options.memory = memory.bytes
-    options.cacheModel = caches
+    guest.fill(&options)
     options.engine = backEnd
     options.limit = maxInsns?.value
-    options.root = root
-    options.environment = environment
-    options.seed = seed.value
     options.probes = probe
     options.tracedTasks = tracePid
     options.traceOutput = traceOutput

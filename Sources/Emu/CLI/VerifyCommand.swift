@@ -49,26 +49,11 @@ struct VerifyCommand: ParsableCommand {
     help: "Probe the kernel's text alone, and compare what its instructions do as well.")
   var kernelOnly = false
 
-  @Option(help: "Guest RAM.")
-  var memory = ByteSize(512 << 20)
+  @OptionGroup var guest: GuestOptions
 
   @Option(
     name: .customLong("max-insns"), help: "Stop after this many instructions of the program.")
   var maxInsns: Count?
-
-  @Option(
-    help: "Caches: coherent, or architectural (stale until the guest executes the fence).")
-  var caches = CacheModel.coherent
-
-  @Option(help: "What random bytes in the guest follow from.")
-  var seed = Count(0)
-
-  @Option(
-    name: .customLong("env"), help: "Set a variable in the program's environment (K=V).")
-  var environment: [String] = []
-
-  @Option(help: "A host directory, seen read-only as / by the program.")
-  var root: String?
 
   @Argument(parsing: .captureForPassthrough, help: "The program, and its arguments.")
   var program: [String]
@@ -99,23 +84,13 @@ struct VerifyCommand: ParsableCommand {
       throw ValidationError("One of --every-insn, --once, --place and --kernel-only")
     }
     if kernel, kernelOnly { throw ValidationError("One of --kernel and --kernel-only") }
-    for entry in environment where !entry.contains("=") || entry.hasPrefix("=") {
-      throw ValidationError("--env wants NAME=VALUE, not '\(entry)'")
-    }
-    guard memory.bytes >= 4 << 20, memory.bytes <= 1 << 40 else {
-      throw ValidationError("--memory is 4M to 1T")
-    }
   }
 
   func run() throws {
     Interruption.install()
     var options = Verification.Options()
-    options.run.memory = memory.bytes
-    options.run.cacheModel = caches
+    guest.fill(&options.run)
     options.run.limit = maxInsns?.value
-    options.run.root = root
-    options.run.environment = environment
-    options.run.seed = seed.value
     options.kernel = kernel || kernelOnly
     options.probed =
       kernelOnly
