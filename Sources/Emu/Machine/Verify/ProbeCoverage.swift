@@ -32,13 +32,10 @@ final class ProbeCoverage: ProcessObserver {
 
   /// A probe, its instruction once that is known, and how often it was hit.
   private final class Place {
-    let name: String
     var insn: ProbedInsn?
     var hits: UInt64 = 0
     var kprobe: Kprobe?
     var uprobe: Uprobe?
-
-    init(_ name: String) { self.name = name }
   }
 
   /// Keeps `probes` informed of processes, and probes each file that one maps for execution.
@@ -66,7 +63,7 @@ final class ProbeCoverage: ProcessObserver {
     case .kernel(let place):
       try probeKernel(place)
     case .file(let path, let offset):
-      try probe(.path(path), offset, "\(path):0x\(String(offset, radix: 16))")
+      try probe(.path(path), offset)
     }
   }
 
@@ -83,7 +80,7 @@ final class ProbeCoverage: ProcessObserver {
   }
 
   private func probeKernel(_ kernelPlace: KernelPlace) throws(ProbeError) {
-    let place = Place("kernel")
+    let place = Place()
     let once = selection == .once
     let kprobe = try probes.registerKprobe(
       KprobeRequest(
@@ -98,8 +95,8 @@ final class ProbeCoverage: ProcessObserver {
     places.append(place)
   }
 
-  private func probe(_ file: ProbedFile, _ offset: UInt64, _ name: String) throws(ProbeError) {
-    let place = Place(name)
+  private func probe(_ file: ProbedFile, _ offset: UInt64) throws(ProbeError) {
+    let place = Place()
     let once = selection == .once
     place.uprobe = try probes.registerUprobe(
       UprobeRequest(
@@ -138,7 +135,6 @@ final class ProbeCoverage: ProcessObserver {
     guard inode.size <= 1 << 30, let bytes = try? inode.read(at: 0, Int(inode.size)),
       let elf = try? ELFFile(bytes)
     else { return }
-    let name = "\(file.path)"
     InsnSweep(elf, isa).visit { address, _ in
       guard let offset = elf.fileOffset(address) else { return }
       guard places.count < maxPlaces else {
@@ -146,7 +142,7 @@ final class ProbeCoverage: ProcessObserver {
         return
       }
       do throws(ProbeError) {
-        try probe(.inode(inode), offset, name)
+        try probe(.inode(inode), offset)
       } catch {
         refused += 1
       }

@@ -4,13 +4,10 @@ import GuestKernel
 /// second one is told again.
 final class TwinHost {
   private let host: Host
-  private var inputs: [ConsoleInput] = []
-  private var next = 0
+  private var inputs = Replay<ConsoleInput>()
   private var written: [[(UInt8, UInt8)]] = [[], []]
-  /// What came of the first machine's writes that the second one has not made yet.
-  private var results: [Errno?] = []
-  private var nextResult = 0
-
+  /// What came of writes.
+  private var results = Replay<Errno?>()
   private let output: (([UInt8], Int) -> Void)?
 
   /// - Parameters:
@@ -43,16 +40,23 @@ final class TwinHost {
   /// How many bytes one has written and the other has not.
   var unmatched: (without: Int, with: Int) { (written[0].count, written[1].count) }
 
-  private func takeResult() -> Errno? {
-    guard nextResult < results.count else { return nil }
-    defer {
-      nextResult += 1
-      if nextResult == results.count {
-        results = []
-        nextResult = 0
+  /// What the first machine was told and the second one has not asked for yet.
+  private struct Replay<Answer> {
+    private var answers: [Answer] = []
+    private var next = 0
+
+    var isEmpty: Bool { answers.isEmpty }
+
+    mutating func append(_ answer: Answer) { answers.append(answer) }
+
+    mutating func take() -> Answer? {
+      guard next < answers.count else { return nil }
+      defer {
+        next += 1
+        if next == answers.count { (answers, next) = ([], 0) }
       }
+      return answers[next]
     }
-    return results[nextResult]
   }
 
   /// One machine's world.
@@ -75,20 +79,18 @@ final class TwinHost {
         twin.inputs.append(input)
         return input
       }
-      guard twin.next < twin.inputs.count else { return .notYet }
-      defer { twin.next += 1 }
-      return twin.inputs[twin.next]
+      return twin.inputs.take() ?? .notYet
     }
 
     /// Waits for the host's input, or says whether the first machine has had some more.
     func waitForInput() -> Bool {
-      index == 0 ? twin.host.waitForInput(milliseconds: -1) : twin.next < twin.inputs.count
+      index == 0 ? twin.host.waitForInput(milliseconds: -1) : !twin.inputs.isEmpty
     }
 
     func consoleWrite(_ bytes: [UInt8], stream: Int) -> Errno? {
       let stream8 = UInt8(truncatingIfNeeded: stream)
       twin.written[index] += bytes.map { (stream8, $0) }
-      guard index == 0 else { return twin.takeResult() }
+      guard index == 0 else { return twin.results.take() ?? nil }
       var result: Errno?
       if let output = twin.output {
         output(bytes, stream)

@@ -77,7 +77,6 @@ public final class Verification {
   private let plainWatch: RetireWatch
   private let probedWatch: RetireWatch
   private let patience: UInt64
-  private let program: String
   private var report = Report()
   /// The last instruction of each task that was equal on both.
   private var last: [Int32: UInt64] = [:]
@@ -102,10 +101,6 @@ public final class Verification {
   public init(
     _ command: [String], _ options: Options, output: (([UInt8], Int) -> Void)? = nil
   ) throws {
-    guard let program = command.first else {
-      throw LaunchError(description: "which program?", status: RunReport.Status.usage)
-    }
-    self.program = program
     let real = Host(root: options.run.root, seed: options.run.seed)
     host = TwinHost(real, output: output)
     let sides = [host.leader(seed: options.run.seed), host.follower(seed: options.run.seed)]
