@@ -188,9 +188,10 @@ func printLine(_ line: String) {
   fflush(nil)
 }
 
-func row(_ cells: String...) -> String {
+/// A line of a table: the first column, and those behind it, in columns of these widths.
+func row(widths: (Int, Int) = (10, 9), _ cells: String...) -> String {
   cells.enumerated().map { index, cell in
-    let width = index == 0 ? 10 : 9
+    let width = index == 0 ? widths.0 : widths.1
     let space = String(repeating: " ", count: max(width - cell.count, 0))
     return index == 0 ? cell + space : space + cell
   }.joined(separator: " ")

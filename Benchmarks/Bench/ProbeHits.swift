@@ -12,17 +12,6 @@ import RISCV
 struct ProbeHits {
   let image: String
 
-  /// The world of a benchmark's guest: silent.
-  private final class Silence: HostServices {
-    func consoleRead(_ count: Int) -> ConsoleInput { .end }
-    func consoleWrite(_ bytes: [UInt8], stream: Int) -> Errno? { nil }
-    func randomBytes(_ count: Int) -> [UInt8] { Array(repeating: 7, count: max(count, 0)) }
-    var startOfRun: UInt64 { 1_700_000_000_000_000_000 }
-    func hostStat(_ path: String) -> HostNode? { nil }
-    func hostList(_ path: String) -> [String]? { nil }
-    func hostRead(_ path: String, offset: UInt64, count: Int) -> [UInt8]? { nil }
-  }
-
   /// What is measured.
   enum Kind: String, CaseIterable {
     case uprobe = "uprobe, out of line"
@@ -54,7 +43,7 @@ struct ProbeHits {
 
   /// A machine with the image's loop in it: of the program, or in the kernel in place of `getpid`.
   private final class Rig {
-    let host = Silence()
+    let host = SilentHost()
     let machine: ProgramMachine
     let probes: ProbeSubsystem
     let elf: ELFFile
@@ -83,38 +72,46 @@ struct ProbeHits {
       return seconds
     }
 
-    /// Where the loop's function is: in the program's file, or in the kernel.
-    func function(_ kind: Kind) throws -> (start: UInt64, size: UInt64) {
+    /// The function with the loop: the program's, or the kernel's.
+    func function(_ kind: Kind) throws -> ELFSymbol {
       let symbols = kind.isOfKernel ? machine.kernel.image?.elf.symbols : elf.symbols
-      guard let found = symbols?.symbol(kind.isOfKernel ? ProbeHits.inKernel : "leaf"),
-        let offset = kind.isOfKernel
-          ? found.address
-          : elf.header.loadable.first(where: {
-            found.address &- $0.address < $0.fileSize
-          }).map({ $0.offset &+ (found.address &- $0.address) })
-      else { throw BenchFailure("the image has no loop to probe") }
-      return (offset, found.size)
+      guard let found = symbols?.symbol(kind.isOfKernel ? ProbeHits.inKernel : "leaf") else {
+        throw BenchFailure("the image has no loop to probe")
+      }
+      return found
+    }
+
+    /// Where an address of the program is in its file.
+    func offset(_ address: UInt64) throws -> UInt64 {
+      guard let offset = elf.fileOffset(address) else {
+        throw BenchFailure("the image has no text at \(address)")
+      }
+      return offset
     }
   }
 
   /// The instruction of a class that is run most often.
   private func place(_ kind: Kind, _ bytes: [UInt8]) throws -> UInt64 {
     let rig = try Rig(bytes, kernel: kind.isOfKernel, count: 1)
-    let (start, size) = try rig.function(kind)
+    let function = try rig.function(kind)
+    guard let elf = kind.isOfKernel ? rig.machine.kernel.image?.elf : rig.elf else {
+      throw BenchFailure("no kernel image")
+    }
     var hits: [(place: UInt64, hits: () -> UInt64)] = []
-    for at in stride(from: start, to: start &+ size, by: 2) {
+    let range = function.address..<function.address &+ function.size
+    InsnSweep(elf, rig.probes.isa, in: range).visit { at, bytes in
+      guard rig.probes.isa.classify(bytes)?.verdict == kind.verdict else { return }
       if kind.isOfKernel {
         guard let probe = try? rig.probes.registerKprobe(KprobeRequest(.address(at))) else {
-          continue
+          return
         }
-        if rig.probes.insn(of: probe)?.verdict == kind.verdict { hits.append((at, { probe.hits })) }
-      } else {
-        guard (try? rig.probes.checkUprobe(.path(Self.path), offset: at))?.verdict == kind.verdict,
-          isBoundary(rig, start, at)
-        else { continue }
-        let probe = try rig.probes.registerUprobe(
-          UprobeRequest(.path(Self.path), offset: at, entry: { _ in .continue }))
         hits.append((at, { probe.hits }))
+      } else {
+        guard let offset = elf.fileOffset(at),
+          let probe = try? rig.probes.registerUprobe(
+            UprobeRequest(.path(Self.path), offset: offset, entry: { _ in .continue }))
+        else { return }
+        hits.append((offset, { probe.hits }))
       }
     }
     _ = try rig.run()
@@ -124,34 +121,26 @@ struct ProbeHits {
     return best.place
   }
 
-  private func isBoundary(_ rig: Rig, _ start: UInt64, _ at: UInt64) -> Bool {
-    var here = start
-    while here < at {
-      let bytes = Array(rig.elf.bytes[Int(here)...].prefix(rig.probes.isa.maxInsnLength))
-      guard let length = rig.probes.isa.length(bytes) else { return false }
-      here &+= UInt64(length)
-    }
-    return here == at
-  }
-
   /// Runs the loop `count` times with a probe of a kind.
   func run(_ kind: Kind, count: Int) throws -> Run {
     let bytes = try Host.contents(of: image)
     let place = kind.verdict == nil ? nil : try place(kind, bytes)
     let rig = try Rig(bytes, kernel: kind.isOfKernel, count: count)
-    let entry = try rig.function(kind).start
+    let function = try rig.function(kind)
     let hits: () -> UInt64
     switch kind {
     case .uprobe, .simulatedUprobe:
       let probe = try rig.probes.registerUprobe(
-        UprobeRequest(.path(Self.path), offset: place ?? entry, entry: { _ in .continue }))
+        UprobeRequest(.path(Self.path), offset: place ?? 0, entry: { _ in .continue }))
       hits = { probe.hits }
     case .uretprobe:
-      let probe = try rig.probes.registerUretprobe(.path(Self.path), offset: entry) { _ in }
+      let probe = try rig.probes.registerUretprobe(
+        .path(Self.path), offset: try rig.offset(function.address)
+      ) { _ in }
       hits = { probe.hits }
     case .kprobe, .simulatedKprobe:
       let probe = try rig.probes.registerKprobe(
-        KprobeRequest(.address(place ?? entry), pre: { _ in .continue }))
+        KprobeRequest(.address(place ?? function.address), pre: { _ in .continue }))
       hits = { probe.hits }
     case .kretprobe:
       let probe = try rig.probes.registerKretprobe(
@@ -166,15 +155,12 @@ struct ProbeHits {
   func runUnhit(count: Int, idle: Bool, kernel: Bool = false) throws -> Double {
     let rig = try Rig(try Host.contents(of: image), kernel: kernel, count: count)
     if idle {
-      guard let mean = rig.elf.symbols.symbol("mean"),
-        let segment = rig.elf.header.loadable.first(where: {
-          mean.address &- $0.address < $0.fileSize
-        })
-      else { throw BenchFailure("the image has no function 'mean'") }
+      guard let mean = rig.elf.symbols.symbol("mean") else {
+        throw BenchFailure("the image has no function 'mean'")
+      }
       _ = try rig.probes.registerUprobe(
         UprobeRequest(
-          .path(Self.path), offset: segment.offset &+ (mean.address &- segment.address),
-          entry: { _ in .continue }))
+          .path(Self.path), offset: try rig.offset(mean.address), entry: { _ in .continue }))
       _ = try rig.probes.registerKprobe(KprobeRequest(.symbol("do_sys_openat2")))
     }
     return try rig.run()
@@ -210,7 +196,7 @@ extension Bench {
     printLine(
       "probe hits (\(image)): millions a CPU second, empty handler, whole path, less the same run without"
     )
-    printLine(wide("", "M/s", "spread", "x ptrace", "x native uprobe"))
+    printLine(row(widths: (20, 15), "", "M/s", "spread", "x ptrace", "x native uprobe"))
     var ptrace = Series()
     var native = Series()
     for _ in 0..<runs {
@@ -230,13 +216,15 @@ extension Bench {
           rates.values.append(Double(run.hits) / max(run.seconds - bare, 1e-9) / 1e6)
         }
         printLine(
-          wide(
+          row(
+            widths: (20, 15),
             kind.rawValue, text(rates.median, 3), rates.spread, ratio(rates.median, ptrace),
             ratio(rates.median, native)))
       }
       for (name, peer) in [("host: ptrace", ptrace), ("host: uprobe", native)] {
         printLine(
-          wide(
+          row(
+            widths: (20, 15),
             name, peer.values.isEmpty ? "refused" : text(peer.median, 3), peer.spread, "", ""))
       }
       var without = Series()
@@ -246,10 +234,11 @@ extension Bench {
         with.values.append(try bench.runUnhit(count: 200_000, idle: true))
       }
       printLine("a program with an idle uprobe and an idle kprobe: CPU seconds")
-      printLine(wide("", "seconds", "spread", "ratio", ""))
-      printLine(wide("no probe", text(without.median, 3), without.spread, "", ""))
+      printLine(row(widths: (20, 15), "", "seconds", "spread", "ratio", ""))
+      printLine(row(widths: (20, 15), "no probe", text(without.median, 3), without.spread, "", ""))
       printLine(
-        wide(
+        row(
+          widths: (20, 15),
           "idle probes", text(with.median, 3), with.spread,
           text(without.median / with.median, 3), ""))
     } catch {
@@ -257,13 +246,5 @@ extension Bench {
       throw ExitCode(1)
     }
     printLine("")
-  }
-
-  private func wide(_ cells: String...) -> String {
-    cells.enumerated().map { index, cell in
-      let width = index == 0 ? 20 : 15
-      let space = String(repeating: " ", count: max(width - cell.count, 0))
-      return index == 0 ? cell + space : space + cell
-    }.joined(separator: " ")
   }
 }

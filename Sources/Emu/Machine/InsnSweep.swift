@@ -2,7 +2,7 @@ import Engine
 import Image
 
 /// The instructions of a file, one behind the other, as far as its sections and symbols tell.
-struct InsnSweep {
+public struct InsnSweep {
   private let elf: ELFFile
   private let isa: any ProbeISA
   private let range: Range<UInt64>?
@@ -10,7 +10,7 @@ struct InsnSweep {
   private let starts: [UInt64]
 
   /// The instructions of `elf`, or those that begin in `range`.
-  init(_ elf: ELFFile, _ isa: any ProbeISA, in range: Range<UInt64>? = nil) {
+  public init(_ elf: ELFFile, _ isa: any ProbeISA, in range: Range<UInt64>? = nil) {
     self.elf = elf
     self.isa = isa
     self.range = range
@@ -19,7 +19,7 @@ struct InsnSweep {
   }
 
   /// What a kernel's text is; what lies behind it is room for probes.
-  static func kernelText(_ elf: ELFFile) -> Range<UInt64>? {
+  public static func kernelText(_ elf: ELFFile) -> Range<UInt64>? {
     guard let start = elf.symbols.symbol("_stext")?.address,
       let end = elf.symbols.symbol("_etext")?.address, start < end
     else { return nil }
@@ -27,7 +27,7 @@ struct InsnSweep {
   }
 
   /// Calls `body` with the address and the bytes of each instruction, in the order of the file.
-  func visit(_ body: (UInt64, [UInt8]) -> Void) {
+  public func visit(_ body: (UInt64, [UInt8]) -> Void) {
     var sections = elf.sections.filter { $0.isExecutable && $0.isAllocated && $0.type != 8 }
       .map { ($0.address, elf.contents(of: $0)) }
     if sections.isEmpty {
@@ -51,6 +51,17 @@ struct InsnSweep {
         at += length
       }
     }
+  }
+}
+
+extension ELFFile {
+  /// The byte of the file that is loaded at an address, in a segment with instructions.
+  public func fileOffset(_ address: UInt64) -> UInt64? {
+    for segment in header.loadable where segment.isExecutable {
+      let offset = address &- segment.address
+      if address >= segment.address, offset < segment.fileSize { return segment.offset &+ offset }
+    }
+    return nil
   }
 }
 

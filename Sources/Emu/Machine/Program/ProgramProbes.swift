@@ -100,17 +100,6 @@ public final class ProgramProbes {
   }
 }
 
-extension ELFFile {
-  /// The byte of the file that is loaded at an address, in a segment with instructions.
-  func fileOffset(_ address: UInt64) -> UInt64? {
-    for segment in header.loadable where segment.isExecutable {
-      let offset = address &- segment.address
-      if address >= segment.address, offset < segment.fileSize { return segment.offset &+ offset }
-    }
-    return nil
-  }
-}
-
 /// The kernel's symbols as `kallsyms` has them: a symbol reaches to the next one.
 struct KernelSymbols {
   private let table: ELFSymbolTable?

@@ -13,22 +13,11 @@ final class SelfTestRig {
   private(set) var failures: [String] = []
   private(set) var notes: [String] = []
   private(set) var messages: [String] = []
-  private let host = Silence()
+  private let host = SilentHost()
   private var isStarted = false
 
   /// Where the program is in the guest.
   static let path = "/selftest"
-
-  /// Silent, and always the same.
-  private final class Silence: HostServices {
-    func consoleRead(_ count: Int) -> ConsoleInput { .end }
-    func consoleWrite(_ bytes: [UInt8], stream: Int) -> Errno? { nil }
-    func randomBytes(_ count: Int) -> [UInt8] { Array(repeating: 7, count: max(count, 0)) }
-    var startOfRun: UInt64 { 1_700_000_000_000_000_000 }
-    func hostStat(_ path: String) -> HostNode? { nil }
-    func hostList(_ path: String) -> [String]? { nil }
-    func hostRead(_ path: String, offset: UInt64, count: Int) -> [UInt8]? { nil }
-  }
 
   init(_ caches: CacheModel) throws {
     var configuration = ProgramConfiguration()
@@ -107,18 +96,27 @@ final class SelfTestRig {
     return address
   }
 
-  /// A function of the program: where it is in the file, and how long it is.
-  func function(_ name: String) throws -> (offset: UInt64, size: UInt64) {
-    guard let found = program.symbols.symbol(name), let offset = fileOffset(found.address) else {
-      throw ProbeError(.ENOENT, "no symbol \(name)")
-    }
-    return (offset, found.size)
+  /// Where a function of the program is in its file.
+  func function(_ name: String) throws -> UInt64 {
+    guard let found = program.symbols.symbol(name),
+      let offset = program.fileOffset(found.address)
+    else { throw ProbeError(.ENOENT, "no symbol \(name)") }
+    return offset
   }
 
-  /// The byte of the program's file that is loaded at an address.
-  func fileOffset(_ address: UInt64) -> UInt64? {
-    program.header.loadable.first { address &- $0.address < $0.fileSize }
-      .map { $0.offset &+ (address &- $0.address) }
+  /// A probe on each instruction of the program, or of one of its functions, that takes one.
+  func everyInsn(of name: String? = nil) -> [Uprobe] {
+    let function = name.flatMap { program.symbols.symbol($0) }
+    var made: [Uprobe] = []
+    let range = function.map { $0.address..<$0.address &+ $0.size }
+    InsnSweep(program, probes.isa, in: range).visit { address, _ in
+      guard let offset = program.fileOffset(address),
+        let probe = try? probes.registerUprobe(
+          UprobeRequest(file, offset: offset, entry: { _ in .continue }))
+      else { return }
+      made.append(probe)
+    }
+    return made
   }
 
   /// The program's file.
