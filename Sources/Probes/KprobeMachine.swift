@@ -330,7 +330,6 @@ final class KprobeMachine {
   }
 
   /// Simulates the instruction, or sends the hart to its slot.
-  ///
   private func getPast(_ point: KprobePoint, _ context: ProbeContext) -> Passage {
     if let simulation = point.simulation {
       context.pc = point.address

@@ -31,11 +31,7 @@ extension ProbeSubsystem {
     }
     guard let space = task?.space, space.probeState is UprobeSpace else { return false }
     if slots(in: space)?.contains(pc) ?? false { return true }
-    guard let vma = space.vma(at: pc), vma.isPrivate, let inode = vma.file?.inode else {
-      return false
-    }
-    let offset = vma.pageOffset << 12 &+ (pc &- vma.start)
-    return uprobes.points[UprobeKey(inode, offset)] != nil
+    return space.privateFile(at: pc).map { uprobes.points[UprobeKey($0)] != nil } ?? false
   }
 
   /// The instruction under a kernel probe; `nil` once it is not registered.

@@ -115,20 +115,6 @@ final class UprobeMachine {
       return getPast(point, va, task, utask, context)
     }
     let pc = context.pc &- breakOffset
-    if case .stepping(let step) = utask.state, step.end == pc,
-      !legacy.contains(.oneSlotEndPerProbe)
-    {
-      context.pc = step.va &+ step.length
-      end(step, task, utask)
-      return GateReply()
-    }
-    if case .running = utask.state, let place = space.privateFile(at: pc),
-      own.area?.base != pc, let point = point(UprobeKey(place)), point.length != 0
-    {
-      // Nearly every hit.
-      context.pc = pc
-      return serve(point, pc, task, utask, context)
-    }
     switch (utask.state, classify(pc, utask.state, space, own)) {
     case (.waiting, _): preconditionFailure("it does not wait any more")
     case (.stepping(let step), .stepEnd):
