@@ -254,7 +254,7 @@ extension Lift {
         builder.emit(helper: checkTarget, a: gpr(i.rm))
         builder.emit(.mov, d: base, a: gpr(i.rm))
       }
-    default: vector()
+    default: if !x87Instruction(), !mmxInstruction(), !stateInstruction() { vector() }
     }
   }
 

@@ -10,8 +10,10 @@ public enum Registers {
   public static let otherFlags = 100
   /// MXCSR.
   public static let mxcsr = 101
-  /// x87 control, status and tag words, and the last opcode, instruction and operand pointers.
+  /// x87 control, status and tag words.
   public static let fpControl = 102, fpStatus = 103, fpTag = 104
+  /// x87: the last opcode, instruction and operand pointers.
+  public static let fpOpcode = 105, fpInstruction = 106, fpOperand = 107
   /// Where an x87 or vector register's first slot is: four slots for each of sixteen.
   public static let vector = 128
   /// Eight registers of two slots: significand; sign and exponent.

@@ -50,8 +50,12 @@ public final class X64: GuestISA {
   private var insns: [Insn] = []
   private var live: [Bool] = []
 
-  /// The instruction set of one hart.
-  public init() {
+  /// What there is; the rest is undefined.
+  public let features: FeatureSet
+
+  /// The instruction set of one hart, with these features.
+  public init(features: FeatureSet = .announced) {
+    self.features = features
     insns.reserveCapacity(BlockBuilder.maxInsns)
     live.reserveCapacity(BlockBuilder.maxInsns)
   }
@@ -78,6 +82,14 @@ public final class X64: GuestISA {
   static func updateMode(_ hart: Hart) {
     let stepping = hart.x[Registers.otherFlags] & RFlags.trap != 0
     hart.setMode(mmuIndex: 0, flags: stepping ? 1 : 0)
+  }
+
+  /// The instruction set of the hart that owns these slots.
+  static func of(_ x: UnsafeMutablePointer<UInt64>) -> Unmanaged<X64> {
+    guard let raw = UnsafeRawPointer(bitPattern: UInt(x[Slot.isaObject])) else {
+      preconditionFailure("a hart's slots name their instruction set from its initialiser on")
+    }
+    return .fromOpaque(raw)
   }
 
   // MARK: Exceptions
@@ -249,7 +261,8 @@ public final class X64: GuestISA {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { bytes in
       var count = builder.window(at: va, bytes)
       while true {
-        let decoded = Decoder.decode(UnsafeBufferPointer(rebasing: bytes[0..<count]))
+        let decoded = Decoder.decode(
+          UnsafeBufferPointer(rebasing: bytes[0..<count]), features: features)
         guard case .truncated = decoded else { return decoded }
         guard let byte = builder.byte(at: va &+ UInt64(count), first: first) else { return nil }
         bytes[count] = byte
