@@ -33,6 +33,14 @@ let package = Package(
       providers: [.apt(["libelf-dev"])]),
     .target(
       name: "Image", dependencies: ["CLibElf"], path: "Sources/Emu/Image", swiftSettings: strict),
+    // Traces are compressed by zstd: the system's libzstd, since its own Swift package builds all of
+    // its C sources anew.
+    .systemLibrary(
+      name: "CZstd", path: "Sources/Emu/CZstd", pkgConfig: "libzstd",
+      providers: [.apt(["libzstd-dev"])]),
+    .target(
+      name: "TraceFile", dependencies: ["CZstd"], path: "Sources/Emu/TraceFile",
+      swiftSettings: strict),
     .target(
       name: "GuestKernel", dependencies: ["Engine", "Image"], path: "Sources/GuestKernel",
       swiftSettings: strict),
@@ -45,7 +53,7 @@ let package = Package(
       cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user/riscv64")]),
     .target(
       name: "Machine",
-      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "CKernelImages"],
+      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages"],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
