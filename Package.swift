@@ -53,7 +53,9 @@ let package = Package(
       cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user/riscv64")]),
     .target(
       name: "Machine",
-      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages"],
+      dependencies: [
+        "Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
+      ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
@@ -91,7 +93,8 @@ let package = Package(
       name: "EngineTests", dependencies: ["Engine", "CHostFloat"], path: "Tests/EngineTests",
       swiftSettings: strict),
     .testTarget(
-      name: "RISCVTests", dependencies: ["Assembly", "RISCV", "VectorFile"], path: "Tests/RISCVTests",
+      name: "RISCVTests", dependencies: ["Assembly", "RISCV", "VectorFile"],
+      path: "Tests/RISCVTests",
       exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
       name: "JITTests", dependencies: ["RISCV", "Engine", "Fuzz"], path: "Tests/JITTests",

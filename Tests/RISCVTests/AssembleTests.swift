@@ -111,10 +111,11 @@ struct AssembleTests {
     #expect(image.value(of: "end") == 0x10000 + UInt64(distance + size))
   }
 
-  @Test(arguments: [
-    (0, 1), (2047, 1), (-2048, 1), (2048, 2), (0x7fff_ffff, 2), (-0x8000_0000, 1),
-    (0x8000_0000, 2), (Int64.max, 3), (Int64.min, 2), (0x1234_5678_9abc_def0, 8),
-  ] as [(Int64, Int)])
+  @Test(
+    arguments: [
+      (0, 1), (2047, 1), (-2048, 1), (2048, 2), (0x7fff_ffff, 2), (-0x8000_0000, 1),
+      (0x8000_0000, 2), (Int64.max, 3), (Int64.min, 2), (0x1234_5678_9abc_def0, 8),
+    ] as [(Int64, Int)])
   func constants(value: Int64, most: Int) throws {
     let image = try RISCVAssembler.assemble("li a0, \(value)", compressed: false)
     let bytes = image.bytes()

@@ -30,6 +30,7 @@ public struct Assembler<Insns: InsnAssembler> {
   ///   - text: the statements.
   ///   - insns: the instruction set.
   ///   - origin: where the first section begins.
+  /// - Returns: what it came to.
   /// - Throws: the first thing that is wrong, with its line and column.
   public static func assemble(
     _ text: String, _ insns: Insns, origin: UInt64 = 0x10000

@@ -60,7 +60,8 @@ public indirect enum AssemblyExpression: Sendable {
         let (x, y) = (Int64(bitPattern: a), Int64(bitPattern: b))
         guard y != 0 else { throw AssemblyProblem("division by zero", column: column) }
         let (result, overflow) =
-          sign == "/" ? x.dividedReportingOverflow(by: y) : x.remainderReportingOverflow(dividingBy: y)
+          sign == "/"
+          ? x.dividedReportingOverflow(by: y) : x.remainderReportingOverflow(dividingBy: y)
         return UInt64(bitPattern: overflow && sign == "%" ? 0 : result)
       }
     case .function(let name, _, let column):

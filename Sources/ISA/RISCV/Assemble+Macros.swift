@@ -122,10 +122,8 @@ extension RISCVAssembler {
 
   /// `auipc` with the upper part of a distance, and an instruction with the lower one.
   ///
-  /// - Parameters:
-  ///   - operand: the operand that is the address.
-  ///   - temporary: the operand that is the register for `auipc`.
-  ///   - insn: the instruction; its registers are filled in.
+  /// The address is operand number `operand`, the register of `auipc` number `temporary`; the
+  /// registers of `insn` are filled in.
   private func address(
     _ statement: AssemblyStatement, _ operand: Int, into temporary: Int, _ insn: Insn
   ) throws(AssemblyProblem) -> AssemblyFragment {

@@ -20,7 +20,8 @@ struct OperandParser {
     // What has no field is what the row implies.
     func implied(_ field: Field) -> UInt8 { field.mask == 0 ? field.base : 0 }
     insn = Insn(
-      op: row.op, rd: syntax.rd ?? implied(row.layout.rd), rs1: syntax.rs1 ?? implied(row.layout.rs1),
+      op: row.op, rd: syntax.rd ?? implied(row.layout.rd),
+      rs1: syntax.rs1 ?? implied(row.layout.rs1),
       rs2: syntax.rs2 ?? implied(row.layout.rs2), rm: syntax.rm ?? implied(row.layout.rm),
       length: row.length, imm: syntax.imm ?? 0)
     if syntax.rm == nil, row.layout.rm.mask == 7 { insn.rm = row.op.usualRounding }

@@ -101,11 +101,13 @@ public struct RISCVAssembler: InsnAssembler {
       }
       for row in rows { forms[syntax.name, default: []].append(Form(syntax: syntax, row: row)) }
     }
-    for alias in Aliases.printed where alias.length != 2 || alias.name.hasPrefix("c.") {
+    // Other names of compressed instructions are those of rows.
+    for alias in Aliases.printed where alias.length != 2 || alias.name.hasSuffix("64") {
       add(alias)
     }
     for row in Encodings.allRows {
-      let syntax = Syntax(name: row.mnemonic, op: row.op, operands: row.operands, length: row.length)
+      let syntax = Syntax(
+        name: row.mnemonic, op: row.op, operands: row.operands, length: row.length)
       forms[row.mnemonic, default: []].append(Form(syntax: syntax, row: row))
     }
     for alias in Aliases.taken { add(alias) }
@@ -202,7 +204,8 @@ public struct RISCVAssembler: InsnAssembler {
     case .addi where insn.rs1 != 0 && insn.imm == 0:
       short = Insn(op: .add, rd: insn.rd, rs2: insn.rs1, length: 2)
       return insn.rd == 0 ? nil : Encoder.encode(short)
-    case .addi where insn.rd == 0: return insn.rs1 == 0 && insn.imm == 0 ? Encoder.encode(short) : nil
+    case .addi where insn.rd == 0:
+      return insn.rs1 == 0 && insn.imm == 0 ? Encoder.encode(short) : nil
     case .addi where insn.rd == Registers.sp && insn.rs1 == Registers.sp:
       if let bits = Encoder.encode(short) { return bits }
       short.rm = 1

@@ -242,6 +242,7 @@ enum Aliases {
       Syntax(name: "csrc", op: .csrrci, operands: [.csr, .uimm], rd: 0),
       Syntax(name: "fmv.x.s", op: .fmv_x_w, operands: [.rd, .rs1]),
       Syntax(name: "fmv.s.x", op: .fmv_w_x, operands: [.rd, .rs1]),
+      Syntax(name: "c.nop", op: .addi, operands: [], length: 2, rd: 0, rs1: 0, imm: 0),
       Syntax(name: "move", op: .addi, operands: [.rd, .rs1], imm: 0),
     ]
     + [
