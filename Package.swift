@@ -21,8 +21,11 @@ let package = Package(
   ],
   targets: [
     .target(name: "Engine", path: "Sources/Emu/Engine", swiftSettings: strict),
+    // Assembly text to bytes, but for the instructions, which the instruction sets know.
+    .target(name: "Assembly", path: "Sources/Emu/Assembly", swiftSettings: strict),
     .target(
-      name: "RISCV", dependencies: ["Engine"], path: "Sources/ISA/RISCV", swiftSettings: strict),
+      name: "RISCV", dependencies: ["Engine", "Assembly"], path: "Sources/ISA/RISCV",
+      swiftSettings: strict),
     .target(name: "X86", dependencies: ["Engine"], path: "Sources/ISA/X86", swiftSettings: strict),
     // ELF files are read by elfutils' libelf.
     .systemLibrary(
@@ -30,6 +33,14 @@ let package = Package(
       providers: [.apt(["libelf-dev"])]),
     .target(
       name: "Image", dependencies: ["CLibElf"], path: "Sources/Emu/Image", swiftSettings: strict),
+    // Traces are compressed by zstd: the system's libzstd, since its own Swift package builds all of
+    // its C sources anew.
+    .systemLibrary(
+      name: "CZstd", path: "Sources/Emu/CZstd", pkgConfig: "libzstd",
+      providers: [.apt(["libzstd-dev"])]),
+    .target(
+      name: "TraceFile", dependencies: ["CZstd"], path: "Sources/Emu/TraceFile",
+      swiftSettings: strict),
     .target(
       name: "GuestKernel", dependencies: ["Engine", "Image"], path: "Sources/GuestKernel",
       swiftSettings: strict),
@@ -42,7 +53,9 @@ let package = Package(
       cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user/riscv64")]),
     .target(
       name: "Machine",
-      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "CKernelImages"],
+      dependencies: [
+        "Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
+      ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
@@ -80,7 +93,8 @@ let package = Package(
       name: "EngineTests", dependencies: ["Engine", "CHostFloat"], path: "Tests/EngineTests",
       swiftSettings: strict),
     .testTarget(
-      name: "RISCVTests", dependencies: ["RISCV", "VectorFile"], path: "Tests/RISCVTests",
+      name: "RISCVTests", dependencies: ["Assembly", "RISCV", "VectorFile"],
+      path: "Tests/RISCVTests",
       exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
       name: "JITTests", dependencies: ["RISCV", "Engine", "Fuzz"], path: "Tests/JITTests",

@@ -41,7 +41,7 @@ public struct BareConfiguration {
   public var virtIOConsole = false
   /// Bytes for a virtio random-number device on the last transport but one.
   public var entropy: (any EntropySource)?
-  /// Instructions that a hart runs before the next one has its turn.
+  /// Instructions that a hart runs before the next one has its turn, at most.
   public var quantum: UInt64 = 1000
 
   /// One hart and 128 MiB.
@@ -78,7 +78,10 @@ public final class BareMachine {
   private var skipped: UInt64 = 0
   private var running: Int?
   private var sliceStart: UInt64 = 0
-  private var turn = 0
+  /// Who had the last turn.
+  private var last = -1
+  /// Decides which hart runs: round robin without one.
+  private let chooser: (any Chooser)?
   /// What is left of the turn of a hart that only the limit of a run cut short.
   private var unfinished: (hart: Int, left: UInt64)?
   var exit: BareExit?
@@ -89,13 +92,39 @@ public final class BareMachine {
   /// A board with empty RAM.
   ///
   /// - Returns: `nil` where the host refuses the RAM.
-  public init?(_ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64) {
+  public convenience init?(
+    _ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64
+  ) {
+    self.init(configuration, console: console, startOfRun: startOfRun, chooser: nil)
+  }
+
+  /// A board with empty RAM, which asks `chooser` everything that the guest does not determine.
+  ///
+  /// - Returns: `nil` where the host refuses the RAM.
+  ///
+  /// - Parameters:
+  ///   - configuration: what it is made of.
+  ///   - chooser: who is asked.
+  ///   - console: the chooser's console, where a board before this one had it already.
+  public convenience init?(
+    _ configuration: BareConfiguration, chooser: any Chooser, console: ChosenConsole? = nil
+  ) {
+    self.init(
+      configuration, console: console ?? ChosenConsole(chooser), startOfRun: chooser.startOfRun,
+      chooser: chooser)
+  }
+
+  private init?(
+    _ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64,
+    chooser: (any Chooser)?
+  ) {
     guard let ram = PhysicalMemory(base: BoardMap.ramBase, size: configuration.memory) else {
       return nil
     }
     self.ram = ram
     self.configuration = configuration
     self.console = console
+    self.chooser = chooser
     let bus = Bus(ram: ram)
     self.bus = bus
     var harts: [Hart] = []
@@ -115,6 +144,7 @@ public final class BareMachine {
     waiting = Array(repeating: false, count: harts.count)
     resumeAt = Array(repeating: nil, count: harts.count)
     attachDevices(startOfRun)
+    chooser?.attach(self)
   }
 
   private func attachDevices(_ startOfRun: UInt64) {
@@ -263,24 +293,23 @@ public final class BareMachine {
       if isInterrupted() { return .interrupted }
       let count = count
       guard count < limit else { return .limit }
-      refreshTimers()
-      checkHTIF(now: ticks)
-      uart?.poll()
-      for transport in transports { transport.poll() }
-      guard exit == nil else { break }
-      let deadline = nextDeadline
       let planned: (hart: Int, left: UInt64)
       if let unfinished {
+        // Nothing is looked at meanwhile: where a run is interrupted must not matter to the guest.
         planned = unfinished
         self.unfinished = nil
       } else {
-        guard let hart = pick() else {
+        refreshTimers()
+        checkHTIF(now: ticks)
+        uart?.poll()
+        for transport in transports { transport.poll() }
+        guard exit == nil else { break }
+        let deadline = nextDeadline
+        guard let slice = nextSlice(before: deadline) else {
           guard idle(until: deadline) else { return .stuck }
           continue
         }
-        var slice = harts.count > 1 ? max(configuration.quantum, 1) : 1 << 22
-        if let deadline { slice = min(slice, max(deadline &- base, 1)) }
-        planned = (hart, slice)
+        planned = slice
       }
       let slice = min(planned.left, limit &- count)
       if run(planned.hart, slice) == .budget, slice < planned.left {
@@ -302,16 +331,20 @@ public final class BareMachine {
     return stop
   }
 
-  /// The next hart that can run, round robin.
-  private func pick() -> Int? {
-    for _ in 0..<harts.count {
-      let index = turn
-      turn = (turn + 1) % harts.count
-      if canRun(index) { return index }
-    }
-    return nil
+  /// The next turn; `nil` where no hart can run.
+  private func nextSlice(before deadline: UInt64?) -> (hart: Int, left: UInt64)? {
+    var runnable: UInt64 = 0
+    for index in harts.indices where canRun(index) { runnable |= 1 << UInt64(index) }
+    guard runnable != 0 else { return nil }
+    var most = harts.count > 1 ? max(configuration.quantum, 1) : 1 << 22
+    if let deadline { most = min(most, max(deadline &- base, 1)) }
+    let question = SliceQuestion(runnable: runnable, last: last, most: most)
+    let slice = chooser?.nextSlice(question) ?? RoundRobin.answer(question)
+    last = slice.hart
+    return (slice.hart, slice.insns)
   }
 
+  /// Whether a hart is started and does not wait; one that was woken no longer does.
   private func canRun(_ index: Int) -> Bool {
     switch states[index] {
     case .started: break
@@ -365,6 +398,15 @@ public final class BareMachine {
     }
     return console.waitForInput() || isInterrupted()
   }
+}
+
+extension BareMachine: ChoosingMachine {
+  /// Nanoseconds of guest time.
+  public var time: UInt64 { ticks }
+  /// The pc of the hart that runs, or ran last.
+  public var place: UInt64 { harts[max(running ?? last, 0)].pc }
+  /// Ends the present slice.
+  public func stopSoon() { currentHart?.requestStop() }
 }
 
 extension BareMachine: BoardClock {

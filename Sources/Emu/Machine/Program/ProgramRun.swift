@@ -36,56 +36,40 @@ public enum ProgramRun {
 
   /// Runs a program with its arguments until it ends.
   public static func run(_ command: [String], _ options: Options) -> RunReport {
-    let program = command.first ?? ""
-    let watch = Stopwatch()
-    let host = Host(root: options.root, seed: options.seed)
-    do {
-      let machine = try machine(
-        command, options, host: host, terminals: (0..<3).map { host.isTerminal($0) },
-        waitForInput: { host.waitForInput(milliseconds: -1) })
-      machine.isInterrupted = { Interruption.requested }
-      var lines: [String] = []
-      machine.log = { lines.append($0) }
-      let trace: Trace?
-      do throws(RefusedProbe) {
-        trace = try Trace(machine, options)
-      } catch {
-        var report = RunReport(status: RunReport.Status.usage)
-        report.messages = error.lines
-        return report
-      }
-      let startup = watch.seconds
-      let exit = machine.run(limit: options.limit ?? .max)
-      var report = report(exit, program, machine)
-      if let problem = trace?.finish() { report.messages.append(problem) }
-      report.messages = lines.map { "guest kernel: \($0)" } + report.messages
-      report.statistics = statistics(machine, watch.seconds, startup)
-      return report
+    let world = LiveChooser(Host(root: options.root, seed: options.seed))
+    do throws(LaunchError) {
+      try checkRoot(options)
+      let session = try ProgramSession(command, options, chooser: world)
+      return session.finish(session.run(until: options.limit ?? .max))
     } catch {
-      return RunReport(status: error.status, error.description)
+      return error.report
+    }
+  }
+
+  /// Refuses a root that is none.
+  static func checkRoot(_ options: Options) throws(LaunchError) {
+    if let root = options.root, !Host.isDirectory(root) {
+      throw LaunchError(
+        description: "--root: \(root) is not a directory that can be read",
+        status: RunReport.Status.failure)
     }
   }
 
   /// A machine whose first program is ready to run.
   static func machine(
-    _ command: [String], _ options: Options, host: any HostServices, terminals: [Bool],
-    waitForInput: @escaping () -> Bool
+    _ command: [String], _ options: Options, chooser: any Chooser
   ) throws(LaunchError) -> ProgramMachine {
     guard let program = command.first else {
       throw LaunchError(description: "which program?", status: RunReport.Status.failure)
-    }
-    if let root = options.root, !Host.isDirectory(root) {
-      throw LaunchError(
-        description: "--root: \(root) is not a directory that can be read",
-        status: RunReport.Status.failure)
     }
     var configuration = ProgramConfiguration()
     configuration.memory = options.memory
     configuration.cacheModel = options.cacheModel
     configuration.engine = options.engine
     configuration.hasRoot = options.root != nil
-    configuration.terminals = terminals
-    let machine = try ProgramMachine(configuration, host: host, waitForInput: waitForInput)
+    configuration.terminals = (0..<3).map { chooser.isTerminal($0) }
+    let machine = try ProgramMachine(configuration, chooser: chooser)
+    machine.isInterrupted = { [unowned chooser] in chooser.isInterrupted() }
     let path = try place(program, in: machine, options)
     var request = BootRequest(
       path: Array(path.utf8), arguments: command.map { Array($0.utf8) },
@@ -93,48 +77,6 @@ public enum ProgramRun {
     request.directory = Array("/".utf8)
     try machine.start(request)
     return machine
-  }
-
-  /// Why a run with probes is not begun, in lines for stderr.
-  private struct RefusedProbe: Error {
-    var lines: [String]
-  }
-
-  /// The events of a run and where their lines go.
-  private struct Trace {
-    let probes: ProgramProbes
-    let output: TraceOutput
-
-    /// Defines the events; `nil` where there are none.
-    init?(_ machine: ProgramMachine, _ options: Options) throws(RefusedProbe) {
-      if options.probes.isEmpty { return nil }
-      do throws(HostFileError) {
-        output = try TraceOutput(options.traceOutput)
-      } catch {
-        throw RefusedProbe(lines: [error.description])
-      }
-      probes = ProgramProbes(machine, format: options.traceFormat)
-      probes.tracer.output = output.write
-      if !options.tracedTasks.isEmpty {
-        probes.tracer.filter.pids = Set(options.tracedTasks)
-      }
-      for definition in options.probes {
-        do throws(EventError) {
-          try probes.tracer.apply(definition)
-        } catch {
-          throw RefusedProbe(lines: error.lines)
-        }
-      }
-    }
-
-    /// Writes the hit table.
-    ///
-    /// - Returns: why the trace is not complete.
-    func finish() -> String? {
-      output.write(probes.tracer.hits.text(probes.tracer.format))
-      output.flush()
-      return output.problem
-    }
   }
 
   /// What a program finds in its environment besides what `--env` sets.
@@ -158,7 +100,7 @@ public enum ProgramRun {
     if options.root != nil, let found = inRoot(program, machine) { return found }
     let bytes: [UInt8]
     do {
-      bytes = try Host.contents(of: program)
+      bytes = try machine.chooser.contents(of: program)
     } catch {
       throw LaunchError(
         description: error.description,
@@ -204,58 +146,6 @@ public enum ProgramRun {
     let parts = typed.split(separator: "/").filter { $0 != "." }
     if parts.contains("..") { return "/" + (parts.last.map(String.init) ?? "program") }
     return "/" + parts.joined(separator: "/")
-  }
-
-  private static func report(
-    _ exit: ProgramExit, _ program: String, _ machine: ProgramMachine
-  ) -> RunReport {
-    let place = machine.describe(machine.userPC)
-    switch exit {
-    case .ended(.exited(let code)): return RunReport(status: code)
-    case .ended(.killed(let signal)):
-      var line = "\(program): killed by signal \(signal)"
-      if let fatal = machine.kernel.fatalSignal, fatal.signal == signal {
-        line = "\(program): killed by \(fatal.name) at pc \(machine.describe(fatal))"
-        if let address = fatal.address { line += ", address 0x\(String(address, radix: 16))" }
-      }
-      return RunReport(status: 128 &+ signal, line)
-    case .ended(.panicked(let message)):
-      return RunReport(status: RunReport.Status.failure, "\(program): \(message)")
-    case .limit:
-      return RunReport(
-        status: RunReport.Status.limit,
-        "\(program): stopped at the limit of \(machine.hart.count) instructions, pc \(place)")
-    case .stuck:
-      return RunReport(
-        status: RunReport.Status.failure,
-        "\(program): every task waits and nothing can wake one")
-    case .interrupted:
-      return RunReport(
-        status: RunReport.Status.interrupted, "\(program): interrupted, pc \(place)")
-    }
-  }
-
-  private static func statistics(
-    _ machine: ProgramMachine, _ seconds: Double, _ startup: Double
-  ) -> String {
-    let kernel = machine.kernel.collectStatistics()
-    let exceptions = machine.hart.x[Slot.exceptions]
-    var figures = RunFigures(
-      insns: machine.hart.count &- exceptions, exceptions: exceptions, seconds: seconds,
-      startup: startup, tlbMisses: machine.hart.tlbMisses,
-      blocks: machine.hart.blocksTranslated)
-    figures.more = [
-      ("page faults", grouped(kernel.pageFaults)),
-      ("system calls", grouped(kernel.syscalls.values.reduce(0, &+))),
-      ("context switches", grouped(kernel.contextSwitches)),
-      ("guest pages in use", grouped(UInt64(machine.kernel.frames.used))),
-      ("guest pages at most", grouped(UInt64(machine.kernel.frames.peak))),
-    ]
-    if !kernel.unsupported.isEmpty {
-      let names = kernel.unsupported.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
-      figures.more.append(("calls answered ENOSYS", names.joined(separator: ", ")))
-    }
-    return figures.text
   }
 }
 

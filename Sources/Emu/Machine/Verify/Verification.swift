@@ -101,6 +101,7 @@ public final class Verification {
   public init(
     _ command: [String], _ options: Options, output: (([UInt8], Int) -> Void)? = nil
   ) throws {
+    try ProgramRun.checkRoot(options.run)
     let real = Host(root: options.run.root, seed: options.run.seed)
     host = TwinHost(real, output: output)
     let sides = [host.leader(seed: options.run.seed), host.follower(seed: options.run.seed)]
@@ -108,8 +109,9 @@ public final class Verification {
     for side in sides {
       machines.append(
         try ProgramRun.machine(
-          command, options.run, host: side, terminals: (0..<3).map { real.isTerminal($0) },
-          waitForInput: side.waitForInput))
+          command, options.run,
+          chooser: LiveChooser(
+            side, terminals: (0..<3).map { real.isTerminal($0) }, wait: side.waitForInput)))
     }
     plain = machines[0]
     probed = machines[1]
