@@ -436,6 +436,12 @@ extension KprobeMachine {
     }
   }
 
+  /// Whether it is not as it was made.
+  var isInUse: Bool {
+    isServing || !points.isEmpty || !calls.isEmpty || trampolineIsReady || !isOn
+      || slots.isTouched
+  }
+
   /// No probe is registered and none is being served.
   func forgetAll() {
     points = [:]

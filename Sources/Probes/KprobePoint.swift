@@ -82,6 +82,9 @@ struct KprobeSlots {
   /// How many were given out and not taken back.
   var inUse: Int { Int((fresh &- base) / size) - 1 - free.count }
 
+  /// Whether one was ever handed out.
+  var isTouched: Bool { fresh != base &+ size }
+
   mutating func allocate() -> UInt64? {
     if let slot = free.popLast() { return slot }
     guard base != 0, fresh < end, end &- fresh >= size else { return nil }

@@ -112,6 +112,9 @@ extension ProbeSubsystem {
   /// What is registered, to tell whether another machine has the same.
   package var summaries: [String] { registrations.map(\.summary) }
 
+  /// Whether anything was ever done with probes that must be kept.
+  package var isInUse: Bool { !registrations.isEmpty || kprobes.isInUse }
+
   /// Saves or restores what probes are doing.
   package func archive(_ a: Archive) {
     if a.isReading {

@@ -86,11 +86,27 @@ public struct RAMImage {
     }
   }
 
-  /// How many pages differ from those of another image, by whose they are and not by their bytes.
-  public func differenceCount(from other: RAMImage) -> Int {
-    var count = 0
-    forEachDifference(from: other) { _, _ in count += 1 }
-    return count
+  /// Calls `body` with the number of each page in which two images differ, ascending, and with what
+  /// `self` has there: `nil` where it is zero.
+  public func forEachDifference(
+    from other: RAMImage, _ body: (UInt32, UnsafeRawBufferPointer?) -> Void
+  ) {
+    forEachDifference(from: other) { (number: Int, page: RAMPage?) in
+      body(
+        UInt32(truncatingIfNeeded: number),
+        page.map { UnsafeRawBufferPointer(start: $0.bytes, count: RAMPage.size) })
+    }
+  }
+
+  /// Says what a page holds: `nil` where it is zero, otherwise the bytes of a whole page.
+  public mutating func set(_ page: UInt32, _ bytes: UnsafeRawBufferPointer?) {
+    guard let bytes, let start = bytes.baseAddress, bytes.count == RAMPage.size,
+      !RAMPage.isZero(start)
+    else {
+      self[Int(page)] = nil
+      return
+    }
+    self[Int(page)] = RAMPage(copying: start)
   }
 
   func forEachPage(_ body: (Int, RAMPage) -> Void) {
