@@ -56,6 +56,7 @@ public final class Hart {
   let jumpCache: UnsafeMutablePointer<JumpEntry>
   let instructionCache: InstructionCache?
   private var generation: UInt64 = 1
+  private var pagesGeneration: UInt64 = 1
   /// Entries filled since the last flush, as far as they are remembered: flushing and searching
   /// cost what was filled and not the size of the TLB.
   private let filled: UnsafeMutablePointer<Int32>
@@ -163,6 +164,14 @@ public final class Hart {
 
   private func updateTag() {
     x[Slot.jumpTag] = generation &<< 24 | x[Slot.mmuIndex] &<< 16 | x[Slot.translationFlags]
+    x[Slot.pagesTag] =
+      pagesGeneration &<< 24 | x[Slot.mmuIndex] &<< 16 | UInt64(index) & 0xffff
+  }
+
+  /// What compiled loops remember of translations is not to be used any more.
+  private func forgetPages() {
+    pagesGeneration &+= 1
+    updateTag()
   }
 
   /// Forgets every translation of virtual addresses.
@@ -170,6 +179,7 @@ public final class Hart {
     guard filledCount > 0 else { return }
     forEachFilled { tlbs[$0] = .empty }
     filledCount = 0
+    forgetPages()
     forgetJumps()
   }
 
@@ -177,6 +187,7 @@ public final class Hart {
   public func flushTLB(page va: UInt64) {
     let index = TLB.index(va)
     for mode in 0..<tlbCount { tlbs[mode * TLB.entries + index] = .empty }
+    forgetPages()
     if executed[index >> 6] & 1 << UInt64(index & 63) != 0 { forgetJumps() }
   }
 
@@ -214,6 +225,7 @@ public final class Hart {
   }
 
   func forgetWritable(hostPage: UnsafeMutableRawPointer) {
+    forgetPages()
     let page = UInt64(UInt(bitPattern: hostPage))
     forEachFilled {
       let tag = tlbs[$0].write
@@ -484,6 +496,8 @@ public final class Hart {
     }
     let page = va & TLB.pageMask
     let index = Int(x[Slot.mmuIndex]) * TLB.entries + TLB.index(va)
+    // A stale translation is one that the TLB still has, in whichever engine.
+    if cacheModel == .architectural, tlbs[index].addend != 0 { forgetPages() }
     if filledCount < Self.filledLimit { filled[filledCount] = Int32(truncatingIfNeeded: index) }
     filledCount = min(filledCount + 1, Self.filledLimit + 1)
     let writable = found.writable && !ram.isWatched(found.pa)

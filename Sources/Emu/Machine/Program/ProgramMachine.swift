@@ -170,7 +170,7 @@ public final class ProgramMachine {
     host.attach(self)
   }
 
-  private static func imageBytes() -> [UInt8] {
+  static func imageBytes() -> [UInt8] {
     Array(
       UnsafeRawBufferPointer(
         start: emu_kernel_riscv64_bytes(), count: Int(emu_kernel_riscv64_size())))
