@@ -100,12 +100,16 @@ let package = Package(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",
       swiftSettings: strict),
     .testTarget(
+      name: "TraceFileTests", dependencies: ["TraceFile"], path: "Tests/TraceFileTests",
+      swiftSettings: strict),
+    .testTarget(
       name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
     .testTarget(
       name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
       path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
-      name: "MachineTests", dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine"],
+      name: "MachineTests",
+      dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine", "TraceFile"],
       path: "Tests/MachineTests",
       swiftSettings: strict),
   ]

@@ -25,7 +25,8 @@ struct EmuCommand: ParsableCommand {
       """,
     version: "emu \(EmuVersion.text)",
     subcommands: [
-      RunCommand.self, RecordCommand.self, ReplayCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
+      RunCommand.self, RecordCommand.self, ReplayCommand.self, TraceCommand.self,
+      VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
       DisasmCommand.self,
       SyscallsCommand.self,
     ])

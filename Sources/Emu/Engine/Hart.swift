@@ -616,6 +616,28 @@ public final class Hart {
     if ram.isWatched(pa), ram.flaggedWrite(pa, size, by: self) { lookAround() }
   }
 
+  /// What memory has at an address that this hart has accessed just now, without another access:
+  /// ``TLB`` entries, statistics and devices are left alone.
+  ///
+  /// - Parameters:
+  ///   - va: the first of `size` (1, 2, 4, 8) bytes.
+  ///   - mmuIndex: the mode of the access (``setMode(mmuIndex:flags:)``).
+  /// - Returns: `nil` where the TLB does not know the page, or for a device.
+  public func peek(_ va: UInt64, _ size: Int, mmuIndex: Int) -> UInt64? {
+    guard (0..<tlbCount).contains(mmuIndex) else { return nil }
+    var value: UInt64 = 0
+    for index in (0..<UInt64(size)).reversed() {
+      let at = va &+ index
+      let page = at & TLB.pageMask
+      let entry = tlbs[mmuIndex * TLB.entries + TLB.index(at)]
+      guard entry.read == page || entry.write == page || entry.execute == page,
+        let from = UnsafePointer<UInt8>(bitPattern: UInt(entry.addend &+ at))
+      else { return nil }
+      value = value << 8 | UInt64(from.pointee)
+    }
+    return value
+  }
+
   /// Notes that the page of `pa` was read as a page table, so that a store to it is seen by
   /// translation at once (coherent mode only).
   public func notePageTable(_ pa: UInt64) {
