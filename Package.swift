@@ -21,8 +21,11 @@ let package = Package(
   ],
   targets: [
     .target(name: "Engine", path: "Sources/Emu/Engine", swiftSettings: strict),
+    // Assembly text to bytes, but for the instructions, which the instruction sets know.
+    .target(name: "Assembly", path: "Sources/Emu/Assembly", swiftSettings: strict),
     .target(
-      name: "RISCV", dependencies: ["Engine"], path: "Sources/ISA/RISCV", swiftSettings: strict),
+      name: "RISCV", dependencies: ["Engine", "Assembly"], path: "Sources/ISA/RISCV",
+      swiftSettings: strict),
     .target(name: "X86", dependencies: ["Engine"], path: "Sources/ISA/X86", swiftSettings: strict),
     // ELF files are read by elfutils' libelf.
     .systemLibrary(
@@ -50,7 +53,9 @@ let package = Package(
       cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user/riscv64")]),
     .target(
       name: "Machine",
-      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages"],
+      dependencies: [
+        "Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
+      ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
@@ -88,7 +93,8 @@ let package = Package(
       name: "EngineTests", dependencies: ["Engine", "CHostFloat"], path: "Tests/EngineTests",
       swiftSettings: strict),
     .testTarget(
-      name: "RISCVTests", dependencies: ["RISCV", "VectorFile"], path: "Tests/RISCVTests",
+      name: "RISCVTests", dependencies: ["Assembly", "RISCV", "VectorFile"],
+      path: "Tests/RISCVTests",
       exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
       name: "JITTests", dependencies: ["RISCV", "Engine", "Fuzz"], path: "Tests/JITTests",

@@ -95,8 +95,12 @@ public final class ProgramMachine {
   /// Files whose symbols were asked for, by their inodes.
   var elfFiles: [ObjectIdentifier: (size: UInt64, elf: ELFFile)] = [:]
   /// Where the present slice ends, though a limit may have stopped the hart before.
-  private var sliceEnd: UInt64 = 0
-  @exclusivity(unchecked) private(set) var skipped: UInt64 = 0
+  var sliceEnd: UInt64 = 0
+  @exclusivity(unchecked) var skipped: UInt64 = 0
+  /// Whether it is inside ``run(limit:)``.
+  private(set) var isRunning = false
+  /// Which guest kernel it has.
+  lazy var kernelFingerprint = StateHash(kernel.image?.elf.bytes ?? [])
   @exclusivity(unchecked) private var deadline: UInt64?
 
   /// The number of the SBI extension that is the gate.
@@ -205,6 +209,8 @@ public final class ProgramMachine {
 
   /// Runs until the first program ends, `limit` instructions have begun, or nothing can happen.
   public func run(limit: UInt64 = .max) -> ProgramExit {
+    isRunning = true
+    defer { isRunning = false }
     while true {
       if let status = kernel.exitStatus { return .ended(status) }
       if isInterrupted() { return .interrupted }
