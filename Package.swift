@@ -13,11 +13,13 @@ let package = Package(
     // Measures emu beside its peers.
     .executable(name: "emu-bench", targets: ["Bench"]),
     // What another package's tests depend on to build machines.
+    // What another package's tests depend on to run scenarios.
+    .library(name: "EmuHarness", targets: ["Harness"]),
     .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "Engine"]),
   ],
   dependencies: [
     // The command line: parsing, help pages, completion scripts.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
   ],
   targets: [
     .target(name: "Engine", path: "Sources/Emu/Engine", swiftSettings: strict),
@@ -57,10 +59,23 @@ let package = Package(
         "Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
       ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
+    // Scenario files are read by libyaml itself: Yams would bring Foundation into every start of emu.
+    .systemLibrary(
+      name: "CLibYAML", path: "Sources/Emu/CLibYAML", pkgConfig: "yaml-0.1",
+      providers: [.apt(["libyaml-dev"])]),
+    // Scenarios: machines, probes, input and what must come of them, in Swift or in files.
+    .target(
+      name: "Harness",
+      dependencies: [
+        "Assembly", "Engine", "GuestKernel", "Image", "Machine", "Probes", "RISCV",
+        "CLibYAML",
+      ],
+      path: "Sources/Emu/Harness", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
       dependencies: [
-        "Machine", "Probes", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Harness", "Machine", "Probes",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/CLI", swiftSettings: strict),
     .executableTarget(
