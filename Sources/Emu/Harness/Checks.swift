@@ -80,7 +80,8 @@ extension Rig {
       let line = seen.prefix(place).reduce(1) { $1 == 10 ? $0 + 1 : $0 }
       failures.append(
         "\(what): first difference in line \(line), byte \(place)\n"
-          + "  expected \(quoted(wanted, around: place))\n  seen     \(quoted(seen, around: place))")
+          + "  expected \(quoted(wanted, around: place))\n  seen     \(quoted(seen, around: place))"
+      )
     }
     let text = String(decoding: seen, as: UTF8.self)
     var rest = text[...]

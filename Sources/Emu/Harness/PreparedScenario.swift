@@ -28,6 +28,7 @@ public struct PreparedScenario: Sendable {
   let symbols: ELFSymbolTable
   /// Its addresses are not those that it is linked at.
   let isPIE: Bool
+  private let segments: [ELFSegment]
 
   /// Reads and assembles what a scenario needs.
   ///
@@ -53,6 +54,7 @@ public struct PreparedScenario: Sendable {
       let elf = try ELFFile(program)
       symbols = elf.symbols
       isPIE = elf.isPIE
+      segments = elf.header.loadable
     } catch {
       throw HarnessError("\(path.dropFirst()): \(error)")
     }
@@ -69,6 +71,17 @@ public struct PreparedScenario: Sendable {
     } catch {
       throw HarnessError("asm:\(error)", assembly: error)
     }
+  }
+
+  /// The bytes that the program's file has at an address of its text.
+  func text(at address: UInt64) -> [UInt8]? {
+    guard !isPIE,
+      let segment = segments.first(where: {
+        $0.isExecutable && address &- $0.address < $0.fileSize
+      })
+    else { return nil }
+    let at = Int(segment.offset &+ (address &- segment.address))
+    return Array(program[at..<min(at + 16, program.count)])
   }
 
   /// The program's symbol at or before an address: `name`, `name+0x10`.

@@ -6,9 +6,15 @@ extension Rig {
   /// Registers a scenario's probe, or checks that it is refused.
   func add(_ probe: Scenario.Probe) throws(HarnessError) {
     guard let tracer else { throw HarnessError("a bare board has no probes") }
-    let definition: EventDefinition
+    // The last one registered at a place is the first one asked, and the event is to see what there
+    // was before the action.
+    if let action = probe.action, probe.refused == nil,
+      let definition = try? EventParser.parse(probe.definition, tracer.world.names)
+    {
+      try act(definition, action)
+    }
     do throws(EventError) {
-      definition = try tracer.add(probe.definition)
+      try tracer.add(probe.definition)
     } catch {
       guard let errno = probe.refused else {
         throw HarnessError(error.lines.joined(separator: "; "))
@@ -22,10 +28,9 @@ extension Rig {
     if let errno = probe.refused {
       throw HarnessError("'\(probe.definition)' was to be refused with \(errno), but was taken")
     }
-    if let action = probe.action { try act(definition, action) }
   }
 
-  /// A second probe at the same place, whose handler runs behind the event's.
+  /// A probe at an event's place that does something.
   private func act(
     _ definition: EventDefinition, _ action: Scenario.Probe.Action
   ) throws(HarnessError) {

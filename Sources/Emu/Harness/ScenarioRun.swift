@@ -97,11 +97,13 @@ public enum ScenarioRun {
     for _ in 1..<max(min(count, jobs.count), 1) {
       var thread = pthread_t()
       let box = Unmanaged.passRetained(work)
-      let code = pthread_create(&thread, nil, { raw in
-        guard let raw else { return nil }
-        Unmanaged<Work>.fromOpaque(raw).takeRetainedValue().run()
-        return nil
-      }, box.toOpaque())
+      let code = pthread_create(
+        &thread, nil,
+        { raw in
+          guard let raw else { return nil }
+          Unmanaged<Work>.fromOpaque(raw).takeRetainedValue().run()
+          return nil
+        }, box.toOpaque())
       // Where no thread can be had the others do its work.
       if code == 0 { threads.append(thread) } else { box.release() }
     }

@@ -25,7 +25,8 @@ final class InsnTail {
     var count: UInt64 = 0
     var hart = 0
     var bytes: UInt64 = 0
-    var isUser = false
+    /// The mapping that it lies in, where that is not the program.
+    var mapping: String?
   }
 
   private unowned let rig: Rig
@@ -47,8 +48,11 @@ final class InsnTail {
     if rig.linux != nil, !isUser { return }
     var bytes = UInt64(hart.insnHalf(pc))
     if isa.maxInsnLength > 2, bytes & 3 == 3 { bytes |= UInt64(hart.insnHalf(pc &+ 2)) << 16 }
-    ring[next % ring.count] = Entry(
-      pc: pc, count: hart.count, hart: hart.index, bytes: bytes, isUser: isUser)
+    var entry = Entry(pc: pc, count: hart.count, hart: hart.index, bytes: bytes)
+    if isUser, rig.prepared.text(at: pc) == nil {
+      entry.mapping = rig.linux?.kernel.current?.space?.vma(at: pc)?.name
+    }
+    ring[next % ring.count] = entry
     next += 1
   }
 
@@ -57,9 +61,19 @@ final class InsnTail {
     let first = max(next - ring.count, 0)
     return (first..<next).map { index in
       let entry = ring[index % ring.count]
-      let bytes = (0..<4).map { UInt8(truncatingIfNeeded: entry.bytes >> UInt64(8 * $0)) }
+      var bytes = (0..<4).map { UInt8(truncatingIfNeeded: entry.bytes >> UInt64(8 * $0)) }
+      var note = ""
+      // A break that is not the program's own stands for the instruction below it.
+      if rig.linux != nil, isa.isBreakpoint(bytes),
+        let own = rig.prepared.text(at: entry.pc), !isa.isBreakpoint(own)
+      {
+        bytes = own
+        note = " (probed)"
+      }
       let text = isa.disassemble(bytes, at: entry.pc).replacing("\t", with: " ")
-      return "\(entry.count) \(rig.describe(entry.pc)): \(text)"
+      let hart = rig.harts.count > 1 ? "hart \(entry.hart) " : ""
+      let place = entry.mapping.map { "0x\(String(entry.pc, radix: 16)) \($0)" }
+      return "\(entry.count) \(hart)\(place ?? rig.describe(entry.pc)): \(text)\(note)"
     }
   }
 }

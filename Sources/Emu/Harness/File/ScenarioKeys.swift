@@ -37,7 +37,8 @@ public struct ScenarioKeys: Sendable {
       ScenarioKey("asm", "text", "assembly text to run; a Linux program is `/asm` in the guest"),
       ScenarioKey(
         "program", "path",
-        "an ELF file to run, from the scenario file's folder; a Linux program is `/NAME` in the guest"),
+        "an ELF file to run, from the scenario file's folder; a Linux program is `/NAME` in the guest"
+      ),
       ScenarioKey("arguments", "list of texts", "the program's arguments, without its name"),
       ScenarioKey("environment", "mapping of texts", "the program's environment"),
       ScenarioKey("input", "text", "what is typed; the console ends behind it"),
@@ -79,7 +80,8 @@ public struct ScenarioKeys: Sendable {
     keys: [
       ScenarioKey("set", "mapping of numbers", "registers get these values"),
       ScenarioKey("override", "number", "the function returns at once with this result"),
-      ScenarioKey("redirect", "place", "execution goes on at a symbol of the kernel, or an address"),
+      ScenarioKey(
+        "redirect", "place", "execution goes on at a symbol of the kernel, or an address"),
       ScenarioKey("skip", "true", "the instruction is not executed"),
     ])
 

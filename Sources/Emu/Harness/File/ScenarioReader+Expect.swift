@@ -69,8 +69,10 @@ extension ScenarioReader {
       return .signal(signal)
     }
     guard let status = Quantity.number(text), status < 256 else {
-      throw error(node, "'\(text)' is no status from 0 to 255, signal, 'limit', 'stuck', 'reset' or "
-        + "'panic'")
+      throw error(
+        node,
+        "'\(text)' is no status from 0 to 255, signal, 'limit', 'stuck', 'reset' or "
+          + "'panic'")
     }
     return .status(Int32(status))
   }
@@ -100,7 +102,7 @@ extension ScenarioReader {
         found[name] = Bounds(count, through: count)
         continue
       }
-      var bounds = Bounds(0)
+      var bounds = Bounds(0, through: .max)
       try fields(value, .count) { (key, value) throws(ScenarioError) in
         switch key {
         case "at-least": bounds.least = try number(value)

@@ -47,7 +47,8 @@ struct ScenarioReader {
   func number(_ node: YAMLNode) throws(ScenarioError) -> UInt64 {
     let text = try text(node)
     if let value = Quantity.count(text) { return value }
-    if text.hasPrefix("-"), let value = Quantity.number(String(text.dropFirst())), value <= 1 << 63 {
+    if text.hasPrefix("-"), let value = Quantity.number(String(text.dropFirst())), value <= 1 << 63
+    {
       return 0 &- value
     }
     throw error(node, "'\(text)' is no number")
@@ -172,7 +173,8 @@ struct ScenarioReader {
       }
     }
     guard subjects == 1 else {
-      throw error(node, subjects == 0 ? "'asm' or 'program' is missing" : "'asm' or 'program', not both")
+      throw error(
+        node, subjects == 0 ? "'asm' or 'program' is missing" : "'asm' or 'program', not both")
     }
     return (scenario, assembly)
   }
