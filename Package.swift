@@ -14,7 +14,7 @@ let package = Package(
     .executable(name: "emu-bench", targets: ["Bench"]),
     // What another package's tests depend on to build machines.
     // What another package's tests depend on to run scenarios.
-    .library(name: "EmuHarness", targets: ["Harness"]),
+    .library(name: "EmuHarness", targets: ["Harness", "HarnessTesting"]),
     .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "Engine"]),
   ],
   dependencies: [
@@ -71,6 +71,10 @@ let package = Package(
         "CLibYAML",
       ],
       path: "Sources/Emu/Harness", swiftSettings: strict),
+    // Scenarios in tests of Swift Testing: seeds as arguments, failures as issues.
+    .target(
+      name: "HarnessTesting", dependencies: ["Harness", "Machine"],
+      path: "Sources/Emu/HarnessTesting", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
       dependencies: [
@@ -125,6 +129,10 @@ let package = Package(
     .testTarget(
       name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
       path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
+    .testTarget(
+      name: "HarnessTests",
+      dependencies: ["Assembly", "Harness", "HarnessTesting", "Image", "Machine", "Probes", "RISCV"],
+      path: "Tests/HarnessTests", swiftSettings: strict),
     .testTarget(
       name: "MachineTests", dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine"],
       path: "Tests/MachineTests",

@@ -125,15 +125,14 @@ struct ChoiceTests {
     let host = TestHost()
     let journal = Journal()
     var polls = 0
-    let world = LiveChooser(
-      host,
-      interruption: {
-        polls += 1
-        return polls > 5
-      })
-    let run = try Run("spin", chooser: Recorder(world, into: journal))
+    let world = LiveChooser(host)
+    world.interruption = {
+      polls += 1
+      return polls > 5
+    }
+    let run = try Run("threads", chooser: Recorder(world, into: journal))
     let replay = Replay(Journal(journal.entries))
-    let again = try Run("spin", chooser: replay, slice: 77_777)
+    let again = try Run("threads", chooser: replay, slice: 7777)
     #expect(run.exit == .interrupted)
     #expect(again.exit == .interrupted)
     #expect(run.count == again.count)

@@ -24,10 +24,10 @@ struct EmuCommand: ParsableCommand {
         program can't be executed. 127: there is no such program. 130: interrupted. 64: wrong usage, or a probe
         that is refused: nothing ran.
       """,
-    version: "emu 0.1.0",
+    version: "emu \(EmuVersion.text)",
     subcommands: [
-      RunCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
-      TestCommand.self, DisasmCommand.self,
+      RunCommand.self, TestCommand.self, RecordCommand.self, ReplayCommand.self,
+      VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self, DisasmCommand.self,
       SyscallsCommand.self,
     ])
 }

@@ -23,11 +23,17 @@ struct Block {
   var fallStub: UInt32 = 0
   /// How often it ran in the interpreter for want of host code; negative: it never gets any.
   var heat: Int32 = 0
-  /// How many more accesses of a loop to another page than before, in quick succession, until it is
-  /// translated without remembering pages; negative then.
-  var misses: Int64 = 1000
-  /// Whether its code remembers pages.
-  var remembers = false
+  /// How its code finds the pages of its accesses, of the unit's first block.
+  var sites: UnsafeMutablePointer<SiteState>?
+  /// Whether accesses share a look into the TLB; how often that failed; whether it never should again.
+  var grouped = false
+  var strayed: UInt16 = 0
+  var ungrouped = false
+  /// Its unit is to be translated anew.
+  var stale = false
+  /// How many loops are known to be around it, and how often it was compiled as part of one.
+  var depth: UInt8 = 0
+  var rebuilt: UInt8 = 0
   /// Of blocks that were compiled as one: the first of them, and the next.
   var leader: UnsafeMutablePointer<Block>?
   var nextInUnit: UnsafeMutablePointer<Block>?
@@ -378,7 +384,8 @@ public final class BlockCache {
   private func unpatch(_ block: UnsafeMutablePointer<Block>, fall: Bool) {}
   #endif
 
-  private func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+  /// Memory until everything is dropped.
+  func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
     if chunks.isEmpty || chunkUsed + bytes > Self.chunkBytes {
       if !chunks.isEmpty { chunkIndex += 1 }
       if chunkIndex == chunks.count {

@@ -54,8 +54,9 @@ public final class Hart {
   private let tlbs: UnsafeMutablePointer<TLBEntry>
   private let tlbCount: Int
   let jumpCache: UnsafeMutablePointer<JumpEntry>
-  private let instructionCache: InstructionCache?
+  let instructionCache: InstructionCache?
   private var generation: UInt64 = 1
+  private var pagesGeneration: UInt64 = 1
   /// Entries filled since the last flush, as far as they are remembered: flushing and searching
   /// cost what was filled and not the size of the TLB.
   private let filled: UnsafeMutablePointer<Int32>
@@ -163,6 +164,14 @@ public final class Hart {
 
   private func updateTag() {
     x[Slot.jumpTag] = generation &<< 24 | x[Slot.mmuIndex] &<< 16 | x[Slot.translationFlags]
+    x[Slot.pagesTag] =
+      pagesGeneration &<< 24 | x[Slot.mmuIndex] &<< 16 | UInt64(index) & 0xffff
+  }
+
+  /// What compiled loops remember of translations is not to be used any more.
+  private func forgetPages() {
+    pagesGeneration &+= 1
+    updateTag()
   }
 
   /// Forgets every translation of virtual addresses.
@@ -170,6 +179,7 @@ public final class Hart {
     guard filledCount > 0 else { return }
     forEachFilled { tlbs[$0] = .empty }
     filledCount = 0
+    forgetPages()
     forgetJumps()
   }
 
@@ -177,6 +187,7 @@ public final class Hart {
   public func flushTLB(page va: UInt64) {
     let index = TLB.index(va)
     for mode in 0..<tlbCount { tlbs[mode * TLB.entries + index] = .empty }
+    forgetPages()
     if executed[index >> 6] & 1 << UInt64(index & 63) != 0 { forgetJumps() }
   }
 
@@ -214,11 +225,20 @@ public final class Hart {
   }
 
   func forgetWritable(hostPage: UnsafeMutableRawPointer) {
+    forgetPages()
     let page = UInt64(UInt(bitPattern: hostPage))
     forEachFilled {
-      if tlbs[$0].write != TLBEntry.never, tlbs[$0].write &+ tlbs[$0].addend == page {
+      let tag = tlbs[$0].write
+      if tag != TLBEntry.never, (tag & ~TLBEntry.clean) &+ tlbs[$0].addend == page {
         tlbs[$0].write = TLBEntry.never
       }
+    }
+  }
+
+  /// Has the next store to each page take the slow path, which marks the page dirty.
+  func forgetDirty() {
+    forEachFilled {
+      if tlbs[$0].write != TLBEntry.never { tlbs[$0].write |= TLBEntry.clean }
     }
   }
 
@@ -254,6 +274,10 @@ public final class Hart {
     x[Slot.checkInterrupts] = 1
     lookAround()
   }
+
+  /// Has the hart look around after the instruction being executed, whose walk has changed what
+  /// translations are.
+  public func requestLook() { lookAround() }
 
   /// Stops the hart after the instruction being executed.
   public func requestStop() { x[Slot.pending] = Pending.stop.rawValue }
@@ -440,7 +464,7 @@ public final class Hart {
       return nil
     }
     if found.wholePage {
-      fill(va, found)
+      fill(va, found, .fetch)
     } else {
       fetchWasPartial = true
     }
@@ -464,7 +488,7 @@ public final class Hart {
     tlbs + Int(x[Slot.mmuIndex]) * TLB.entries
   }
 
-  private func fill(_ va: UInt64, _ found: Translation) {
+  private func fill(_ va: UInt64, _ found: Translation, _ access: Access) {
     tlbMisses &+= 1
     if jitOptions.singleTLBEntry {
       forEachFilled { tlbs[$0] = .empty }
@@ -472,12 +496,16 @@ public final class Hart {
     }
     let page = va & TLB.pageMask
     let index = Int(x[Slot.mmuIndex]) * TLB.entries + TLB.index(va)
+    // A stale translation is one that the TLB still has, in whichever engine.
+    if cacheModel == .architectural, tlbs[index].addend != 0 { forgetPages() }
     if filledCount < Self.filledLimit { filled[filledCount] = Int32(truncatingIfNeeded: index) }
     filledCount = min(filledCount + 1, Self.filledLimit + 1)
     let writable = found.writable && !ram.isWatched(found.pa)
+    if writable, access == .store { ram.willWrite(found.pa) }
     tlbs[index] = TLBEntry(
       read: found.readable ? page : TLBEntry.never,
-      write: writable ? page : TLBEntry.never,
+      write: !writable
+        ? TLBEntry.never : ram.isDirty(found.pa) ? page : page | TLBEntry.clean,
       execute: found.executable ? page : TLBEntry.never,
       addend: UInt64(UInt(bitPattern: ram.pointer(found.pa & TLB.pageMask))) &- page)
   }
@@ -490,14 +518,19 @@ public final class Hart {
   public func physical(_ va: UInt64, _ size: UInt64, _ access: Access) -> UInt64? {
     let entry = currentTLB + TLB.index(va)
     let tag = access == .store ? entry.pointee.write : entry.pointee.read
-    if tag == va & TLB.pageMask {
-      return entry.pointee.addend &+ va &- UInt64(UInt(bitPattern: ram.host)) &+ ram.base
+    if tag & ~TLBEntry.clean == va & TLB.pageMask {
+      let pa = entry.pointee.addend &+ va &- UInt64(UInt(bitPattern: ram.host)) &+ ram.base
+      if tag & TLBEntry.clean != 0 {
+        ram.willWrite(pa)
+        entry.pointee.write = va & TLB.pageMask
+      }
+      return pa
     }
     guard let found = isa.walk(va, access, for: self) else { return nil }
     if !found.wholePage {
       guard isa.allows(found.pa, size, va, access, for: self) else { return nil }
     } else if ram.contains(found.pa) {
-      fill(va, found)
+      fill(va, found, access)
     }
     return found.pa
   }
@@ -601,6 +634,7 @@ public final class Hart {
   }
 
   private func storeRAM(_ pa: UInt64, _ size: UInt64, _ value: UInt64) {
+    ram.willWrite(pa)
     let to = ram.pointer(pa)
     switch size {
     case 1: to.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)

@@ -80,6 +80,9 @@ public enum Slot {
   static let exit = 274
   /// Physical address that a load-reserved reserved, or all ones.
   public static let reservation = 273
+  /// What compiled loops must have remembered pages under for that to be valid now; follows the
+  /// index of the TLB and every change of translations.
+  static let pagesTag = 275
   /// The first slot of an ISA's system registers.
   public static let system = 512
   /// Number of slots.

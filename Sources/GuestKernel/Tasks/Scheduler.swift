@@ -6,16 +6,16 @@ extension Kernel {
 
   // MARK: Timers
 
-  /// Arranges for something to happen at a moment of guest time.
-  func at(_ deadline: UInt64, _ action: @escaping () -> Void) -> Timer {
-    timers.add(deadline, action)
+  /// Arranges for a timer to happen to `target` at a moment of guest time.
+  func at(_ deadline: UInt64, _ target: any TimerTarget) -> Timer {
+    timers.add(deadline, target)
   }
 
   /// Lets every timer happen whose time has come.
   func runTimers() {
     guard timers.next != nil else { return }
     let now = self.now
-    while let timer = timers.expired(now) { timer.fire() }
+    while let timer = timers.expired(now) { timer.fire(self) }
   }
 
   // MARK: The run queue

@@ -80,6 +80,9 @@ public final class X64: GuestISA {
     hart.setMode(mmuIndex: 0, flags: stepping ? 1 : 0)
   }
 
+  /// The mode follows from the slots.
+  public func restored(_ hart: Hart) { Self.updateMode(hart) }
+
   // MARK: Exceptions
 
   /// Makes an exception pending.

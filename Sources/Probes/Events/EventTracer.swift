@@ -1,3 +1,4 @@
+import Engine
 import GuestKernel
 
 /// What events ask of the world around the kernel.
@@ -278,12 +279,16 @@ public final class EventTracer {
 }
 
 /// Arguments that a function was called with, kept for its return.
-private final class EntryValues {
-  let values: [UInt64?]
+final class EntryValues: Archivable {
+  private(set) var values: [UInt64?]
 
   init(_ definition: EventDefinition, _ hit: ProbeContext) {
     values = definition.entryArguments.map { hit.argument($0 + 1) }
   }
+
+  init(placeholderFor a: Archive) { values = [] }
+
+  func archive(_ a: Archive) { a("values", &values) }
 }
 
 /// A hit as fetch programs see it.

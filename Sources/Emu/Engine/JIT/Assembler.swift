@@ -294,15 +294,48 @@ struct Assembler {
     byte(0xc8 | reg & 7)
   }
 
-  mutating func storeByte(_ from: HostRegister, _ base: HostRegister) {
-    rex(false, from, 0, base, force: true)
-    byte(0x88)
-    memory(from, base, 0)
+  /// 0f op reg, [base + index + disp].
+  mutating func rx0f(
+    _ op: UInt8, _ reg: UInt8, _ base: HostRegister, _ index: HostRegister, _ disp: Int32,
+    w: Bool = true, prefix: UInt8 = 0
+  ) {
+    if prefix != 0 { byte(prefix) }
+    rex(w, reg, index, base)
+    byte(0x0f)
+    byte(op)
+    memory(reg, base, index, 0, disp)
   }
 
-  mutating func storeHalf(_ from: HostRegister, _ base: HostRegister) {
+  mutating func storeByte(
+    _ from: HostRegister, _ base: HostRegister, _ index: HostRegister, _ disp: Int32
+  ) {
+    rex(false, from, index, base, force: true)
+    byte(0x88)
+    memory(from, base, index, 0, disp)
+  }
+
+  mutating func storeHalf(
+    _ from: HostRegister, _ base: HostRegister, _ index: HostRegister, _ disp: Int32
+  ) {
     byte(0x66)
-    rm(0x89, from, base, 0, w: false)
+    rx(0x89, from, base, index, disp, w: false)
+  }
+
+  /// op reg, [target], which is near the code.
+  mutating func rip(_ op: UInt8, _ reg: HostRegister, _ target: UnsafeMutablePointer<UInt8>) {
+    rex(true, reg, 0, 0)
+    byte(op)
+    modrm(0, reg, 5)
+    int32(Int32(truncatingIfNeeded: target - (p + 4)))
+  }
+
+  /// 0f op reg, [target].
+  mutating func rip0f(_ op: UInt8, _ reg: HostRegister, _ target: UnsafeMutablePointer<UInt8>) {
+    rex(true, reg, 0, 0)
+    byte(0x0f)
+    byte(op)
+    modrm(0, reg, 5)
+    int32(Int32(truncatingIfNeeded: target - (p + 4)))
   }
 
   mutating func push(_ reg: HostRegister) {

@@ -8,7 +8,10 @@ final class CodeCache {
   /// What a block of code must leave free, so that no instruction needs to ask.
   static let margin = 4096
 
+  /// Bytes for code, and behind them for what code reads.
   let size: Int
+  private let dataSize: Int
+  private var dataUsed = 0
   /// The same memory twice.
   let writable: UnsafeMutablePointer<UInt8>
   let executable: UnsafeMutablePointer<UInt8>
@@ -31,14 +34,15 @@ final class CodeCache {
     guard file >= 0 else { return nil }
     defer { close(file) }
     size = (max(bytes, 1 << 13) + 4095) & ~4095
-    guard ftruncate(file, size) == 0 else { return nil }
-    guard let low = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0),
+    dataSize = (size / 16 + 4095) & ~4095
+    guard ftruncate(file, size + dataSize) == 0 else { return nil }
+    guard let low = mmap(nil, size + dataSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0),
       low != MAP_FAILED
     else { return nil }
-    guard let high = mmap(nil, size, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0),
+    guard let high = mmap(nil, size + dataSize, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0),
       high != MAP_FAILED
     else {
-      munmap(low, size)
+      munmap(low, size + dataSize)
       return nil
     }
     writable = low.assumingMemoryBound(to: UInt8.self)
@@ -49,8 +53,8 @@ final class CodeCache {
   }
 
   deinit {
-    munmap(writable, size)
-    munmap(executable, size)
+    munmap(writable, size + dataSize)
+    munmap(executable, size + dataSize)
   }
 
   /// Whether the next block might not fit.
@@ -72,7 +76,17 @@ final class CodeCache {
   /// Its bytes stay until others take their place: what is running can finish.
   func clear() {
     used = fixed
+    dataUsed = 0
     overflowed = false
+  }
+
+  /// Memory that code can read and this process write.
+  ///
+  /// - Returns: its offset; `nil` where none is left.
+  func data(_ bytes: Int) -> Int? {
+    guard dataSize - dataUsed >= bytes else { return nil }
+    defer { dataUsed += bytes }
+    return size + dataUsed
   }
 
   /// Makes code at `entry` go to `target` instead.

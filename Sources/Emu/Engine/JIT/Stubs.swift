@@ -8,10 +8,9 @@ struct Stubs {
   /// displacement away.
   static let bias: Int32 = 128
 
-  /// Bytes of stack for what a loop remembers of its accesses: eight, and ``siteSize`` for each.
-  static let frame: Int32 = 8 + siteSize * sites
-  static let sites: Int32 = 16
-  static let siteSize: Int32 = 24
+  /// Bytes of stack for the distances of groups of accesses; keeps calls aligned.
+  static let frame: Int32 = 8 + temps * 8
+  static let temps: Int32 = 32
 
   static func slot(_ index: Int) -> Int32 { Int32(index * 8) - bias }
 

@@ -76,6 +76,15 @@ extension Translator {
     default: condition = Condition.aboveOrEqual
     }
     if let inner = inner(fall: false) {
+      if inner.pointee.head == 0, isNext(inner), inner.pointee.pc != block.pointee.end {
+        // What is taken follows in line.
+        if let other = self.inner(fall: true) {
+          scratch.fixups.append((asm.jcc(condition ^ 1), other))
+        } else {
+          cold(.way(fall: true), jump(condition ^ 1))
+        }
+        return
+      }
       scratch.fixups.append((asm.jcc(condition), inner))
     } else {
       cold(.way(fall: false), jump(condition))

@@ -278,6 +278,9 @@ public final class BareMachine {
 
   var currentHart: Hart? { running.map { harts[$0] } }
 
+  /// The hart that runs, or ran last.
+  public var latestHart: Hart { harts[max(running ?? last, 0)] }
+
   /// Ends the run behind the instruction being executed.
   func end(_ how: BareExit) {
     if exit == nil { exit = how }
@@ -404,7 +407,7 @@ extension BareMachine: ChoosingMachine {
   /// Nanoseconds of guest time.
   public var time: UInt64 { ticks }
   /// The pc of the hart that runs, or ran last.
-  public var place: UInt64 { harts[max(running ?? last, 0)].pc }
+  public var place: UInt64 { latestHart.pc }
   /// Ends the present slice.
   public func stopSoon() { currentHart?.requestStop() }
 }

@@ -44,7 +44,8 @@ public enum BareRun {
     do throws(LaunchError) {
       let world = try world(options)
       let session = try BareSession(path, options, chooser: world)
-      return session.run()
+      _ = try session.advance(to: options.limit ?? .max)
+      return session.finish()
     } catch {
       return error.report
     }
@@ -87,8 +88,8 @@ public final class BareSession {
   private var countBefore: UInt64 = 0
   /// The board.
   public private(set) var machine: BareMachine
-  /// How the image ended.
-  public private(set) var exit: BareExit?
+  /// How the image ended, or that it has not.
+  public private(set) var exit = BareExit.limit
 
   /// Puts the image on a board.
   ///
@@ -162,31 +163,24 @@ public final class BareSession {
   public var count: UInt64 { countBefore &+ machine.count }
 
   /// Runs until the image ends or `limit` instructions have begun.
-  public func run(until limit: UInt64) throws(LaunchError) -> BareExit {
-    if let exit, exit != .limit { return exit }
-    while true {
-      let exit = machine.run(limit: limit &- min(countBefore, limit))
-      self.exit = exit
-      guard exit == .reset else { return exit }
-      guard count < limit else { return .limit }
+  ///
+  /// - Returns: whether it could go on.
+  public func advance(to limit: UInt64) throws(LaunchError) -> Bool {
+    while exit == .limit {
+      exit = machine.run(limit: limit &- min(countBefore, limit))
+      if exit == .limit { return true }
+      guard exit == .reset else { return false }
+      exit = .limit
+      if count >= limit { return true }
       chooser.detach()
       countBefore = count
       machine = try Self.machine(image, path, options, chooser, console)
     }
-  }
-
-  /// Runs to the end or to the limit of the options, and says what came of it.
-  public func run() -> RunReport {
-    do throws(LaunchError) {
-      let exit = try run(until: options.limit ?? .max)
-      return finish(exit)
-    } catch {
-      return error.report
-    }
+    return false
   }
 
   /// What came of the run, with its figures; writes the signature.
-  public func finish(_ exit: BareExit) -> RunReport {
+  public func finish() -> RunReport {
     var report = report(exit)
     if let file = options.signature, let problem = writeSignature(file) {
       report.messages.append(problem)
@@ -196,11 +190,14 @@ public final class BareSession {
     return report
   }
 
+  /// A pc with its symbol.
+  public func describe(_ pc: UInt64) -> String {
+    "0x\(String(pc, radix: 16))\(image.describe(pc).map { " (\($0))" } ?? "")"
+  }
+
   private func report(_ exit: BareExit) -> RunReport {
     let places = machine.harts.map { hart in
-      let pc = hart.pc
-      let name = image.describe(pc).map { " (\($0))" } ?? ""
-      return "hart \(hart.index) at pc 0x\(String(pc, radix: 16))\(name)"
+      "hart \(hart.index) at pc \(describe(hart.pc))"
     }.joined(separator: ", ")
     switch exit {
     case .finished(let status): return RunReport(status: status)
@@ -241,7 +238,8 @@ public final class BareSession {
     return RunFigures(
       insns: machine.count &- exceptions, exceptions: exceptions, seconds: watch.seconds,
       startup: nil, tlbMisses: machine.harts.reduce(0) { $0 &+ $1.tlbMisses },
-      blocks: machine.harts.first?.blocksTranslated ?? 0
+      blocks: machine.harts.first?.blocksTranslated ?? 0,
+      more: [("state hash", machine.stateHash().description)]
     ).text
   }
 }

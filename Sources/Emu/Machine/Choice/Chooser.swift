@@ -90,7 +90,7 @@ public final class LiveChooser: Chooser {
   /// Waits for console input (see ``Chooser/waitForInput()``).
   public var wait: () -> Bool
   /// Whether the user wants the run to end.
-  public var interruption: () -> Bool
+  public var interruption: () -> Bool = { false }
   /// The block devices.
   public var drives: [any BlockBackend]
   /// Which standard streams are terminals.
@@ -107,18 +107,16 @@ public final class LiveChooser: Chooser {
   ///   - schedule: decides which hart runs.
   ///   - drives: the block devices.
   ///   - terminals: which of the three standard streams are terminals.
-  ///   - interruption: whether the user wants the run to end.
   ///   - wait: waits for console input; without it none ever comes.
   public init(
     _ host: any HostServices, schedule: any Schedule = RoundRobin(),
     drives: [any BlockBackend] = [], terminals: [Bool] = [false, false, false],
-    interruption: @escaping () -> Bool = { false }, wait: @escaping () -> Bool = { false }
+    wait: @escaping () -> Bool = { false }
   ) {
     self.host = host
     self.schedule = schedule
     self.drives = drives
     self.terminals = terminals
-    self.interruption = interruption
     self.wait = wait
   }
 
@@ -128,8 +126,8 @@ public final class LiveChooser: Chooser {
   ) {
     self.init(
       host, schedule: schedule, drives: drives, terminals: (0..<3).map { host.isTerminal($0) },
-      interruption: { Interruption.requested },
       wait: { host.waitForInput(milliseconds: -1) })
+    interruption = { Interruption.requested }
   }
 
   /// The world is the same to every machine.

@@ -6,7 +6,7 @@ import TraceFile
 public final class Recorder: Chooser {
   private let world: any Chooser
   private let sink: any ChoiceSink
-  private unowned(unsafe) var machine: (any ChoosingMachine)?
+  private weak var machine: (any ChoosingMachine)?
   private var progress = ChoiceProgress()
   private var isOver = false
 

@@ -26,7 +26,7 @@ public final class Replay: Chooser {
   private let terminals: [Bool]
   private var random: SeededBytes?
   private let output: ([UInt8], Int) -> Void
-  private unowned(unsafe) var machine: (any ChoosingMachine)?
+  private weak var machine: (any ChoosingMachine)?
   private var progress = ChoiceProgress()
   private var isOver = false
 

@@ -93,8 +93,12 @@ public final class ProgramMachine {
   /// Who answers what the guest does not determine.
   public let chooser: any Chooser
   /// Where the present slice ends, though a limit may have stopped the hart before.
-  private var sliceEnd: UInt64 = 0
-  @exclusivity(unchecked) private(set) var skipped: UInt64 = 0
+  var sliceEnd: UInt64 = 0
+  @exclusivity(unchecked) var skipped: UInt64 = 0
+  /// Whether it is inside ``run(limit:)``.
+  private(set) var isRunning = false
+  /// Which guest kernel it has.
+  lazy var kernelFingerprint = StateHash(kernel.image?.elf.bytes ?? [])
   @exclusivity(unchecked) private var deadline: UInt64?
 
   /// The number of the SBI extension that is the gate.
@@ -166,7 +170,7 @@ public final class ProgramMachine {
     host.attach(self)
   }
 
-  private static func imageBytes() -> [UInt8] {
+  static func imageBytes() -> [UInt8] {
     Array(
       UnsafeRawBufferPointer(
         start: emu_kernel_riscv64_bytes(), count: Int(emu_kernel_riscv64_size())))
@@ -203,6 +207,8 @@ public final class ProgramMachine {
 
   /// Runs until the first program ends, `limit` instructions have begun, or nothing can happen.
   public func run(limit: UInt64 = .max) -> ProgramExit {
+    isRunning = true
+    defer { isRunning = false }
     while true {
       if let status = kernel.exitStatus { return .ended(status) }
       if isInterrupted() { return .interrupted }

@@ -42,7 +42,8 @@ public enum ProgramRun {
     do throws(LaunchError) {
       try checkRoot(options)
       let session = try ProgramSession(command, options, chooser: world)
-      return session.finish(session.run(until: options.limit ?? .max))
+      _ = session.advance(to: options.limit ?? .max)
+      return session.finish()
     } catch {
       return error.report
     }

@@ -26,11 +26,19 @@ public final class ProgramSession {
     startup = watch.seconds
   }
 
+  /// How the program ended, or that it has not.
+  public private(set) var exit = ProgramExit.limit
+
   /// Runs until the program ends or `limit` instructions have begun.
-  public func run(until limit: UInt64) -> ProgramExit { machine.run(limit: limit) }
+  ///
+  /// - Returns: whether it could go on.
+  public func advance(to limit: UInt64) -> Bool {
+    exit = machine.run(limit: limit)
+    return exit == .limit
+  }
 
   /// What came of the run, with its figures.
-  public func finish(_ exit: ProgramExit) -> RunReport {
+  public func finish() -> RunReport {
     var report = report(exit)
     if let problem = trace?.finish() { report.messages.append(problem) }
     report.messages = lines.map { "guest kernel: \($0)" } + report.messages
@@ -115,6 +123,7 @@ public final class ProgramSession {
       ("context switches", grouped(kernel.contextSwitches)),
       ("guest pages in use", grouped(UInt64(machine.kernel.frames.used))),
       ("guest pages at most", grouped(UInt64(machine.kernel.frames.peak))),
+      ("state hash", machine.stateHash().description),
     ]
     if !kernel.unsupported.isEmpty {
       let names = kernel.unsupported.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }

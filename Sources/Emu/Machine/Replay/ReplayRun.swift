@@ -1,0 +1,175 @@
+import Engine
+import TraceFile
+
+/// `emu replay`: runs what was recorded once more.
+public enum ReplayRun {
+  /// What the command line says.
+  public struct Options {
+    /// The trace file.
+    public var input = ""
+    /// What runs micro-ops.
+    public var engine = BackEnd.standard
+    /// Passes over damaged chunks.
+    public var skipDamaged = false
+    /// Nothing is printed.
+    public var isQuiet = false
+
+    /// A file that has no name yet.
+    public init() {}
+  }
+
+  /// Statuses of `emu replay` that a guest's own may not be mistaken for.
+  public enum Status {
+    /// The trace can't be read.
+    public static let unreadable: Int32 = 122
+    /// The run is not the one that was recorded.
+    public static let diverged: Int32 = 123
+  }
+
+  /// Runs to the end.
+  public static func run(_ options: Options) -> RunReport {
+    do throws(LaunchError) {
+      let replayed = try ReplayedRun(options)
+      _ = try replayed.advance(to: .max)
+      return replayed.finish()
+    } catch {
+      return error.report
+    }
+  }
+}
+
+/// A recorded run, under way again.
+public final class ReplayedRun {
+  /// The recording.
+  public let recording: RecordedRun
+  /// Gives its answers.
+  public let replay: Replay
+  /// The guest.
+  public let session: any GuestSession
+  private var canGoOn = true
+  private var notes: [String] = []
+
+  /// Starts what was recorded; no instruction has run.
+  ///
+  /// - Parameters:
+  ///   - options: what the command line says.
+  ///   - output: receives what the guest prints; the host's streams without it.
+  /// - Throws: ``LaunchError``, where the trace can't be read too.
+  public init(
+    _ options: ReplayRun.Options, output: (([UInt8], Int) -> Void)? = nil
+  ) throws(LaunchError) {
+    do throws(TraceFileError) {
+      recording = try RecordedRun(options.input, skipDamaged: options.skipDamaged)
+    } catch {
+      let path = options.input
+      let text = "\(error)".hasPrefix(path) ? "\(error)" : "\(path): \(error)"
+      throw LaunchError(description: text, status: ReplayRun.Status.unreadable)
+    }
+    notes = recording.damages.map { "\(options.input): \($0): passed over" }
+    try Self.checkKernel(recording, options.input)
+    let host = Host(seed: 0, startOfRun: 0)
+    let isQuiet = options.isQuiet
+    let seed: UInt64?
+    do throws(TraceFileError) {
+      seed = try recording.description.number("seed")
+    } catch {
+      throw LaunchError(description: error.description, status: ReplayRun.Status.unreadable)
+    }
+    let terminals = recording.description.all("terminal")
+    replay = Replay(recording, terminals: (0..<3).map { terminals.contains("\($0)") }, seed: seed) {
+      if let output {
+        output($0, $1)
+      } else if !isQuiet {
+        _ = host.consoleWrite($0, stream: $1)
+      }
+    }
+    replay.isCutOff = recording.isCutOff
+    var command = recording.command
+    command.engine = options.engine
+    session = try command.session(replay)
+    notes += Self.changedImages(recording)
+  }
+
+  private static func checkKernel(_ recording: RecordedRun, _ path: String) throws(LaunchError) {
+    guard let kernel = recording.description["kernel"] else { return }
+    let own = RecordRun.kernelDigest
+    if kernel != own {
+      throw LaunchError(
+        description: "\(path): it was recorded with another guest kernel (sha256 "
+          + "\(kernel.prefix(16))…) than this emu has (\(own.prefix(16))…)",
+        status: ReplayRun.Status.unreadable)
+    }
+  }
+
+  /// What is said of files that are not any more what they were: their recorded copies run.
+  private static func changedImages(_ recording: RecordedRun) -> [String] {
+    var lines: [String] = []
+    for image in recording.images {
+      guard let bytes = try? Host.contents(of: image.path) else { continue }
+      let digest = SHA256.text(SHA256.hash(bytes))
+      if digest != image.digest {
+        lines.append(
+          "\(image.path) has changed since (sha256 was \(image.digest.prefix(16))…, is "
+            + "\(digest.prefix(16))…): the recorded copy runs")
+      }
+    }
+    return lines
+  }
+
+  /// The count at which the recording ends.
+  public var end: UInt64? { recording.end?["count"].flatMap { UInt64($0) } }
+
+  /// Runs until `limit` instructions have begun, or the recording ends.
+  ///
+  /// - Returns: whether it could go on.
+  public func advance(to limit: UInt64) throws(LaunchError) -> Bool {
+    // Behind the last known answer nothing is known of a run that was cut off.
+    let known =
+      recording.isCutOff ? recording.reached : recording.command.limit ?? .max
+    while canGoOn, session.count < min(limit, known) {
+      canGoOn = try session.advance(to: min(limit, known))
+      if replay.divergence != nil { canGoOn = false }
+    }
+    if session.count >= known { canGoOn = false }
+    return canGoOn
+  }
+
+  /// What came of it: the run's own report, or the first divergence.
+  public func finish() -> RunReport {
+    var report = session.finish()
+    let own = report.messages
+    report.messages = notes
+    if let divergence = replay.divergence, !divergence.isEndOfRecording {
+      report.status = ReplayRun.Status.diverged
+      report.messages.append(
+        "the replay diverges at instruction \(divergence.count), pc "
+          + "\(session.describe(divergence.pc)): \(divergence.what)")
+      return report
+    }
+    guard let end = recording.end, !recording.isCutOff else {
+      report.status = ReplayRun.Status.unreadable
+      report.messages.append(
+        "the recording was cut off: it is known until instruction \(recording.reached), and the "
+          + "replay is at \(session.count), pc \(session.describe(session.hart.pc))")
+      return report
+    }
+    let found = [
+      ("status", "\(report.status)"), ("count", "\(session.count)"),
+      ("exceptions", "\(session.hart.x[Slot.exceptions])"),
+      ("state-hash", session.stateHash().description),
+    ]
+    let differences = found.filter { end[$0.0] != nil && end[$0.0] != $0.1 }
+    report.messages += own
+    if let entry = replay.unasked {
+      report.status = ReplayRun.Status.diverged
+      report.messages.append(
+        "the replay diverges at its end: the guest did not want \(entry.choice.question) at "
+          + "instruction \(entry.count), as recorded")
+    } else if !differences.isEmpty {
+      report.status = ReplayRun.Status.diverged
+      let text = differences.map { "\($0.0) is \($0.1), was \(end[$0.0] ?? "")" }
+      report.messages.append("the replay diverges at its end: \(text.joined(separator: ", "))")
+    }
+    return report
+  }
+}
