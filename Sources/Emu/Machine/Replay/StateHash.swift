@@ -7,27 +7,6 @@ private import Glibc
 private import Musl
 #endif
 
-/// A digest of a machine's state: what two runs that were the same end with.
-public struct StateHash: Sendable, Equatable, Hashable, CustomStringConvertible {
-  /// The digest.
-  public let value: UInt64
-
-  /// A hash of this value.
-  public init(_ value: UInt64) { self.value = value }
-
-  /// Sixteen hexadecimal digits.
-  public var description: String {
-    let digits = String(value, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
-  }
-
-  /// Reads ``description``.
-  public init?(_ text: String) {
-    guard text.utf8.count == 16, let value = UInt64(text, radix: 16) else { return nil }
-    self.value = value
-  }
-}
-
 extension PhysicalMemory {
   /// Digests of the pages that are not zero, with their addresses.
   func appendDigests(_ bytes: inout ByteWriter) {
@@ -57,17 +36,6 @@ extension Hart {
   }
 }
 
-extension ProgramMachine {
-  /// A digest of the registers, of RAM and of guest time.
-  public func stateHash() -> StateHash {
-    var bytes = ByteWriter()
-    hart.appendState(&bytes)
-    ram.appendDigests(&bytes)
-    bytes.fixed(time)
-    return StateHash(XXH64.hash(bytes.data))
-  }
-}
-
 extension BareMachine {
   /// A digest of the registers of all harts, of RAM and of guest time.
   public func stateHash() -> StateHash {
@@ -75,6 +43,6 @@ extension BareMachine {
     for hart in harts { hart.appendState(&bytes) }
     ram.appendDigests(&bytes)
     bytes.fixed(time)
-    return StateHash(XXH64.hash(bytes.data))
+    return StateHash(bytes.data)
   }
 }
