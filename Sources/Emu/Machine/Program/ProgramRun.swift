@@ -19,6 +19,8 @@ public enum ProgramRun {
     public var root: String?
     /// The program's environment, `NAME=value`.
     public var environment: [String] = []
+    /// More files, by their paths in the guest.
+    public var files: [String: [UInt8]] = [:]
     /// What random bytes follow from.
     public var seed: UInt64 = 0
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
@@ -57,7 +59,14 @@ public enum ProgramRun {
   }
 
   /// A machine whose first program is ready to run.
-  static func machine(
+  ///
+  /// - Parameters:
+  ///   - command: the program's path, and its arguments.
+  ///   - options: what the command line says; probes and traces are not looked at.
+  ///   - chooser: who answers what the guest does not determine.
+  /// - Returns: the machine.
+  /// - Throws: ``LaunchError``.
+  public static func machine(
     _ command: [String], _ options: Options, chooser: any Chooser
   ) throws(LaunchError) -> ProgramMachine {
     guard let program = command.first else {
@@ -72,6 +81,15 @@ public enum ProgramRun {
     let machine = try ProgramMachine(configuration, chooser: chooser)
     machine.isInterrupted = { [unowned chooser] in chooser.isInterrupted() }
     let path = try place(program, in: machine, options)
+    for (path, bytes) in options.files {
+      do {
+        try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
+      } catch {
+        throw LaunchError(
+          description: "\(path): can't be put into the guest: \(error)",
+          status: RunReport.Status.failure)
+      }
+    }
     var request = BootRequest(
       path: Array(path.utf8), arguments: command.map { Array($0.utf8) },
       environment: environment(options.environment))
@@ -155,20 +173,26 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
+  public func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
 
   /// The same for a pc in a mapping.
   func describe(_ pc: UInt64, in vma: VMA?) -> String {
     let hex = "0x\(String(pc, radix: 16))"
-    if let found = kernel.image?.symbol(at: pc) {
-      return "\(hex) (\(found.name)+0x\(String(found.offset, radix: 16)))"
-    }
-    guard let vma, let file = vma.file else { return hex }
-    let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
-    return symbol(in: file, at: offset).map { "\(hex) (\($0))" } ?? hex
+    return symbol(pc, in: vma).map { "\(hex) (\($0))" } ?? hex
   }
 
-  func describe(_ fatal: FatalSignal) -> String {
+  /// The symbol at a pc of the guest kernel, or of a program in a mapping.
+  func symbol(_ pc: UInt64, in vma: VMA?) -> String? {
+    if let found = kernel.image?.symbol(at: pc) {
+      return "\(found.name)+0x\(String(found.offset, radix: 16))"
+    }
+    guard let vma, let file = vma.file else { return nil }
+    let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
+    return symbol(in: file, at: offset)
+  }
+
+  /// Where a fatal signal came: the pc with its symbol.
+  public func describe(_ fatal: FatalSignal) -> String {
     let hex = "0x\(String(fatal.pc, radix: 16))"
     guard let mapping = fatal.mapping,
       let file = try? kernel.vfs.openExecutable(Path(mapping.path), kernel.vfs.makeContext())
@@ -178,9 +202,7 @@ extension ProgramMachine {
 
   /// The symbol at a byte of an ELF file.
   private func symbol(in file: OpenFile, at offset: UInt64) -> String? {
-    guard let size = Int(exactly: file.inode.size), size <= 1 << 30,
-      let bytes = try? file.inode.read(at: 0, size), let elf = try? ELFFile(bytes)
-    else { return nil }
+    guard let elf = elf(of: file) else { return nil }
     for segment in elf.header.loadable where offset &- segment.offset < segment.fileSize {
       let address = segment.address &+ (offset &- segment.offset)
       guard let found = elf.symbols.symbol(at: address) else { return nil }
@@ -188,5 +210,16 @@ extension ProgramMachine {
         ? found.symbol.name : "\(found.symbol.name)+0x\(String(found.offset, radix: 16))"
     }
     return nil
+  }
+
+  /// An open file as an ELF file, read once while its size stays.
+  private func elf(of file: OpenFile) -> ELFFile? {
+    let key = ObjectIdentifier(file.inode)
+    if let (size, elf) = elfFiles[key], size == file.inode.size { return elf }
+    guard let size = Int(exactly: file.inode.size), size <= 1 << 30,
+      let bytes = try? file.inode.read(at: 0, size), let elf = try? ELFFile(bytes)
+    else { return nil }
+    elfFiles[key] = (file.inode.size, elf)
+    return elf
   }
 }
