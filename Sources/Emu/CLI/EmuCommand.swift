@@ -25,7 +25,7 @@ struct EmuCommand: ParsableCommand {
       """,
     version: "emu \(EmuVersion.text)",
     subcommands: [
-      RunCommand.self, RecordCommand.self, ReplayCommand.self, TraceCommand.self,
+      RunCommand.self, RecordCommand.self, ReplayCommand.self, TraceCommand.self, CheckCommand.self,
       VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
       DisasmCommand.self,
       SyscallsCommand.self,

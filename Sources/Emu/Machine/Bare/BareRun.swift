@@ -179,6 +179,12 @@ public final class BareSession {
     return false
   }
 
+  /// The machine is another one's state: it may go on.
+  func resume() { exit = .limit }
+
+  /// Whether the board has not been reset.
+  var isFirstBoard: Bool { countBefore == 0 }
+
   /// What came of the run, with its figures; writes the signature.
   public func finish() -> RunReport {
     var report = report(exit)

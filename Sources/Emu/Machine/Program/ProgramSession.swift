@@ -37,6 +37,9 @@ public final class ProgramSession {
     return exit == .limit
   }
 
+  /// The machine is another one's state: it may go on.
+  func resume() { exit = .limit }
+
   /// What came of the run, with its figures.
   public func finish() -> RunReport {
     var report = report(exit)

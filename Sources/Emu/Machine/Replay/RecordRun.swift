@@ -9,6 +9,8 @@ public enum RecordRun {
     public var output = ""
     /// Which harts run when, and how long tasks may.
     public var schedule: any Schedule = RoundRobin()
+    /// Snapshots are taken meanwhile, to travel by.
+    public var snapshots = true
 
     /// A file that has no name yet.
     public init() {}
@@ -31,11 +33,15 @@ public enum RecordRun {
         throw LaunchError(description: error.description, status: RunReport.Status.failure)
       }
       let limit = command.limit ?? .max
+      let trail = SnapshotTrail()
       while sink.problem == nil {
         let count = session.count
         guard count < limit else { break }
         let (next, overflow) = count.addingReportingOverflow(step)
         guard try session.advance(to: overflow ? limit : min(next, limit)) else { break }
+        if options.snapshots {
+          trail.visit(session) { sink.write(.snapshot, at: session.count, $0) }
+        }
         sink.flushIfDue(at: session.count)
       }
       var report = session.finish()

@@ -38,7 +38,7 @@ public enum ReplayRun {
         _ = try replayed.advance(to: .max)
         return replayed.finish()
       }
-      let canGoOn = try replayed.advance(to: to)
+      let canGoOn = try replayed.travel(to: to)
       return report(replayed, to, canGoOn, options)
     } catch {
       return error.report
@@ -97,9 +97,7 @@ public final class ReplayedRun {
     do throws(TraceFileError) {
       recording = try RecordedRun(options.input, skipDamaged: options.skipDamaged)
     } catch {
-      let path = options.input
-      let text = "\(error)".hasPrefix(path) ? "\(error)" : "\(path): \(error)"
-      throw LaunchError(description: text, status: ReplayRun.Status.unreadable)
+      throw LaunchError(description: error.named(options.input), status: ReplayRun.Status.unreadable)
     }
     notes = recording.damages.map { "\(options.input): \($0): passed over" }
     try Self.checkKernel(recording, options.input)
@@ -168,6 +166,29 @@ public final class ReplayedRun {
     }
     if session.count >= known { canGoOn = false }
     return canGoOn
+  }
+
+  /// Goes to an instruction: back or forth, from the snapshot that is nearest before it.
+  ///
+  /// What the guest prints on the way is lost. Without a snapshot it can only go forth.
+  ///
+  /// - Returns: whether the run could go on.
+  public func travel(to count: UInt64) throws(LaunchError) -> Bool {
+    do throws(TraceFileError) {
+      let after = count < session.count ? 0 : session.count
+      if let snapshot = try recording.snapshot(before: count, after: after) {
+        do throws(SnapshotError) {
+          try session.restore(snapshot)
+          canGoOn = true
+        } catch {
+          throw TraceFileError.malformed("the snapshot at \(snapshot.count): \(error)")
+        }
+      }
+    } catch {
+      throw LaunchError(
+        description: "\(recording.file.path): \(error)", status: ReplayRun.Status.unreadable)
+    }
+    return try advance(to: count)
   }
 
   /// What came of it: the run's own report, or the first divergence.
