@@ -25,10 +25,9 @@ struct EmuCommand: ParsableCommand {
       """,
     version: "emu \(EmuVersion.text)",
     subcommands: [
-      RunCommand.self, RecordCommand.self, ReplayCommand.self, TraceCommand.self, CheckCommand.self,
-      VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
-      DisasmCommand.self,
-      SyscallsCommand.self,
+      RunCommand.self, RecordCommand.self, ReplayCommand.self, TraceCommand.self, DiffCommand.self,
+      CheckCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
+      DisasmCommand.self, SyscallsCommand.self,
     ])
 }
 

@@ -57,6 +57,8 @@ struct RecordCommand: ParsableCommand {
     recording.output = output
     recording.snapshots = snapshots
     if let schedule = Schedules.named(schedule) { recording.schedule = schedule }
-    try RecordRun.run(try options.command(program), recording).exit(stats: stats)
+    var command = try options.command(program)
+    command.hashesState = stats
+    try RecordRun.run(command, recording).exit(stats: stats)
   }
 }

@@ -44,11 +44,13 @@ public enum RecordRun {
         }
         sink.flushIfDue(at: session.count)
       }
+      // Reports read files of the guest, and so fill its pages.
+      let hash = session.stateHash()
       var report = session.finish()
       if sink.problem != nil, report.status == RunReport.Status.limit {
         report = RunReport(status: RunReport.Status.failure)
       }
-      if let problem = sink.finish(at: session.count, end(session, report)) {
+      if let problem = sink.finish(at: session.count, end(session, report, hash)) {
         report.messages.append("\(problem): the recording is not complete")
         report.status = RunReport.Status.failure
       }
@@ -75,12 +77,14 @@ public enum RecordRun {
   /// The digest of the guest kernel that is built in.
   static var kernelDigest: String { SHA256.text(SHA256.hash(ProgramMachine.imageBytes())) }
 
-  private static func end(_ session: any GuestSession, _ report: RunReport) -> RunDescription {
+  private static func end(
+    _ session: any GuestSession, _ report: RunReport, _ hash: StateHash
+  ) -> RunDescription {
     var end = RunDescription()
     end.add("status", "\(report.status)")
     end.add("count", "\(session.count)")
     end.add("exceptions", "\(session.hart.x[Slot.exceptions])")
-    end.add("state-hash", session.stateHash().description)
+    end.add("state-hash", hash.description)
     for message in report.messages { end.add("message", message) }
     return end
   }

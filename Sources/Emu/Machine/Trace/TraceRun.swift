@@ -63,15 +63,34 @@ public enum TraceRun {
   private static func trace(
     _ replayed: ReplayedRun, _ options: Options, _ output: TraceOutput
   ) throws(LaunchError) {
+    let symbols = SymbolCache(replayed.session)
+    let writer = InsnWriter(
+      options.format, replayed.session.makeTraceISA(), showsCounts: options.showsCounts,
+      symbol: symbols.symbol, write: { output.write($0) })
+    try trace(replayed, options, writer) { output.isOpen }
+  }
+
+  /// Writes the instructions from where a run is on as text.
+  static func trace(
+    _ replayed: ReplayedRun, to end: UInt64, write: @escaping (String) -> Void
+  ) throws(LaunchError) {
+    var options = Options()
+    options.to = end
+    let symbols = SymbolCache(replayed.session)
+    let writer = InsnWriter(
+      .text, replayed.session.makeTraceISA(), showsCounts: true, symbol: symbols.symbol,
+      write: write)
+    try trace(replayed, options, writer) { true }
+  }
+
+  private static func trace(
+    _ replayed: ReplayedRun, _ options: Options, _ writer: InsnWriter, isOpen: () -> Bool
+  ) throws(LaunchError) {
     let session = replayed.session
     let isa = session.makeTraceISA()
-    let symbols = SymbolCache(session)
-    let writer = InsnWriter(
-      options.format, isa, showsCounts: options.showsCounts,
-      symbol: symbols.symbol, write: { output.write($0) })
     var tracers: [(Hart, InsnTracer)] = []
     var canGoOn = session.count < options.to
-    while canGoOn, output.isOpen, !Interruption.requested {
+    while canGoOn, isOpen(), !Interruption.requested {
       if tracers.map({ ObjectIdentifier($0.0) }) != session.harts.map({ ObjectIdentifier($0) }) {
         tracers = session.harts.map { hart in
           let tracer = InsnTracer(
