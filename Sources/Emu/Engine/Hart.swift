@@ -52,6 +52,7 @@ public final class Hart {
   /// Gets the number of every block that runs; set with ``log(_:modes:)``.
   private(set) var blockLog: BlockLog?
   private var loggedModes: UInt64 = 0
+  private var blocksAreStale = false
   private(set) var blocks: BlockCache
 
   private let tlbs: UnsafeMutablePointer<TLBEntry>
@@ -264,6 +265,12 @@ public final class Hart {
     lookAround()
   }
 
+  /// Has all blocks translated anew, behind the present one.
+  public func forgetBlocks() {
+    blocksAreStale = true
+    lookAround()
+  }
+
   /// Attaches or detaches a log of blocks.
   ///
   /// - Parameters:
@@ -355,7 +362,7 @@ public final class Hart {
       }
       let count = x[Slot.count]
       guard count < target else { return .budget }
-      if blocks.isFull { clearBlocks() }
+      if blocks.isFull || blocksAreStale { clearBlocks() }
       let left = Int64(clamping: target &- count)
       guard var block = find(x[Slot.pc]) else {
         x[Slot.count] = count &+ 1
@@ -398,6 +405,7 @@ public final class Hart {
   }
 
   private func clearBlocks() {
+    blocksAreStale = false
     for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
     blocks.clear()
   }
