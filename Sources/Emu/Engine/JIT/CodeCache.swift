@@ -26,7 +26,9 @@ final class CodeCache {
   let features: HostFeatures
 
   /// - Returns: `nil` where the host forbids such memory.
-  init?(bytes: Int) {
+  ///
+  /// `floats` says whether its code is to do floating point.
+  init?(bytes: Int, floats: Bool = false) {
     typealias Create = @convention(c) (UnsafePointer<CChar>, UInt32) -> Int32
     guard let symbol = dlsym(nil, "memfd_create") else { return nil }
     let closeOnExec: UInt32 = 1
@@ -48,7 +50,7 @@ final class CodeCache {
     writable = low.assumingMemoryBound(to: UInt8.self)
     executable = high.assumingMemoryBound(to: UInt8.self)
     features = HostFeatures(scratch: writable, run: UnsafeMutableRawPointer(executable))
-    used = stubs.write(at: writable)
+    used = stubs.write(at: writable, floats: floats)
     fixed = used
   }
 

@@ -94,7 +94,10 @@ extension Hart {
     block.pointee.heat += 1
     guard block.pointee.heat >= jitOptions.threshold else { return false }
     if blocks.code == nil {
-      guard let made = CodeCache(bytes: jitOptions.codeBytes) else {
+      guard
+        let made = CodeCache(
+          bytes: jitOptions.codeBytes, floats: !isa.nativeFloat.isEmpty)
+      else {
         engine = .interpreter
         return false
       }

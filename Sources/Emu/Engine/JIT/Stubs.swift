@@ -38,7 +38,11 @@ struct Stubs {
   /// With the address of a block: it did not fit in the budget.
   static let exitBudget: UInt64 = 2
 
-  mutating func write(at start: UnsafeMutablePointer<UInt8>) -> Int {
+  /// - Parameters:
+  ///   - start: where they go.
+  ///   - floats: whether compiled code does floating point, whose flags MXCSR then collects.
+  /// - Returns: how many bytes they are.
+  mutating func write(at start: UnsafeMutablePointer<UInt8>, floats: Bool) -> Int {
     var asm = Assembler(p: start)
     func here() -> Int { (asm.p - start + 15) & ~15 }
     func begin() -> Int {
@@ -48,15 +52,42 @@ struct Stubs {
     let saved: [HostRegister] = [Host.rbx, Host.rbp, 12, 13, 14, 15]
     let slotsToFirst = -Self.bias
 
+    // MXCSR without flags; and `fpFlags` by MXCSR's flags.
+    let clean = start
+    asm.int32(0x1f80)
+    let table = asm.p
+    for flags in UInt8(0)..<64 { asm.byte(Self.guestFlags(flags)) }
+    /// Begins to collect flags.
+    func collect() {
+      if floats { asm.loadFloatState(clean) }
+    }
+    /// Adds what was collected to the guest's; changes rax, rcx and the flags.
+    func deliver() {
+      guard floats else { return }
+      // Below the stack, where nobody else writes before the next call.
+      asm.storeFloatState(Host.rsp, -8)
+      asm.load(Host.rax, Host.rsp, -8, w: false)
+      asm.ri(4, Host.rax, 63, w: false)
+      asm.rip(0x8d, Host.rcx, table)
+      asm.rx0f(0xb6, Host.rax, Host.rcx, Host.rax, 0, w: false)
+      asm.rm(0x09, Host.rax, Host.rbx, Self.slot(Slot.fpFlags))
+    }
+
     enter = begin()
     for register in saved { asm.push(register) }
     asm.ri(5, Host.rsp, Self.frame)
     asm.lea(Host.rbx, Host.rdi, Self.bias)
     asm.mov(Host.r15, Host.rdx)
     asm.load(Host.r14, Host.rbx, Self.slot(Slot.tlb))
+    collect()
     asm.indirect(4, Host.rsi)
 
+    /// Leaves with MXCSR already delivered.
+    let leaveQuietly = begin()
+    let quietly = asm.jmp()
     leave = begin()
+    deliver()
+    asm.bind(quietly)
     asm.mov(Host.rax, Host.r15)
     asm.ri(0, Host.rsp, Self.frame)
     for register in saved.reversed() { asm.pop(register) }
@@ -68,6 +99,7 @@ struct Stubs {
       asm.store(Host.rdx, Host.rbx, Self.slot(Slot.block))
       asm.rx(0x8d, Host.rsi, Host.rdx, Host.rcx, 0)
       asm.store(Host.rsi, Host.rbx, Self.slot(Slot.op))
+      deliver()
       asm.lea(Host.rdi, Host.rbx, slotsToFirst)
     }
     func call(_ function: UnsafeRawPointer) {
@@ -76,7 +108,7 @@ struct Stubs {
     }
     func leaveWithLeft() {
       asm.load(Host.r15, Host.rbx, Self.slot(Slot.left))
-      asm.jmp(to: start + leave)
+      asm.jmp(to: start + leaveQuietly)
     }
 
     step = begin()
@@ -84,6 +116,7 @@ struct Stubs {
     asm.ri(5, Host.rsp, 8)
     call(JITRuntime.stepAddress)
     asm.ri(0, Host.rsp, 8)
+    collect()
     asm.test(Host.rax, Host.rax)
     let pending = asm.jccShort(Condition.notEqual)
     asm.ret()
@@ -96,6 +129,7 @@ struct Stubs {
     asm.ri(5, Host.rsp, 8)
     asm.indirect(2, Host.rsi, 8)
     asm.ri(0, Host.rsp, 8)
+    collect()
     asm.mi(7, Host.rbx, Self.slot(Slot.pending), imm: 0)
     let raised = asm.jccShort(Condition.notEqual)
     asm.ret()
@@ -131,6 +165,17 @@ struct Stubs {
       Int32(Self.countOffset) - Int32(Self.exitBudget))
     asm.jmp(to: start + leave)
     return here()
+  }
+
+  /// ``FloatFlags`` by MXCSR's: invalid, denormal, division by zero, overflow, underflow, inexact.
+  private static func guestFlags(_ host: UInt8) -> UInt8 {
+    var flags: FloatFlags = []
+    if host & 1 != 0 { flags.insert(.invalid) }
+    if host & 4 != 0 { flags.insert(.divideByZero) }
+    if host & 8 != 0 { flags.insert(.overflow) }
+    if host & 16 != 0 { flags.insert(.underflow) }
+    if host & 32 != 0 { flags.insert(.inexact) }
+    return flags.rawValue
   }
 
   private static let countOffset = MemoryLayout<Block>.offset(of: \Block.count) ?? 0

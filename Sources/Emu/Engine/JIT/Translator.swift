@@ -58,9 +58,6 @@ struct Translator {
       case step
       /// Call its helper and go on.
       case helper
-      /// A product or quotient that is no normal number: right as it is where it is zero because an
-      /// operand (bit 0: either, else the first) is.
-      case zeroOrHelper(either: Bool, isDouble: Bool)
       /// An access of a loop that is not to the page that it was to last: its group.
       case site(Int)
       /// The first access of a group outside of loops, whose page the TLB does not know.
@@ -124,9 +121,7 @@ struct Translator {
   var inDelta: Int16 = -1
   /// Floating-point slots known to hold a boxed single.
   var boxed: UInt32 = 0
-  /// Known of floating-point state until a helper may change it: inexact has accrued, rounding is to
-  /// nearest.
-  var inexactKnown = false
+  /// Rounding is known to be to nearest until a helper may change it.
   var nearestKnown = false
   /// Index of the micro-op being translated.
   var at = 0
@@ -416,7 +411,6 @@ struct Translator {
 
   mutating func forgetFloat() {
     boxed = 0
-    inexactKnown = false
     nearestKnown = false
   }
 
@@ -523,14 +517,9 @@ struct Translator {
       take(cold.block)
       asm.bind(cold.site)
       switch cold.kind {
-      case .step, .helper, .zeroOrHelper:
+      case .step, .helper:
         var stub = cache.stubs.helper
-        switch cold.kind {
-        case .zeroOrHelper(let either, let isDouble):
-          zeroCheck(cold, either: either, isDouble: isDouble)
-        case .step: stub = cache.stubs.step
-        default: break
-        }
+        if case .step = cold.kind { stub = cache.stubs.step }
         store(cold.dirty)
         opOffset(cold.op)
         blockAddress(Host.rdx)
