@@ -15,13 +15,13 @@ final class CodeCache {
   /// The same memory twice.
   let writable: UnsafeMutablePointer<UInt8>
   let executable: UnsafeMutablePointer<UInt8>
-  private(set) var used = 0
+  @exclusivity(unchecked) private(set) var used = 0
   /// Something did not fit.
-  var overflowed = false
+  @exclusivity(unchecked) var overflowed = false
   /// Where the shared pieces are.
-  private(set) var stubs = Stubs()
+  @exclusivity(unchecked) private(set) var stubs = Stubs()
   /// Bytes of shared pieces, which are never dropped.
-  private var fixed = 0
+  @exclusivity(unchecked) private var fixed = 0
 
   let features: HostFeatures
 
@@ -64,6 +64,9 @@ final class CodeCache {
 
   /// Whether nothing but the shared pieces is there.
   var isEmpty: Bool { used == fixed }
+
+  /// Where compiled code is entered.
+  var enter: UInt { address(stubs.enter) }
 
   /// The host address of an offset.
   func address(_ offset: Int) -> UInt { UInt(bitPattern: executable + offset) }

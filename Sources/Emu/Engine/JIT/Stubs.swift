@@ -53,17 +53,15 @@ struct Stubs {
     let slotsToFirst = -Self.bias
 
     // MXCSR without flags; and `fpFlags` by MXCSR's flags.
-    let clean = start
     asm.int32(0x1f80)
     let table = asm.p
     for flags in UInt8(0)..<64 { asm.byte(Self.guestFlags(flags)) }
-    /// Begins to collect flags.
-    func collect() {
-      if floats { asm.loadFloatState(clean) }
-    }
     /// Adds what was collected to the guest's; changes rax, rcx and the flags.
     func deliver() {
       guard floats else { return }
+      asm.mi(7, Host.rbx, Self.slot(Slot.floatLive), imm: 0)
+      let none = asm.jccShort(Condition.equal)
+      asm.storeImmediate(Host.rbx, Self.slot(Slot.floatLive), 0)
       // Below the stack, where nobody else writes before the next call.
       asm.storeFloatState(Host.rsp, -8)
       asm.load(Host.rax, Host.rsp, -8, w: false)
@@ -71,6 +69,7 @@ struct Stubs {
       asm.rip(0x8d, Host.rcx, table)
       asm.rx0f(0xb6, Host.rax, Host.rcx, Host.rax, 0, w: false)
       asm.rm(0x09, Host.rax, Host.rbx, Self.slot(Slot.fpFlags))
+      asm.bindShort(none)
     }
 
     enter = begin()
@@ -79,7 +78,6 @@ struct Stubs {
     asm.lea(Host.rbx, Host.rdi, Self.bias)
     asm.mov(Host.r15, Host.rdx)
     asm.load(Host.r14, Host.rbx, Self.slot(Slot.tlb))
-    collect()
     asm.indirect(4, Host.rsi)
 
     /// Leaves with MXCSR already delivered.
@@ -116,7 +114,6 @@ struct Stubs {
     asm.ri(5, Host.rsp, 8)
     call(JITRuntime.stepAddress)
     asm.ri(0, Host.rsp, 8)
-    collect()
     asm.test(Host.rax, Host.rax)
     let pending = asm.jccShort(Condition.notEqual)
     asm.ret()
@@ -129,7 +126,6 @@ struct Stubs {
     asm.ri(5, Host.rsp, 8)
     asm.indirect(2, Host.rsi, 8)
     asm.ri(0, Host.rsp, 8)
-    collect()
     asm.mi(7, Host.rbx, Self.slot(Slot.pending), imm: 0)
     let raised = asm.jccShort(Condition.notEqual)
     asm.ret()
@@ -142,7 +138,26 @@ struct Stubs {
     helperExit = begin()
     spill()
     call(JITRuntime.helperExitAddress)
-    leaveWithLeft()
+    asm.load(Host.r15, Host.rbx, Self.slot(Slot.left))
+    asm.test(Host.rax, Host.rax)
+    asm.jcc(Condition.equal, to: start + leaveQuietly)
+    // Nothing is to be looked at: on through the jump cache, under what mode there is now.
+    asm.load(Host.r14, Host.rbx, Self.slot(Slot.tlb))
+    asm.load(Host.rax, Host.rbx, Self.slot(Slot.pc))
+    asm.mov(Host.rcx, Host.rax)
+    asm.mov(Host.rdx, Host.rax)
+    asm.shift(5, Host.rcx, 1, w: false)
+    asm.shift(5, Host.rdx, 12)
+    asm.rr(Alu.xor, Host.rcx, Host.rdx, w: false)
+    asm.ri(4, Host.rcx, Int32(JumpEntry.entries - 1), w: false)
+    asm.shift(4, Host.rcx, UInt8(MemoryLayout<JumpEntry>.stride.trailingZeroBitCount), w: false)
+    asm.rm(Alu.add, Host.rcx, Host.rbx, Self.slot(Slot.jumpCache))
+    asm.rm(Alu.cmp, Host.rax, Host.rcx, Translator.entryPC)
+    let missed = asm.jcc(Condition.notEqual)
+    asm.load(Host.rdx, Host.rbx, Self.slot(Slot.jumpTag))
+    asm.rm(Alu.cmp, Host.rdx, Host.rcx, Translator.entryTag)
+    let stale = asm.jcc(Condition.notEqual)
+    asm.indirect(4, Host.rcx, Translator.entryCode)
 
     rest = begin()
     spill()
@@ -158,6 +173,9 @@ struct Stubs {
     asm.storeImmediate(Host.rbx, Self.slot(Slot.exit), -1)
     asm.jmp(to: start + leave)
 
+    Assembler.patch(missed, to: start + indirect)
+    Assembler.patch(stale, to: start + indirect)
+
     budget = begin()
     asm.store(Host.rcx, Host.rbx, Self.slot(Slot.exit))
     asm.rm(
@@ -166,6 +184,9 @@ struct Stubs {
     asm.jmp(to: start + leave)
     return here()
   }
+
+  /// Where MXCSR's value without flags lies.
+  static let floatState = 0
 
   /// ``FloatFlags`` by MXCSR's: invalid, denormal, division by zero, overflow, underflow, inexact.
   private static func guestFlags(_ host: UInt8) -> UInt8 {

@@ -1,7 +1,7 @@
 #if arch(x86_64) && os(Linux)
 // Floating point: the host's, with the host's flags. While compiled code runs MXCSR rounds to nearest
-// and collects the exceptions; whoever looks at the guest's state finds them in `Slot.fpFlags`, because
-// every way out of compiled code adds them there (`Stubs`). Both sides round, underflow (after rounding)
+// and, once `Slot.floatLive` says so, collects the exceptions; whoever looks at the guest's state finds
+// them in `Slot.fpFlags`, because every way out of compiled code adds them there (`Stubs`). Both sides round, underflow (after rounding)
 // and overflow alike, so only NaN results are left: those the helper makes anew. An invalid operation
 // has then raised the host's flag, which is the one that the helper raises.
 extension Translator {
@@ -33,13 +33,15 @@ extension Translator {
 
   // MARK: State
 
-  /// Where rounding is not to nearest, or to no direction at all, which is illegal even where nothing is
-  /// rounded, the interpreter runs the rest of the block.
-  private mutating func requireNearest(_ op: MicroOp) {
-    guard op.e == 7, !nearestKnown else { return }
-    asm.mi(7, Host.rbx, Stubs.slot(Slot.fpRounding), imm: 0)
-    cold(.rest, jump(Condition.notEqual))
-    nearestKnown = true
+  /// Makes sure that the host collects exceptions.
+  ///
+  /// Where rounding is not to nearest, or to no direction at all, which is illegal even where nothing
+  /// is rounded, the interpreter runs the rest of the block.
+  private mutating func prepare() {
+    guard !floatLive else { return }
+    asm.mi(7, Host.rbx, Stubs.slot(Slot.floatLive), imm: 0)
+    cold(.collect, jump(Condition.equal))
+    floatLive = true
   }
 
   // MARK: Operands
@@ -122,7 +124,7 @@ extension Translator {
   // MARK: Operations
 
   private mutating func arithmetic(_ code: UInt8, _ op: MicroOp, _ isDouble: Bool) {
-    requireNearest(op)
+    prepare()
     var jumps: [Jump] = []
     let a = operand(op.a, 0, isDouble, &jumps)
     let b = operand(op.b, 1, isDouble, &jumps)
@@ -138,7 +140,7 @@ extension Translator {
   }
 
   private mutating func squareRoot(_ op: MicroOp, _ isDouble: Bool) {
-    requireNearest(op)
+    prepare()
     var jumps: [Jump] = []
     let a = operand(op.a, 1, isDouble, &jumps)
     sse(0x51, 0, a, isDouble)
@@ -146,7 +148,7 @@ extension Translator {
   }
 
   private mutating func multiplyAdd(_ code: UInt8, _ op: MicroOp, _ isDouble: Bool) {
-    requireNearest(op)
+    prepare()
     var jumps: [Jump] = []
     // The addend may be in memory: it is loaded to a register that the map does not use.
     let a = operand(op.a, 0, isDouble, &jumps)
@@ -225,7 +227,7 @@ extension Translator {
   private mutating func fromInteger(
     _ operation: NativeFloat.Operation, _ op: MicroOp, _ isDouble: Bool
   ) {
-    requireNearest(op)
+    prepare()
     var from = read(op.a, else: Host.rax)
     if operation == .fromUInt32 {
       asm.rr(Alu.mov, Host.rax, from, w: false)
@@ -240,6 +242,7 @@ extension Translator {
   private mutating func toInteger(
     _ operation: NativeFloat.Operation, _ op: MicroOp, _ isDouble: Bool
   ) {
+    prepare()
     var jumps: [Jump] = []
     let a = operand(op.a, 0, isDouble, &jumps)
     let wide = operation != .toInt32
@@ -268,7 +271,7 @@ extension Translator {
 
   private mutating func convert(_ op: MicroOp, toDouble: Bool) {
     var jumps: [Jump] = []
-    requireNearest(op)
+    prepare()
     if toDouble {
       let a = operand(op.a, 1, false, &jumps)
       asm.rr0f(0x2e, a, a, w: false)
