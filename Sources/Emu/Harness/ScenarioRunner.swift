@@ -16,6 +16,9 @@ public struct ScenarioResult: Sendable, Equatable {
   /// Instructions that were run.
   public var insns: UInt64 = 0
 
+  /// A run in which nothing was wrong.
+  public init(seed: UInt64? = nil) { self.seed = seed }
+
   /// Whether it passed.
   public var hasPassed: Bool { failures.isEmpty && !isInterrupted }
 }
