@@ -125,6 +125,9 @@ let package = Package(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",
       swiftSettings: strict),
     .testTarget(
+      name: "TraceFileTests", dependencies: ["TraceFile"], path: "Tests/TraceFileTests",
+      swiftSettings: strict),
+    .testTarget(
       name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
     .testTarget(
       name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
@@ -134,7 +137,8 @@ let package = Package(
       dependencies: ["Assembly", "Harness", "HarnessTesting", "Image", "Machine", "Probes", "RISCV"],
       path: "Tests/HarnessTests", swiftSettings: strict),
     .testTarget(
-      name: "MachineTests", dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine"],
+      name: "MachineTests",
+      dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine", "TraceFile"],
       path: "Tests/MachineTests",
       swiftSettings: strict),
   ]

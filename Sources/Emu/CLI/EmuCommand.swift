@@ -27,7 +27,8 @@ struct EmuCommand: ParsableCommand {
     version: "emu \(EmuVersion.text)",
     subcommands: [
       RunCommand.self, TestCommand.self, RecordCommand.self, ReplayCommand.self,
-      VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self, DisasmCommand.self,
+      TraceCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
+      DisasmCommand.self,
       SyscallsCommand.self,
     ])
 }

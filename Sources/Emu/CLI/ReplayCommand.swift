@@ -1,26 +1,10 @@
 import ArgumentParser
 import Machine
 
-struct ReplayCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "replay",
-    abstract: "Run what was recorded once more: the same bytes, counts and final state.",
-    discussion: """
-      EXAMPLES
-        emu replay run.emutrace
-        emu replay --engine interpreter --stats run.emutrace
+extension StateDump: ExpressibleByArgument {}
 
-      EXIT STATUS
-        That of the recorded run. 122: the trace can't be read, or was cut off. 123: the run is not
-        the one that was recorded; a line says where. 130: interrupted. 64: wrong usage.
-      """)
-
-  @Flag(help: "Report instructions, time, page faults and TLB misses on stderr at the end.")
-  var stats = false
-
-  @Flag(help: "Print nothing of what the guest prints.")
-  var quiet = false
-
+/// What every command asks that runs a recording once more.
+struct ReplayOptions: ParsableArguments {
   @Flag(
     name: .customLong("skip-damaged"),
     help: "Pass over damaged chunks, and go as far as the rest allows.")
@@ -35,13 +19,69 @@ struct ReplayCommand: ParsableCommand {
   @Argument(help: "The trace file.")
   var trace: String
 
-  func run() throws {
-    Interruption.install()
+  /// The options of a replay that these are.
+  func options() throws -> ReplayRun.Options {
     var options = ReplayRun.Options()
     options.input = trace
     options.engine = try EngineChoice.backEnd(engine)
     options.skipDamaged = skipDamaged
-    options.isQuiet = quiet
+    return options
+  }
+}
+
+struct ReplayCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replay",
+    abstract: "Run what was recorded once more: the same bytes, counts and final state.",
+    discussion: """
+      EXAMPLES
+        emu replay run.emutrace
+        emu replay --engine interpreter --stats run.emutrace
+        emu replay run.emutrace --to 1234567 --dump regs,stack,maps
+
+      EXIT STATUS
+        That of the recorded run; 0 where --to ends it before. 122: the trace can't be read, or was
+        cut off. 123: the run is not the one that was recorded; a line says where. 130: interrupted.
+        64: wrong usage.
+      """)
+
+  @Flag(help: "Report instructions, time, page faults and TLB misses on stderr at the end.")
+  var stats = false
+
+  @Flag(help: "Print nothing of what the guest prints.")
+  var quiet = false
+
+  @Option(help: "Stop before the instruction of this count; the guest prints nothing.")
+  var to: Count?
+
+  @Option(
+    help: ArgumentHelp(
+      "What to show where --to stops.",
+      valueName: StateDump.allCases.map(\.rawValue).joined(separator: ",")))
+  var dump: String?
+
+  @OptionGroup var replay: ReplayOptions
+
+  private func dumps() throws -> [StateDump] {
+    try (dump ?? "").split(separator: ",").map { word in
+      guard let kind = StateDump(rawValue: String(word)) else {
+        throw ValidationError("--dump knows no '\(word)'")
+      }
+      return kind
+    }
+  }
+
+  mutating func validate() throws {
+    _ = try dumps()
+    if dump != nil, to == nil { throw ValidationError("--dump needs --to") }
+  }
+
+  func run() throws {
+    Interruption.install()
+    var options = try replay.options()
+    options.isQuiet = quiet || to != nil
+    options.to = to?.value
+    options.dumps = try dumps()
     try ReplayRun.run(options).exit(stats: stats)
   }
 }

@@ -48,6 +48,8 @@ struct Block {
   /// The translation flags that it was made under.
   var flags: UInt64
   var valid = true
+  /// Its number in a ``BlockLog``; zero: none.
+  var logID: UInt32 = 0
 
   /// Chains: of the hash bucket, of the two pages' block lists, of the blocks that lead here.
   var nextInBucket: UnsafeMutablePointer<Block>?

@@ -49,6 +49,9 @@ public final class Hart {
   /// Sees every instruction; set with ``observe(_:)``.
   private(set) var observer: (any InsnObserver)?
   private var observedModes: UInt64 = 0
+  /// Gets the number of every block that runs; set with ``log(_:modes:)``.
+  private(set) var blockLog: BlockLog?
+  private var loggedModes: UInt64 = 0
   private(set) var blocks: BlockCache
 
   private let tlbs: UnsafeMutablePointer<TLBEntry>
@@ -260,6 +263,27 @@ public final class Hart {
     lookAround()
   }
 
+  /// Attaches or detaches a log of blocks.
+  ///
+  /// - Parameters:
+  ///   - log: what gets them; `nil`: nothing.
+  ///   - modes: whose, as of ``observe(_:modes:)``.
+  public func log(_ log: BlockLog?, modes: UInt64 = .max) {
+    blockLog = log
+    loggedModes = log == nil ? 0 : modes
+    flushJumps()
+    lookAround()
+  }
+
+  /// A byte of a block's instructions, as they were fetched.
+  func byte(of block: UnsafeMutablePointer<Block>, _ offset: UInt64) -> UInt8 {
+    let va = block.pointee.pc &+ offset
+    let isSecond = (va ^ block.pointee.pc) & TLB.pageMask != 0
+    let pa = isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
+    let half = fetch16(pa & ~1)
+    return UInt8(truncatingIfNeeded: half >> UInt16((pa & 1) * 8))
+  }
+
   /// Leaves the running block behind the present instruction, if nothing else does.
   func lookAround() {
     if x[Slot.pending] == Pending.none.rawValue { x[Slot.pending] = Pending.reconsider.rawValue }
@@ -406,11 +430,14 @@ public final class Hart {
 
   /// What a block must have been made under to serve this hart now.
   ///
-  /// Harts that share blocks need not all be observed: bit 16 says which blocks report to an
-  /// observer.
+  /// Harts that share blocks need not all be observed: bits 16 and 17 say which blocks
+  /// report to an observer and to a log.
   private var blockFlags: UInt64 {
-    x[Slot.translationFlags] | (isObserved ? 1 << 16 : 0)
+    x[Slot.translationFlags] | (isObserved ? 1 << 16 : 0) | (isLogged ? 1 << 17 : 0)
   }
+
+  /// Whether the block log gets the blocks of the present mode.
+  private var isLogged: Bool { loggedModes >> x[Slot.mmuIndex] & 1 != 0 }
 
   /// Whether the observer sees the instructions of the present mode.
   private var isObserved: Bool { observedModes >> x[Slot.mmuIndex] & 1 != 0 }
@@ -429,7 +456,7 @@ public final class Hart {
     let partial = fetchWasPartial
     builder.begin(
       pc: pc, pa: pa, limit: partial ? 1 : min(limit ?? .max, jitOptions.maxInsns),
-      observing: isObserved)
+      observing: isObserved, logging: isLogged)
     builder.partial = partial
     isa.translate(builder, for: self)
     guard builder.count > 0 else { return nil }
@@ -648,6 +675,28 @@ public final class Hart {
       }
     }
     if ram.isWatched(pa), ram.flaggedWrite(pa, size, by: self) { lookAround() }
+  }
+
+  /// What memory has at an address that this hart has accessed just now, without another access:
+  /// ``TLB`` entries, statistics and devices are left alone.
+  ///
+  /// - Parameters:
+  ///   - va: the first of `size` (1, 2, 4, 8) bytes.
+  ///   - mmuIndex: the mode of the access (``setMode(mmuIndex:flags:)``).
+  /// - Returns: `nil` where the TLB does not know the page, or for a device.
+  public func peek(_ va: UInt64, _ size: Int, mmuIndex: Int) -> UInt64? {
+    guard (0..<tlbCount).contains(mmuIndex) else { return nil }
+    var value: UInt64 = 0
+    for index in (0..<UInt64(size)).reversed() {
+      let at = va &+ index
+      let page = at & TLB.pageMask
+      let entry = tlbs[mmuIndex * TLB.entries + TLB.index(at)]
+      guard entry.read == page || entry.write == page || entry.execute == page,
+        let from = UnsafePointer<UInt8>(bitPattern: UInt(entry.addend &+ at))
+      else { return nil }
+      value = value << 8 | UInt64(from.pointee)
+    }
+    return value
   }
 
   /// Notes that the page of `pa` was read as a page table, so that a store to it is seen by

@@ -21,6 +21,8 @@ public final class BlockBuilder {
   private(set) var offsets: [UInt16] = []
   /// Whether an observer sees every instruction: every slot must be exact at each of them.
   public private(set) var observing = false
+  /// Whether the block says that it begins.
+  private var logging = false
   /// Physical address of the first byte, and of the second page where the block touches one.
   var pa: UInt64 = 0
   var secondPA: UInt64?
@@ -35,7 +37,7 @@ public final class BlockBuilder {
     offsets.reserveCapacity(Self.maxInsns + 1)
   }
 
-  func begin(pc: UInt64, pa: UInt64, limit: Int, observing: Bool) {
+  func begin(pc: UInt64, pa: UInt64, limit: Int, observing: Bool, logging: Bool) {
     start = pc
     self.pc = pc
     self.pa = pa
@@ -44,6 +46,7 @@ public final class BlockBuilder {
     count = 0
     ended = false
     self.observing = observing
+    self.logging = logging
     ops.removeAll(keepingCapacity: true)
     offsets.removeAll(keepingCapacity: true)
   }
@@ -128,6 +131,7 @@ public final class BlockBuilder {
   @inline(__always)
   public func beginInsn() {
     offsets.append(UInt16(truncatingIfNeeded: pc &- start))
+    if logging, count == 0 { emit(.logBlock) }
     if observing { emit(.observe, imm: Int64(bitPattern: pc)) }
   }
 

@@ -66,6 +66,9 @@ enum JITRuntime {
     case .st16: leaves = storeSlow(x, va, 2, x[Int(op.b)])
     case .st32: leaves = storeSlow(x, va, 4, x[Int(op.b)])
     case .st64: leaves = storeSlow(x, va, 8, x[Int(op.b)])
+    case .logBlock:
+      noteBlock(x)
+      return 0
     default: return stepByInterpreter(x, op) ? 1 : 0
     }
     if leaves { leave(x) }

@@ -192,8 +192,11 @@ public final class BareSession {
 
   /// A pc with its symbol.
   public func describe(_ pc: UInt64) -> String {
-    "0x\(String(pc, radix: 16))\(image.describe(pc).map { " (\($0))" } ?? "")"
+    "0x\(String(pc, radix: 16))\(symbol(pc).map { " (\($0))" } ?? "")"
   }
+
+  /// The symbol of the image at a pc.
+  public func symbol(_ pc: UInt64) -> String? { image.describe(pc) }
 
   private func report(_ exit: BareExit) -> RunReport {
     let places = machine.harts.map { hart in

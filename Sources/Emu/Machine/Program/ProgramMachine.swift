@@ -92,6 +92,8 @@ public final class ProgramMachine {
   let isa: RV64
   /// Who answers what the guest does not determine.
   public let chooser: any Chooser
+  /// Files whose symbols were asked for, by their inodes.
+  var elfFiles: [ObjectIdentifier: (size: UInt64, elf: ELFFile)] = [:]
   /// Where the present slice ends, though a limit may have stopped the hart before.
   var sliceEnd: UInt64 = 0
   @exclusivity(unchecked) var skipped: UInt64 = 0

@@ -178,12 +178,17 @@ extension ProgramMachine {
   /// The same for a pc in a mapping.
   func describe(_ pc: UInt64, in vma: VMA?) -> String {
     let hex = "0x\(String(pc, radix: 16))"
+    return symbol(pc, in: vma).map { "\(hex) (\($0))" } ?? hex
+  }
+
+  /// The symbol at a pc of the guest kernel, or of a program in a mapping.
+  func symbol(_ pc: UInt64, in vma: VMA?) -> String? {
     if let found = kernel.image?.symbol(at: pc) {
-      return "\(hex) (\(found.name)+0x\(String(found.offset, radix: 16)))"
+      return "\(found.name)+0x\(String(found.offset, radix: 16))"
     }
-    guard let vma, let file = vma.file else { return hex }
+    guard let vma, let file = vma.file else { return nil }
     let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
-    return symbol(in: file, at: offset).map { "\(hex) (\($0))" } ?? hex
+    return symbol(in: file, at: offset)
   }
 
   /// Where a fatal signal came: the pc with its symbol.
@@ -197,9 +202,7 @@ extension ProgramMachine {
 
   /// The symbol at a byte of an ELF file.
   private func symbol(in file: OpenFile, at offset: UInt64) -> String? {
-    guard let size = Int(exactly: file.inode.size), size <= 1 << 30,
-      let bytes = try? file.inode.read(at: 0, size), let elf = try? ELFFile(bytes)
-    else { return nil }
+    guard let elf = elf(of: file) else { return nil }
     for segment in elf.header.loadable where offset &- segment.offset < segment.fileSize {
       let address = segment.address &+ (offset &- segment.offset)
       guard let found = elf.symbols.symbol(at: address) else { return nil }
@@ -207,5 +210,16 @@ extension ProgramMachine {
         ? found.symbol.name : "\(found.symbol.name)+0x\(String(found.offset, radix: 16))"
     }
     return nil
+  }
+
+  /// An open file as an ELF file, read once while its size stays.
+  private func elf(of file: OpenFile) -> ELFFile? {
+    let key = ObjectIdentifier(file.inode)
+    if let (size, elf) = elfFiles[key], size == file.inode.size { return elf }
+    guard let size = Int(exactly: file.inode.size), size <= 1 << 30,
+      let bytes = try? file.inode.read(at: 0, size), let elf = try? ELFFile(bytes)
+    else { return nil }
+    elfFiles[key] = (file.inode.size, elf)
+    return elf
   }
 }

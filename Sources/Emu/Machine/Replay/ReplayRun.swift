@@ -13,6 +13,10 @@ public enum ReplayRun {
     public var skipDamaged = false
     /// Nothing is printed.
     public var isQuiet = false
+    /// The count at which to stop.
+    public var to: UInt64?
+    /// What is shown there.
+    public var dumps: [StateDump] = []
 
     /// A file that has no name yet.
     public init() {}
@@ -30,11 +34,43 @@ public enum ReplayRun {
   public static func run(_ options: Options) -> RunReport {
     do throws(LaunchError) {
       let replayed = try ReplayedRun(options)
-      _ = try replayed.advance(to: .max)
-      return replayed.finish()
+      guard let to = options.to else {
+        _ = try replayed.advance(to: .max)
+        return replayed.finish()
+      }
+      let canGoOn = try replayed.advance(to: to)
+      return report(replayed, to, canGoOn, options)
     } catch {
       return error.report
     }
+  }
+}
+
+extension ReplayRun {
+  /// What there is where a replay was stopped.
+  private static func report(
+    _ replayed: ReplayedRun, _ to: UInt64, _ canGoOn: Bool, _ options: Options
+  ) -> RunReport {
+    let session = replayed.session
+    var text = options.dumps.flatMap { $0.lines(session) + [""] }.joined(separator: "\n")
+    if text.isEmpty {
+      text = "\(session.count): pc \(session.describe(session.hart.pc))\n"
+    }
+    if let problem = Listing.print(text) {
+      return RunReport(status: RunReport.Status.failure, problem)
+    }
+    if session.count >= to {
+      var report = replayed.finish()
+      report.status = 0
+      report.messages = []
+      return report
+    }
+    // It ends before: the report says how.
+    var report = replayed.finish()
+    if !canGoOn, report.messages.isEmpty {
+      report.messages = ["the run ends at instruction \(session.count), before \(to)"]
+    }
+    return report
   }
 }
 
