@@ -240,6 +240,7 @@ public final class Hart {
 
   /// Has the next store to each page take the slow path, which marks the page dirty.
   func forgetDirty() {
+    forgetPages()
     forEachFilled {
       if tlbs[$0].write != TLBEntry.never { tlbs[$0].write |= TLBEntry.clean }
     }
