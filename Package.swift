@@ -13,11 +13,13 @@ let package = Package(
     // Measures emu beside its peers.
     .executable(name: "emu-bench", targets: ["Bench"]),
     // What another package's tests depend on to build machines.
+    // What another package's tests depend on to run scenarios.
+    .library(name: "EmuHarness", targets: ["Harness", "HarnessTesting"]),
     .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "Engine"]),
   ],
   dependencies: [
     // The command line: parsing, help pages, completion scripts.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
   ],
   targets: [
     .target(name: "Engine", path: "Sources/Emu/Engine", swiftSettings: strict),
@@ -57,10 +59,27 @@ let package = Package(
         "Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
       ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
+    // Scenario files are read by libyaml itself: Yams would bring Foundation into every start of emu.
+    .systemLibrary(
+      name: "CLibYAML", path: "Sources/Emu/CLibYAML", pkgConfig: "yaml-0.1",
+      providers: [.apt(["libyaml-dev"])]),
+    // Scenarios: machines, probes, input and what must come of them, in Swift or in files.
+    .target(
+      name: "Harness",
+      dependencies: [
+        "Assembly", "Engine", "GuestKernel", "Image", "Machine", "Probes", "RISCV",
+        "CLibYAML",
+      ],
+      path: "Sources/Emu/Harness", swiftSettings: strict),
+    // Scenarios in tests of Swift Testing: seeds as arguments, failures as issues.
+    .target(
+      name: "HarnessTesting", dependencies: ["Harness", "Machine"],
+      path: "Sources/Emu/HarnessTesting", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
       dependencies: [
-        "Machine", "Probes", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Harness", "Machine", "Probes",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/CLI", swiftSettings: strict),
     .executableTarget(
@@ -113,6 +132,10 @@ let package = Package(
     .testTarget(
       name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
       path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
+    .testTarget(
+      name: "HarnessTests",
+      dependencies: ["Assembly", "Harness", "HarnessTesting", "Image", "Machine", "Probes", "RISCV"],
+      path: "Tests/HarnessTests", swiftSettings: strict),
     .testTarget(
       name: "MachineTests",
       dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine", "TraceFile"],

@@ -221,7 +221,7 @@ extension Host {
   /// Writes a host file anew.
   ///
   /// - Returns: a line that says why it could not be written, or `nil`.
-  static func replaceFile(_ path: String, with bytes: [UInt8]) -> String? {
+  public static func replaceFile(_ path: String, with bytes: [UInt8]) -> String? {
     let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard file >= 0 else { return "\(path): \(String(cString: strerror(errno)))" }
     defer { close(file) }
@@ -242,12 +242,14 @@ extension Host {
 }
 
 /// Random bytes that follow from a seed.
-struct SeededBytes {
+public struct SeededBytes: Sendable {
   private var generator: SplitMix64
 
-  init(seed: UInt64) { generator = SplitMix64(state: seed) }
+  /// Bytes that follow from `seed`.
+  public init(seed: UInt64) { generator = SplitMix64(state: seed) }
 
-  mutating func next(_ count: Int) -> [UInt8] {
+  /// The next bytes.
+  public mutating func next(_ count: Int) -> [UInt8] {
     (0..<max(count, 0)).map { _ in UInt8(truncatingIfNeeded: generator.next() >> 32) }
   }
 
@@ -256,7 +258,8 @@ struct SeededBytes {
     generator = SplitMix64(state: seed &+ SplitMix64.step &* count)
   }
 
-  var archivedState: [UInt8] {
+  /// How far it has come.
+  public var archivedState: [UInt8] {
     get {
       var bytes = [UInt8](repeating: 0, count: 8)
       bytes.store64(0, generator.state)

@@ -22,10 +22,13 @@ extension Archive {
   }
 
   /// Frames that an object holds must be handed out.
-  func checkFrames(_ frames: some Sequence<UInt64>, _ allocator: PageAllocator) {
+  func checkFrames(
+    _ frames: some Sequence<UInt64>, _ allocator: @autoclosure @escaping () -> PageAllocator
+  ) {
     guard isReading else { return }
     let all = Array(frames)
     afterwards { [self] in
+      let allocator = allocator()
       if !all.allSatisfy({ $0 & 4095 == 0 && allocator.owns($0) }) {
         fail("a frame that nobody handed out")
       }

@@ -252,7 +252,7 @@ public final class SharedMemory: Archivable {
   package func archive(_ a: Archive) {
     a.ref("frames", &frames)
     a("pages", &pages)
-    a.checkFrames(pages.values, frames)
+    a.checkFrames(pages.values, self.frames)
   }
 
   // By ascending index, so that frames are freed in the same order in each run.
@@ -311,7 +311,7 @@ public final class SpecialPages: Archivable {
   package func archive(_ a: Archive) {
     a("pages", &pages)
     a.ref("frames", &frames)
-    a.checkFrames(pages, frames)
+    a.checkFrames(pages, self.frames)
     if pages.isEmpty { a.fail("special pages without a page") }
   }
 }

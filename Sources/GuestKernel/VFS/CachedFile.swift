@@ -29,7 +29,7 @@ public class CachedFile: Inode {
     super.archive(a)
     a("pages", &pages)
     a("length", &length)
-    a.checkFrames(pages.values, fileSystem.frames)
+    a.checkFrames(pages.values, self.fileSystem.frames)
   }
 
   override public var size: UInt64 { length }

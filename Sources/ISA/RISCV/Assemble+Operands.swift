@@ -14,6 +14,11 @@ struct OperandParser {
   /// Whether the immediate names something.
   var isSymbolic: Bool { immediate != nil }
 
+  /// Whether the immediate is a part of an address, which GNU as leaves to the linker.
+  var isPart: Bool {
+    if case .function? = immediate?.expression { true } else { false }
+  }
+
   init(_ form: RISCVAssembler.Form) {
     self.form = form
     let (syntax, row) = (form.syntax, form.row)

@@ -125,7 +125,7 @@ public struct RISCVAssembler: InsnAssembler {
     }
     guard form.row.length == 4 else { return AssemblyFragment([wide]) }
     var forms = [wide]
-    if isCompressing {
+    if isCompressing, !parsed.isPart {
       forms.insert(
         AssemblyFragment.Form(2) { (place) throws(AssemblyProblem) -> [UInt8] in
           guard let bits = Self.compressed(try parsed.insn(at: place)) else {

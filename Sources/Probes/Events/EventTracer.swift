@@ -47,6 +47,8 @@ public final class EventTracer {
   public private(set) var events = EventSet()
   /// Receives each line, its newline included.
   public var output: ([UInt8]) -> Void = { _ in }
+  /// Receives each hit that becomes a line.
+  public var observer: ((TraceRecord) -> Void)?
   /// How lines are written.
   public let format: TraceFormat
 
@@ -54,7 +56,8 @@ public final class EventTracer {
   public var filter = EventFilter()
 
   private let probes: ProbeSubsystem
-  let world: EventWorld
+  /// What definitions ask of the world.
+  public let world: EventWorld
   /// A probe for each definition.
   private(set) var registered: [Registered] = []
   /// What belongs to each event.
@@ -270,6 +273,7 @@ public final class EventTracer {
       isReturn: definition.isReturn, comm: hit.pid == 0 ? Self.idle : context.comm,
       pid: hit.pid, cpu: hit.cpu, time: hit.now, address: hit.function,
       returnAddress: hit.returnAddress, arguments: arguments)
+    observer?(record)
     output(record.line(format, world.symbol))
   }
 }

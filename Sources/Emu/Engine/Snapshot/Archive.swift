@@ -154,6 +154,10 @@ public final class Archive {
       }
       for work in archive.later where archive.problem == nil { work() }
       if archive.problem != nil { discard(archive.objects) }
+      // What was left for later holds the archive: nothing of the graph may live on by that.
+      archive.later = []
+      archive.objects = []
+      archive.placeholders = [:]
       return archive.problem
     }
   }

@@ -63,27 +63,31 @@ public final class BareMachine {
 
   let isas: [RV64]
   let console: any BareConsole
-  private let configuration: BareConfiguration
+  let configuration: BareConfiguration
   private let bus: Bus
-  private var clint: CLINT?
-  private var rtc: GoldfishRTC?
-  private var uart: UART16550?
-  private var transports: [VirtIOMMIO] = []
+  var clint: CLINT?
+  var plic: PLIC?
+  var finisher: TestFinisher?
+  var rtc: GoldfishRTC?
+  var uart: UART16550?
+  var transports: [VirtIOMMIO] = []
   var firmware: SBI?
-  private var htif: HTIF?
+  var htif: HTIF?
   private var checkingHTIF = false
 
   /// Ticks at the start of the present slice, and idle time skipped among them.
-  private var base: UInt64 = 0
-  private var skipped: UInt64 = 0
+  var base: UInt64 = 0
+  var skipped: UInt64 = 0
   private var running: Int?
   private var sliceStart: UInt64 = 0
   /// Who had the last turn.
-  private var last = -1
+  var last = -1
   /// Decides which hart runs: round robin without one.
-  private let chooser: (any Chooser)?
+  let chooser: (any Chooser)?
   /// What is left of the turn of a hart that only the limit of a run cut short.
-  private var unfinished: (hart: Int, left: UInt64)?
+  var unfinished: (hart: Int, left: UInt64)?
+  /// Whether it is inside ``run(limit:)``.
+  private(set) var isRunning = false
   var exit: BareExit?
   var states: [SBIHartState]
   var waiting: [Bool]
@@ -178,6 +182,8 @@ public final class BareMachine {
     attach(Rescheduling(rtc, self), BoardMap.rtc)
     attach(uart, BoardMap.uart)
     self.clint = clint
+    self.plic = plic
+    self.finisher = finisher
     self.rtc = rtc
     self.uart = uart
     for (isa, hart) in zip(isas, harts) {
@@ -292,6 +298,8 @@ public final class BareMachine {
   ///
   /// Where the limit was reached, a further run goes on as if there had been no stop.
   public func run(limit: UInt64 = .max) -> BareExit {
+    isRunning = true
+    defer { isRunning = false }
     while exit == nil {
       if isInterrupted() { return .interrupted }
       let count = count
@@ -449,6 +457,16 @@ public protocol BareConsole: AnyObject {
   ///
   /// - Returns: `false` where none will ever come.
   func waitForInput() -> Bool
+  /// What it has read and not yet given out, and the like.
+  var archivedState: [UInt8] { get set }
+}
+
+extension BareConsole {
+  /// Nothing.
+  public var archivedState: [UInt8] {
+    get { [] }
+    set {}
+  }
 }
 
 /// A device whose registers say when something is due: after a write the machine plans anew.

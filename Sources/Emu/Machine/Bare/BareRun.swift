@@ -261,6 +261,15 @@ public final class ChosenConsole: BareConsole {
   private var arrived: [UInt8] = []
   private var ended = false
 
+  /// Whether the input has ended, then what has arrived.
+  public var archivedState: [UInt8] {
+    get { [ended ? 1 : 0] + arrived }
+    set {
+      ended = newValue.first == 1
+      arrived = Array(newValue.dropFirst())
+    }
+  }
+
   /// The console of `chooser`, which outlives it.
   public init(_ chooser: any Chooser) { self.chooser = chooser }
 

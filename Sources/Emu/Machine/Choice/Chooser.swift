@@ -95,6 +95,10 @@ public final class LiveChooser: Chooser {
   public var drives: [any BlockBackend]
   /// Which standard streams are terminals.
   public var terminals: [Bool]
+  /// Reads a file that the run is made of.
+  public var reader: (String) throws(HostFileError) -> [UInt8] = {
+    (path) throws(HostFileError) -> [UInt8] in try Host.contents(of: path)
+  }
 
   /// A world.
   ///
@@ -146,7 +150,7 @@ public final class LiveChooser: Chooser {
   public func isInterrupted() -> Bool { interruption() }
   /// A file of this host.
   public func contents(of path: String) throws(HostFileError) -> [UInt8] {
-    try Host.contents(of: path)
+    try reader(path)
   }
   /// Whether a stream is a terminal.
   public func isTerminal(_ stream: Int) -> Bool {

@@ -19,6 +19,8 @@ public enum ProgramRun {
     public var root: String?
     /// The program's environment, `NAME=value`.
     public var environment: [String] = []
+    /// More files, by their paths in the guest.
+    public var files: [String: [UInt8]] = [:]
     /// What random bytes follow from.
     public var seed: UInt64 = 0
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
@@ -59,7 +61,14 @@ public enum ProgramRun {
   }
 
   /// A machine whose first program is ready to run.
-  static func machine(
+  ///
+  /// - Parameters:
+  ///   - command: the program's path, and its arguments.
+  ///   - options: what the command line says; probes and traces are not looked at.
+  ///   - chooser: who answers what the guest does not determine.
+  /// - Returns: the machine.
+  /// - Throws: ``LaunchError``.
+  public static func machine(
     _ command: [String], _ options: Options, chooser: any Chooser
   ) throws(LaunchError) -> ProgramMachine {
     guard let program = command.first else {
@@ -74,6 +83,15 @@ public enum ProgramRun {
     let machine = try ProgramMachine(configuration, chooser: chooser)
     machine.isInterrupted = { [unowned chooser] in chooser.isInterrupted() }
     let path = try place(program, in: machine, options)
+    for (path, bytes) in options.files {
+      do {
+        try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
+      } catch {
+        throw LaunchError(
+          description: "\(path): can't be put into the guest: \(error)",
+          status: RunReport.Status.failure)
+      }
+    }
     var request = BootRequest(
       path: Array(path.utf8), arguments: command.map { Array($0.utf8) },
       environment: environment(options.environment))
@@ -157,7 +175,7 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
+  public func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
 
   /// The same for a pc in a mapping.
   func describe(_ pc: UInt64, in vma: VMA?) -> String {
@@ -175,7 +193,8 @@ extension ProgramMachine {
     return symbol(in: file, at: offset)
   }
 
-  func describe(_ fatal: FatalSignal) -> String {
+  /// Where a fatal signal came: the pc with its symbol.
+  public func describe(_ fatal: FatalSignal) -> String {
     let hex = "0x\(String(fatal.pc, radix: 16))"
     guard let mapping = fatal.mapping,
       let file = try? kernel.vfs.openExecutable(Path(mapping.path), kernel.vfs.makeContext())
