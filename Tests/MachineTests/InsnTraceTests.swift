@@ -11,7 +11,9 @@ struct InsnTraceTests {
   static func program(_ name: String) -> String { Images.path("user/riscv64/\(name).elf") }
 
   /// A recording of a program.
-  static func record(_ scratch: Scratch, _ arguments: [String], as name: String = "run") throws
+  static func record(
+    _ scratch: Scratch, _ arguments: [String], as name: String = "run"
+  ) throws
     -> String
   {
     let trace = "\(scratch.path)/\(name).emutrace"
@@ -141,7 +143,8 @@ struct InsnTraceTests {
     #expect(bad.errors.contains("line 11: 0x80000014: addi s0,s0,1"))
     #expect(bad.errors.contains("s0 is 0x6001, the log has 0x6002"))
     let store = text.replacing(
-      "mem 0x0000000080000008 0x0000000000006000", with: "mem 0x0000000080000008 0x0000000000006008")
+      "mem 0x0000000080000008 0x0000000000006000", with: "mem 0x0000000080000008 0x0000000000006008"
+    )
     let worse = try Child.run("check", try scratch.file("log", store), "--format", "spike")
     #expect(worse.status == 1)
     #expect(worse.errors.contains("line 9: "))
@@ -269,7 +272,9 @@ struct InsnTraceTests {
   @Test func aPlaceCanBeLookedAt() throws {
     let scratch = try Scratch()
     let trace = try Self.record(scratch, [Self.program("threads")])
-    let lines = try Self.lines(["replay", trace, "--to", "12345", "--dump", "regs,maps,stack,tasks"])
+    let lines = try Self.lines([
+      "replay", trace, "--to", "12345", "--dump", "regs,maps,stack,tasks",
+    ])
     let traced = try Self.lines(["trace", trace, "--from", "12345", "--to", "12346"])
     let pc = try #require(traced.last?.split(separator: " ")[2])
     #expect(lines[0].hasPrefix("pc=\(pc) mode="))
