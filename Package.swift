@@ -85,7 +85,7 @@ let package = Package(
     .executableTarget(
       name: "Conformance",
       dependencies: [
-        "Engine", "RISCV", "X86", "VectorFile", "Fuzz", "CHostX86",
+        "Machine", "TraceFile", "Engine", "RISCV", "X86", "VectorFile", "Fuzz", "CHostX86",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/Conformance", swiftSettings: strict),

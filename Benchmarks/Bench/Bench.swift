@@ -25,7 +25,7 @@ struct Bench: ParsableCommand {
   @Option(help: "Runs of each, of which the median counts.")
   var runs = 5
 
-  @Option(help: "Only one part: kernels, start, fork, memory or probes.")
+  @Option(help: "Only one part: kernels, start, fork, memory, probes or record.")
   var only: String?
 
   private static let kernels = [
@@ -34,8 +34,8 @@ struct Bench: ParsableCommand {
 
   func validate() throws {
     guard runs >= 1 else { throw ValidationError("--runs is at least 1") }
-    if let only, !["kernels", "start", "fork", "memory", "probes"].contains(only) {
-      throw ValidationError("--only is kernels, start, fork, memory or probes")
+    if let only, !["kernels", "start", "fork", "memory", "probes", "record"].contains(only) {
+      throw ValidationError("--only is kernels, start, fork, memory, probes or record")
     }
   }
 
@@ -52,6 +52,7 @@ struct Bench: ParsableCommand {
     if wants("fork") { try measureFork() }
     if wants("memory") { try measureMemory() }
     if wants("probes") { try measureProbes() }
+    if wants("record") { try measureRecord() }
   }
 
   private func wants(_ part: String) -> Bool { only == nil || only == part }
@@ -67,7 +68,7 @@ struct Bench: ParsableCommand {
     return (a, b)
   }
 
-  private func good(_ command: [String]) throws -> ChildRun {
+  func good(_ command: [String]) throws -> ChildRun {
     guard let run = runChild(command), run.status == 0 else {
       printLine("emu-bench: failed: \(command.joined(separator: " "))")
       throw ExitCode(1)

@@ -24,7 +24,8 @@ struct Conformance: ParsableCommand {
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
-      BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, JITCommand.self,
+      BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, ReplayCasesCommand.self,
+      JITCommand.self,
       X86Command.self,
     ])
 

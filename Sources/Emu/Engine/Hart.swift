@@ -288,7 +288,8 @@ public final class Hart {
   func byte(of block: UnsafeMutablePointer<Block>, _ offset: UInt64) -> UInt8 {
     let va = block.pointee.pc &+ offset
     let isSecond = (va ^ block.pointee.pc) & TLB.pageMask != 0
-    let pa = isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
+    let pa =
+      isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
     let half = fetch16(pa & ~1)
     return UInt8(truncatingIfNeeded: half >> UInt16((pa & 1) * 8))
   }
@@ -710,7 +711,8 @@ public final class Hart {
   /// ``TLB`` entries, statistics and devices are left alone.
   ///
   /// - Parameters:
-  ///   - va: the first of `size` (1, 2, 4, 8) bytes.
+  ///   - va: the first byte.
+  ///   - size: how many: 1, 2, 4, 8.
   ///   - mmuIndex: the mode of the access (``setMode(mmuIndex:flags:)``).
   /// - Returns: `nil` where the TLB does not know the page, or for a device.
   public func peek(_ va: UInt64, _ size: Int, mmuIndex: Int) -> UInt64? {
