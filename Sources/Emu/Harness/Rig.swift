@@ -23,7 +23,9 @@ public final class Rig {
   /// The scenario.
   public let prepared: PreparedScenario
   /// What schedule and random bytes follow from; `nil`: round robin, and bytes of seed 0.
-  public let seed: UInt64?
+  ///
+  /// The bytes that a program is started with (`AT_RANDOM`) are the same under all seeds.
+  public private(set) var seed: UInt64?
   /// The machine with the guest kernel; `nil` on a bare board.
   public let linux: ProgramMachine?
   /// The board without; `nil` with the guest kernel.
@@ -39,6 +41,7 @@ public final class Rig {
   private var log: [String] = []
   private var stops: StopWatcher?
   private var swept: [Uprobe] = []
+  private var start: MachineSnapshot?
 
   /// Hits that are kept.
   private static let hitLimit = 1 << 20
@@ -58,8 +61,8 @@ public final class Rig {
     self.prepared = prepared
     self.seed = seed
     let scenario = prepared.scenario
-    host = ScenarioHost(input: scenario.input, seed: seed ?? 0)
-    chooser = Self.world(prepared, host, seed, isInterrupted)
+    host = ScenarioHost(input: scenario.input)
+    chooser = Self.world(prepared, host, isInterrupted)
     do throws(LaunchError) {
       switch scenario.machine.board {
       case .linux:
@@ -82,6 +85,7 @@ public final class Rig {
     if scenario.probesEveryInsn { try probeEveryInsn() }
     for probe in scenario.probes { try add(probe) }
     try watch(tail)
+    begin(seed)
   }
 
   /// A machine for one run of a scenario that is prepared for it.
@@ -96,16 +100,47 @@ public final class Rig {
 
   /// What a scenario's machines ask.
   static func world(
-    _ prepared: PreparedScenario, _ host: ScenarioHost, _ seed: UInt64?,
-    _ isInterrupted: @escaping () -> Bool
+    _ prepared: PreparedScenario, _ host: ScenarioHost, _ isInterrupted: @escaping () -> Bool
   ) -> LiveChooser {
-    let schedule: any Schedule = seed.map { RandomSchedule(seed: $0) } ?? RoundRobin()
     // All input is there from the beginning, and then its end.
-    let chooser = LiveChooser(
-      host, schedule: schedule, interruption: isInterrupted, wait: { true })
+    let chooser = LiveChooser(host, wait: { true })
+    chooser.interruption = isInterrupted
     let bytes = prepared.program
     chooser.reader = { (_) throws(HostFileError) -> [UInt8] in bytes }
     return chooser
+  }
+
+  // MARK: Seeds
+
+  /// From now on schedule and random bytes follow from `seed`.
+  private func begin(_ seed: UInt64?) {
+    self.seed = seed
+    Self.seed(chooser, host, seed)
+  }
+
+  static func seed(_ chooser: LiveChooser, _ host: ScenarioHost, _ seed: UInt64?) {
+    chooser.schedule = seed.map { RandomSchedule(seed: $0) } ?? RoundRobin()
+    host.reseed(seed ?? 0)
+  }
+
+  /// Keeps the machine as it is before its first instruction, for ``restart(seed:)``.
+  ///
+  /// - Returns: whether it can: a bare board can't yet.
+  func keepStart() -> Bool {
+    start = try? linux?.snapshot()
+    return start != nil
+  }
+
+  /// Makes the machine what it was at ``keepStart()``, under another seed.
+  ///
+  /// - Returns: whether it is.
+  func restart(seed: UInt64?) -> Bool {
+    guard let linux, let start, (try? linux.restore(start)) != nil else { return false }
+    hits = []
+    log = []
+    stops?.reset()
+    begin(seed)
+    return true
   }
 
   // MARK: The machine's parts
@@ -247,7 +282,8 @@ public final class Rig {
       ending = Ending(linux.run(limit: limit))
     } else if let bare {
       do throws(LaunchError) {
-        ending = Ending(try bare.run(until: limit))
+        _ = try bare.advance(to: limit)
+        ending = Ending(bare.exit)
       } catch {
         ending = .panic(error.description)
       }

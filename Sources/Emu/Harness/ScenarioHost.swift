@@ -16,10 +16,13 @@ final class ScenarioHost: HostServices {
   /// Bytes of output that are kept.
   static let outputLimit = 16 << 20
 
-  init(input: [UInt8], seed: UInt64) {
+  init(input: [UInt8]) {
     self.input = input
-    random = SeededBytes(seed: seed)
+    random = SeededBytes(seed: 0)
   }
+
+  /// From now on random bytes follow from `seed`.
+  func reseed(_ seed: UInt64) { random = SeededBytes(seed: seed) }
 
   /// 14 November 2023.
   var startOfRun: UInt64 { 1_700_000_000_000_000_000 }

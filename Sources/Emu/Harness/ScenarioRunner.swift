@@ -16,6 +16,9 @@ public struct ScenarioResult: Sendable, Equatable {
   /// Instructions that were run.
   public var insns: UInt64 = 0
 
+  /// A run in which nothing was wrong.
+  public init(seed: UInt64? = nil) { self.seed = seed }
+
   /// Whether it passed.
   public var hasPassed: Bool { failures.isEmpty && !isInterrupted }
 }
@@ -51,9 +54,16 @@ public final class ScenarioRunner {
   public func run(
     seed: UInt64? = nil, _ body: ((Rig) throws -> Void)? = nil
   ) -> ScenarioResult {
+    run(seed: seed, on: nil, body)
+  }
+
+  /// Runs it on a machine that is ready, or on one of its own.
+  private func run(
+    seed: UInt64?, on ready: Rig?, _ body: ((Rig) throws -> Void)?
+  ) -> ScenarioResult {
     var result = ScenarioResult(seed: seed)
     do {
-      let rig = try Rig(prepared, seed: seed, isInterrupted: isInterrupted)
+      let rig = try ready ?? Rig(prepared, seed: seed, isInterrupted: isInterrupted)
       try body?(rig)
       let outcome = rig.run()
       result.insns = rig.count
@@ -82,8 +92,12 @@ public final class ScenarioRunner {
   /// - Returns: the first failure, or what came of the last seed.
   public func run(seeds: some Sequence<UInt64>) -> ScenarioResult {
     var last = ScenarioResult()
+    // The machine is made once, and then taken back to its beginning.
+    var ready = try? Rig(prepared, seed: nil, isInterrupted: isInterrupted)
+    if ready?.keepStart() != true { ready = nil }
     for seed in seeds {
-      last = run(seed: seed)
+      if let rig = ready, !rig.restart(seed: seed) { ready = nil }
+      last = run(seed: seed, on: ready, nil)
       if !last.hasPassed { break }
     }
     return last
@@ -136,8 +150,9 @@ public final class ScenarioRunner {
       options.probed = places.isEmpty ? .none : .places(places)
       options.kernel = places.isEmpty
     }
-    let world = Rig.world(
-      prepared, ScenarioHost(input: scenario.input, seed: seed ?? 0), seed, isInterrupted)
+    let host = ScenarioHost(input: scenario.input)
+    let world = Rig.world(prepared, host, isInterrupted)
+    Rig.seed(world, host, seed)
     let report = try Verification(
       prepared.command, options, world: world, output: { _, _ in }
     ).run()

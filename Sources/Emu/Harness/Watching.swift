@@ -113,6 +113,11 @@ final class StopWatcher {
     }
   }
 
+  func reset() {
+    seen = Array(repeating: 0, count: stops.count)
+    failures = []
+  }
+
   func failures(atEnd ending: Ending) -> [String] {
     failures
       + stops.indices.filter { seen[$0] < stops[$0].nth }.map {
