@@ -93,7 +93,7 @@ let package = Package(
     .target(name: "VectorFile", path: "Tests/VectorFile", swiftSettings: strict),
     // Random files, programs and boards, for the tests and for the tool that goes on for hours.
     .target(
-      name: "Fuzz", dependencies: ["Machine", "GuestKernel", "RISCV", "Engine", "Image"],
+      name: "Fuzz", dependencies: ["Machine", "Probes", "GuestKernel", "RISCV", "Engine", "Image"],
       path: "Tests/Fuzz", swiftSettings: strict),
     // Probe hits as the host has them: ptrace and Linux's uprobes.
     .target(name: "NativeProbes", path: "Benchmarks/NativeProbes"),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Machine
 
 /// Measures `emu` beside QEMU on the same binaries in the same run and prints tables of ratios.
 @main
@@ -25,7 +26,14 @@ struct Bench: ParsableCommand {
   @Option(help: "Runs of each, of which the median counts.")
   var runs = 5
 
-  @Option(help: "Only one part: kernels, start, fork, memory, probes or record.")
+  @Option(help: "A busybox for RISC-V (scripts/fetch-busybox.sh); without one a program that forks.")
+  var busybox = "out/busybox/busybox"
+
+  private static let parts = [
+    "kernels", "start", "fork", "memory", "probes", "record", "snapshot",
+  ]
+
+  @Option(help: "Only one part: \(parts.joined(separator: ", ")).")
   var only: String?
 
   private static let kernels = [
@@ -34,12 +42,15 @@ struct Bench: ParsableCommand {
 
   func validate() throws {
     guard runs >= 1 else { throw ValidationError("--runs is at least 1") }
-    if let only, !["kernels", "start", "fork", "memory", "probes", "record"].contains(only) {
-      throw ValidationError("--only is kernels, start, fork, memory, probes or record")
+    if let only, !Self.parts.contains(only) {
+      throw ValidationError("--only is one of \(Self.parts.joined(separator: ", "))")
     }
   }
 
   func run() throws {
+    // It has no peer.
+    if wants("snapshot") { try measureSnapshots() }
+    if only == "snapshot" { return }
     guard let version = runChild([qemu, "--version"]), version.status == 0 else {
       printLine("emu-bench: no \(qemu); install Debian's qemu-user")
       throw ExitCode(3)
@@ -53,6 +64,12 @@ struct Bench: ParsableCommand {
     if wants("memory") { try measureMemory() }
     if wants("probes") { try measureProbes() }
     if wants("record") { try measureRecord() }
+  }
+
+  private func measureSnapshots() throws {
+    let pipes = try? Host.contents(of: busybox)
+    let program = try pipes ?? Host.contents(of: "\(images)/forks.elf")
+    try Snapshots(program: program, isBusybox: pipes != nil, rounds: max(runs, 5)).run()
   }
 
   private func wants(_ part: String) -> Bool { only == nil || only == part }
