@@ -485,8 +485,10 @@ public final class Hart {
 
   private func clearBlocks() {
     blocksAreStale = false
-    x[Slot.stale] = 0
-    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
+    for attached in ram.harts where attached.hart.blocks === blocks {
+      attached.hart.x[Slot.stale] = 0
+      attached.hart.flushJumps()
+    }
     blocks.clear()
   }
 
