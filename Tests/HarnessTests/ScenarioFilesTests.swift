@@ -70,7 +70,8 @@ struct ScenarioFilesTests {
     ("log: x", "log: first difference"),
   ])
   func failures(expectation: String, message: String) throws {
-    let text = Self.hello + "expect:\n  \(expectation)\n"
+    let text =
+      Self.hello + "expect:\n  \(expectation)\n"
       + (expectation.hasPrefix("exit") ? "" : "  exit: 3\n")
     do {
       let file = try ScenarioFile(Array(text.utf8), path: "test.yaml")
