@@ -27,9 +27,8 @@ struct EmuCommand: ParsableCommand {
     version: "emu \(EmuVersion.text)",
     subcommands: [
       RunCommand.self, TestCommand.self, RecordCommand.self, ReplayCommand.self,
-      TraceCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
-      DisasmCommand.self,
-      SyscallsCommand.self,
+      TraceCommand.self, DiffCommand.self, CheckCommand.self, VerifyCommand.self,
+      SelfTestCommand.self, ProbesCommand.self, DisasmCommand.self, SyscallsCommand.self,
     ])
 }
 

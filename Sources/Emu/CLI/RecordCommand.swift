@@ -28,6 +28,11 @@ struct RecordCommand: ParsableCommand {
       "Which hart runs when, and how long tasks may.", valueName: "round-robin|random:SEED"))
   var schedule = "round-robin"
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Take snapshots meanwhile, by which 'emu replay --to' gets anywhere in no time.")
+  var snapshots = true
+
   @Flag(help: "Report instructions, time, page faults and TLB misses on stderr at the end.")
   var stats = false
 
@@ -50,7 +55,10 @@ struct RecordCommand: ParsableCommand {
     Interruption.install()
     var recording = RecordRun.Options()
     recording.output = output
+    recording.snapshots = snapshots
     if let schedule = Schedules.named(schedule) { recording.schedule = schedule }
-    try RecordRun.run(try options.command(program), recording).exit(stats: stats)
+    var command = try options.command(program)
+    command.hashesState = stats
+    try RecordRun.run(command, recording).exit(stats: stats)
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Machine
+import Probes
 
 extension StateDump: ExpressibleByArgument {}
 
@@ -38,6 +39,7 @@ struct ReplayCommand: ParsableCommand {
         emu replay run.emutrace
         emu replay --engine interpreter --stats run.emutrace
         emu replay run.emutrace --to 1234567 --dump regs,stack,maps
+        emu replay run.emutrace --probe 'p vfs_read count=$arg3'
 
       EXIT STATUS
         That of the recorded run; 0 where --to ends it before. 122: the trace can't be read, or was
@@ -60,6 +62,21 @@ struct ReplayCommand: ParsableCommand {
       valueName: StateDump.allCases.map(\.rawValue).joined(separator: ",")))
   var dump: String?
 
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: ArgumentHelp(
+      "Watch for an event, defined as for 'emu run --probe'; the run is not changed by it.",
+      valueName: "p|r[:[GRP/]EVENT] PLACE [ARG...]"))
+  var probe: [String] = []
+
+  @Option(
+    name: .customLong("trace-output"),
+    help: "Where hits and the table of hits go, if not to stderr.")
+  var traceOutput: String?
+
+  @Option(help: "How hits are written: text (as Linux's trace file), or json lines.")
+  var format = TraceFormat.text
+
   @OptionGroup var replay: ReplayOptions
 
   private func dumps() throws -> [StateDump] {
@@ -73,12 +90,19 @@ struct ReplayCommand: ParsableCommand {
 
   mutating func validate() throws {
     _ = try dumps()
+    if traceOutput != nil, probe.isEmpty {
+      throw ValidationError("--trace-output needs --probe")
+    }
     if dump != nil, to == nil { throw ValidationError("--dump needs --to") }
   }
 
   func run() throws {
     Interruption.install()
     var options = try replay.options()
+    options.hashesState = stats
+    options.probes = probe
+    options.traceOutput = traceOutput
+    options.traceFormat = format
     options.isQuiet = quiet || to != nil
     options.to = to?.value
     options.dumps = try dumps()

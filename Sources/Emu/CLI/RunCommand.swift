@@ -37,7 +37,8 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     Interruption.install()
-    let command = try options.command(program)
+    var command = try options.command(program)
+    command.hashesState = stats
     let report =
       switch command {
       case .program(let words, let options): ProgramRun.run(words, options)

@@ -17,6 +17,7 @@ struct TraceCommand: ParsableCommand {
         emu trace run.emutrace --user --no-counts -o run.insns
         emu trace run.emutrace --format spike
         emu trace run.emutrace --format perfetto -o run.json
+        emu trace run.emutrace --format blocks -o run.blocks; emu trace run.blocks --to 100
 
       EXIT STATUS
         0: written. 122: the trace can't be read, or was cut off. 123: the replay diverges. 125: the
@@ -41,6 +42,9 @@ struct TraceCommand: ParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Begin lines of text with counts.")
   var counts = true
 
+  @Flag(help: "With --format blocks: report instructions, bytes and time on stderr at the end.")
+  var stats = false
+
   @Option(name: .shortAndLong, help: "Where it goes, if not to standard output.")
   var output: String?
 
@@ -60,6 +64,6 @@ struct TraceCommand: ParsableCommand {
     options.userOnly = user
     options.showsCounts = counts
     options.output = output
-    try TraceRun.run(options).exit(stats: false)
+    try TraceRun.run(options).exit(stats: stats)
   }
 }

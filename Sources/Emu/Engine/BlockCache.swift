@@ -29,8 +29,6 @@ struct Block {
   var grouped = false
   var strayed: UInt16 = 0
   var ungrouped = false
-  /// Its unit is to be translated anew.
-  var stale = false
   /// How many loops are known to be around it, and how often it was compiled as part of one.
   var depth: UInt8 = 0
   var rebuilt: UInt8 = 0
@@ -91,7 +89,7 @@ public final class BlockCache {
   /// Blocks dropped because their bytes changed.
   public private(set) var dropped = 0
   /// How often everything was dropped at once.
-  public private(set) var clears = 0
+  @exclusivity(unchecked) public private(set) var clears = 0
 
   /// Bytes of arena after which everything is dropped at the next safe point.
   static let limit = 24 << 20
@@ -108,10 +106,10 @@ public final class BlockCache {
   private var chunks: [UnsafeMutableRawPointer] = []
   #if arch(x86_64) && os(Linux)
   /// Host code of the blocks, made when the first one is compiled.
-  var code: CodeCache?
+  @exclusivity(unchecked) var code: CodeCache?
   #endif
-  private var chunkUsed = 0
-  private var chunkIndex = 0
+  @exclusivity(unchecked) private var chunkUsed = 0
+  @exclusivity(unchecked) private var chunkIndex = 0
 
   init(ram: PhysicalMemory) {
     self.ram = ram

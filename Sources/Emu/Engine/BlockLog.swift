@@ -51,14 +51,16 @@ public final class BlockLog {
 
   @inline(__always)
   func enter(_ block: UnsafeMutablePointer<Block>, _ count: UInt64, _ hart: Hart) {
-    if used == 0 { firstCount = count } else if count != expected { skip(count) }
+    if used > 0, count != expected { skip(count) }
+    // Only here is it known whether the last block of a buffer was run to its end.
+    if used >= Self.capacity { flush() }
+    if used == 0 { firstCount = count }
     begun = count
     expected = count &+ UInt64(bitPattern: block.pointee.count)
     var id = block.pointee.logID
     if id < firstID { id = define(block, hart) }
     base[used] = id
     used &+= 1
-    if used >= Self.capacity { flush() }
   }
 
   @inline(never)

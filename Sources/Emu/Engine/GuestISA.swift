@@ -91,9 +91,14 @@ public protocol InsnObserver: AnyObject {
   ///
   /// Called once for each access of an instruction, in the order in which they are made.
   func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart)
+  /// Whether it wants to see the instruction at `pc`, asked when that is translated; whoever changes
+  /// the answer calls ``Hart/forgetBlocks()``.
+  func sees(_ pc: UInt64) -> Bool
 }
 
 extension InsnObserver {
+  /// All.
+  public func sees(_ pc: UInt64) -> Bool { true }
   /// Nothing.
   public func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart) {}
 }

@@ -34,13 +34,13 @@ public final class Hart {
   /// How stale caches may be.
   public let cacheModel: CacheModel
   /// What runs micro-ops.
-  public internal(set) var engine: BackEnd
+  @exclusivity(unchecked) public internal(set) var engine: BackEnd
   let jitOptions: JITOptions
   #if arch(x86_64) && os(Linux)
   lazy var compiler = Compiler(hart: self)
   #endif
   /// Who serves its environment calls; the ISA raises an exception where nobody does.
-  public unowned var environment: (any HartEnvironment)?
+  @exclusivity(unchecked) public unowned var environment: (any HartEnvironment)?
   /// TLB entries filled so far.
   public private(set) var tlbMisses: UInt64 = 0
   /// Accesses to devices so far.
@@ -48,22 +48,23 @@ public final class Hart {
 
   /// Sees every instruction; set with ``observe(_:)``.
   private(set) var observer: (any InsnObserver)?
-  private var observedModes: UInt64 = 0
+  @exclusivity(unchecked) private var observedModes: UInt64 = 0
   /// Gets the number of every block that runs; set with ``log(_:modes:)``.
   private(set) var blockLog: BlockLog?
   private var loggedModes: UInt64 = 0
-  private(set) var blocks: BlockCache
+  private var blocksAreStale = false
+  @exclusivity(unchecked) private(set) var blocks: BlockCache
 
   private let tlbs: UnsafeMutablePointer<TLBEntry>
   private let tlbCount: Int
   let jumpCache: UnsafeMutablePointer<JumpEntry>
   let instructionCache: InstructionCache?
-  private var generation: UInt64 = 1
-  private var pagesGeneration: UInt64 = 1
+  @exclusivity(unchecked) private var generation: UInt64 = 1
+  @exclusivity(unchecked) private var pagesGeneration: UInt64 = 1
   /// Entries filled since the last flush, as far as they are remembered: flushing and searching
   /// cost what was filled and not the size of the TLB.
   private let filled: UnsafeMutablePointer<Int32>
-  private var filledCount = 0
+  @exclusivity(unchecked) private var filledCount = 0
   private static let filledLimit = 512
   /// Which pages (by TLB index) code was found in since the last flush.
   private var executed: [UInt64]
@@ -213,6 +214,7 @@ public final class Hart {
   public func synchronizeInstructionFetch() {
     guard let instructionCache else { return }
     instructionCache.clear()
+    x[Slot.stale] = 0
     blocks.clear()
     flushJumps()
   }
@@ -261,6 +263,12 @@ public final class Hart {
     // Blocks say in their flags whether they report, so those of before are not found. They stay
     // where they are: one of them may be running.
     flushJumps()
+    lookAround()
+  }
+
+  /// Has all blocks translated anew, behind the present one.
+  public func forgetBlocks() {
+    blocksAreStale = true
     lookAround()
   }
 
@@ -355,7 +363,7 @@ public final class Hart {
       }
       let count = x[Slot.count]
       guard count < target else { return .budget }
-      if blocks.isFull { clearBlocks() }
+      if blocks.isFull || blocksAreStale { clearBlocks() }
       let left = Int64(clamping: target &- count)
       guard var block = find(x[Slot.pc]) else {
         x[Slot.count] = count &+ 1
@@ -391,6 +399,22 @@ public final class Hart {
     if x[Slot.pending] == Pending.exception.rawValue { takeException() }
   }
 
+  /// Does what is pending, an exception or a call of the environment, between two blocks of compiled
+  /// code.
+  ///
+  /// `Slot.left` is what is left of the budget before and after.
+  func settle(exception: Bool) {
+    x[Slot.block] = 0
+    x[Slot.count] = x[Slot.target] &- x[Slot.left]
+    if exception {
+      takeException()
+    } else {
+      x[Slot.pending] = 0
+      environment?.call(from: self)
+    }
+    x[Slot.left] = x[Slot.target] &- x[Slot.count]
+  }
+
   private func takeException() {
     x[Slot.exceptions] &+= 1
     x[Slot.pending] = 0
@@ -398,7 +422,11 @@ public final class Hart {
   }
 
   private func clearBlocks() {
-    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
+    blocksAreStale = false
+    for attached in ram.harts where attached.hart.blocks === blocks {
+      attached.hart.x[Slot.stale] = 0
+      attached.hart.flushJumps()
+    }
     blocks.clear()
   }
 

@@ -83,6 +83,11 @@ public enum Slot {
   /// What compiled loops must have remembered pages under for that to be valid now; follows the
   /// index of the TLB and every change of translations.
   static let pagesTag = 275
+  /// Non-zero while the host's floating-point state collects the guest's exceptions, which implies
+  /// that the guest rounds to nearest.
+  static let floatLive = 276
+  /// Address of the first block of a unit that is to be translated anew.
+  static let stale = 277
   /// The first slot of an ISA's system registers.
   public static let system = 512
   /// Number of slots.

@@ -12,6 +12,8 @@ public protocol TraceISA: AnyObject {
   func insnBytes(at pc: UInt64, _ hart: Hart) -> [UInt8]
   /// The slots that an instruction writes, be it what is there already.
   func written(_ bytes: [UInt8]) -> [Int]
+  /// The slots that an instruction reads.
+  func read(_ bytes: [UInt8]) -> [Int]
   /// The text of an instruction.
   func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String
 }

@@ -109,6 +109,12 @@ public struct ByteReader {
     try bytes(try number(upTo: left))
   }
 
+  /// All that is left.
+  public mutating func rest() -> [UInt8] {
+    defer { at = end }
+    return Array(data[at..<end])
+  }
+
   /// A text.
   public mutating func text() throws(TraceFileError) -> String {
     String(decoding: try counted(), as: UTF8.self)

@@ -33,4 +33,9 @@ public enum TraceFileError: Error, Equatable, CustomStringConvertible {
     case .missing(let what): "the trace has no \(what)"
     }
   }
+
+  /// The line, which begins with the file's path.
+  public func named(_ path: String) -> String {
+    description.hasPrefix(path) ? description : "\(path): \(description)"
+  }
 }

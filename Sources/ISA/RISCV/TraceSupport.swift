@@ -50,17 +50,35 @@ public final class RISCVTraceISA: TraceISA {
     }
   }
 
+  /// The source registers.
+  public func read(_ bytes: [UInt8]) -> [Int] {
+    let bits = Self.bits(bytes)
+    guard let insn = Decoder.decode(bits), let row = Self.wideRows[insn.op] else { return [] }
+    var slots: [Int] = []
+    for (kind, number) in [
+      (row.rs1Kind, insn.rs1), (row.rs2Kind, insn.rs2), (row.rs3Kind, insn.rs3),
+    ] {
+      switch kind {
+      case .x where number != 0: slots.append(Int(number))
+      case .f: slots.append(Slot.fp + Int(number))
+      default: break
+      }
+    }
+    return slots
+  }
+
   /// The file of what an instruction writes; compressed rows may imply the register.
   private static func destination(_ row: Row) -> RegisterKind {
     if row.rdKind != .none { return row.rdKind }
     if row.length == 4 || row.traits.contains(.store) { return .none }
-    return wide[row.op] ?? .none
+    return wideRows[row.op]?.rdKind ?? .none
   }
 
-  private static let wide: [Op: RegisterKind] = {
-    var kinds: [Op: RegisterKind] = [:]
-    for row in Encodings.allRows where row.length == 4 { kinds[row.op] = row.rdKind }
-    return kinds
+  /// The four-byte form of each operation.
+  private static let wideRows: [Op: Row] = {
+    var rows: [Op: Row] = [:]
+    for row in Encodings.allRows where row.length == 4 { rows[row.op] = row }
+    return rows
   }()
 
   private static func bits(_ bytes: [UInt8]) -> UInt32 {
@@ -73,5 +91,19 @@ public final class RISCVTraceISA: TraceISA {
     if let insn = Decoder.decode(bits) { return Disassembler.text(insn, pc: pc) }
     let digits = String(bits, radix: 16)
     return bytes.count == 2 ? ".2byte\t0x\(digits)" : ".4byte\t0x\(digits)"
+  }
+}
+
+extension RV64 {
+  /// Makes floating-point instructions legal, as an operating system does for its programs.
+  public func enableFloatingPoint(_ hart: Hart) {
+    hart.x[SystemSlot.mstatus] |= Status.fs
+    updateMode(hart)
+  }
+
+  /// Puts a hart into a mode: 0 user, 1 supervisor, 3 machine.
+  public func setPrivilege(_ privilege: UInt64, _ hart: Hart) {
+    hart.x[SystemSlot.privilege] = privilege
+    updateMode(hart)
   }
 }

@@ -23,6 +23,8 @@ public final class BlockBuilder {
   public private(set) var observing = false
   /// Whether the block says that it begins.
   private var logging = false
+  /// Whether the observer sees the instruction being lifted.
+  private var isSeen = false
   /// Physical address of the first byte, and of the second page where the block touches one.
   var pa: UInt64 = 0
   var secondPA: UInt64?
@@ -47,6 +49,7 @@ public final class BlockBuilder {
     ended = false
     self.observing = observing
     self.logging = logging
+    isSeen = false
     ops.removeAll(keepingCapacity: true)
     offsets.removeAll(keepingCapacity: true)
   }
@@ -132,7 +135,10 @@ public final class BlockBuilder {
   public func beginInsn() {
     offsets.append(UInt16(truncatingIfNeeded: pc &- start))
     if logging, count == 0 { emit(.logBlock) }
-    if observing { emit(.observe, imm: Int64(bitPattern: pc)) }
+    if observing {
+      isSeen = hart._withUnsafeGuaranteedRef { $0.observer?.sees(pc) ?? false }
+      if isSeen { emit(.observe, imm: Int64(bitPattern: pc)) }
+    }
   }
 
   /// Completes the instruction: the next one starts `length` bytes further.
@@ -148,7 +154,7 @@ public final class BlockBuilder {
   public func emit(
     _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, e: UInt8 = 0, imm: Int64 = 0
   ) {
-    if observing, let access = op.access {
+    if isSeen, let access = op.access {
       observeAccess(a: a, imm: imm, size: access.size, isStore: access.isStore)
     }
     ops.append(
@@ -160,7 +166,7 @@ public final class BlockBuilder {
   ///
   /// The builder knows it of the micro-ops that load and store.
   public func observeAccess(a: UInt8, imm: Int64 = 0, size: UInt8, isStore: Bool) {
-    guard observing else { return }
+    guard isSeen else { return }
     ops.append(
       MicroOp(
         .observeAccess, a: a, gi: UInt16(truncatingIfNeeded: count), c: size, e: isStore ? 1 : 0,

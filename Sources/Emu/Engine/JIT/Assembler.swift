@@ -162,8 +162,8 @@ struct Assembler {
     if to != from { rr(Alu.mov, to, from) }
   }
 
-  mutating func load(_ to: HostRegister, _ base: HostRegister, _ disp: Int32) {
-    rm(Alu.mov, to, base, disp)
+  mutating func load(_ to: HostRegister, _ base: HostRegister, _ disp: Int32, w: Bool = true) {
+    rm(Alu.mov, to, base, disp, w: w)
   }
 
   mutating func store(_ from: HostRegister, _ base: HostRegister, _ disp: Int32) {
@@ -321,6 +321,16 @@ struct Assembler {
     rx(0x89, from, base, index, disp, w: false)
   }
 
+  /// stmxcsr [base + disp].
+  mutating func storeFloatState(_ base: HostRegister, _ disp: Int32) {
+    rm0f(0xae, 3, base, disp, w: false)
+  }
+
+  /// ldmxcsr [target], which is near the code.
+  mutating func loadFloatState(_ target: UnsafeMutablePointer<UInt8>) {
+    rip0f(0xae, 2, target, w: false)
+  }
+
   /// op reg, [target], which is near the code.
   mutating func rip(_ op: UInt8, _ reg: HostRegister, _ target: UnsafeMutablePointer<UInt8>) {
     rex(true, reg, 0, 0)
@@ -330,8 +340,10 @@ struct Assembler {
   }
 
   /// 0f op reg, [target].
-  mutating func rip0f(_ op: UInt8, _ reg: HostRegister, _ target: UnsafeMutablePointer<UInt8>) {
-    rex(true, reg, 0, 0)
+  mutating func rip0f(
+    _ op: UInt8, _ reg: HostRegister, _ target: UnsafeMutablePointer<UInt8>, w: Bool = true
+  ) {
+    rex(w, reg, 0, 0)
     byte(0x0f)
     byte(op)
     modrm(0, reg, 5)
@@ -372,6 +384,15 @@ struct Assembler {
     byte(0xc4)
     byte((reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0) | 2)
     byte((w ? 0x80 : 0) | (~second & 15) << 3 | prefix)
+    byte(op)
+    modrm(3, reg, rm)
+  }
+
+  /// A three-operand VEX instruction of the 0f map; `prefix` 2 for f3, 3 for f2.
+  mutating func vex0f(_ op: UInt8, _ reg: UInt8, _ second: UInt8, _ rm: UInt8, prefix: UInt8) {
+    byte(0xc4)
+    byte((reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0) | 1)
+    byte((~second & 15) << 3 | prefix)
     byte(op)
     modrm(3, reg, rm)
   }

@@ -15,18 +15,20 @@ final class CodeCache {
   /// The same memory twice.
   let writable: UnsafeMutablePointer<UInt8>
   let executable: UnsafeMutablePointer<UInt8>
-  private(set) var used = 0
+  @exclusivity(unchecked) private(set) var used = 0
   /// Something did not fit.
-  var overflowed = false
+  @exclusivity(unchecked) var overflowed = false
   /// Where the shared pieces are.
-  private(set) var stubs = Stubs()
+  @exclusivity(unchecked) private(set) var stubs = Stubs()
   /// Bytes of shared pieces, which are never dropped.
-  private var fixed = 0
+  @exclusivity(unchecked) private var fixed = 0
 
   let features: HostFeatures
 
   /// - Returns: `nil` where the host forbids such memory.
-  init?(bytes: Int) {
+  ///
+  /// `floats` says whether its code is to do floating point.
+  init?(bytes: Int, floats: Bool = false) {
     typealias Create = @convention(c) (UnsafePointer<CChar>, UInt32) -> Int32
     guard let symbol = dlsym(nil, "memfd_create") else { return nil }
     let closeOnExec: UInt32 = 1
@@ -48,7 +50,7 @@ final class CodeCache {
     writable = low.assumingMemoryBound(to: UInt8.self)
     executable = high.assumingMemoryBound(to: UInt8.self)
     features = HostFeatures(scratch: writable, run: UnsafeMutableRawPointer(executable))
-    used = stubs.write(at: writable)
+    used = stubs.write(at: writable, floats: floats)
     fixed = used
   }
 
@@ -62,6 +64,9 @@ final class CodeCache {
 
   /// Whether nothing but the shared pieces is there.
   var isEmpty: Bool { used == fixed }
+
+  /// Where compiled code is entered.
+  var enter: UInt { address(stubs.enter) }
 
   /// The host address of an offset.
   func address(_ offset: Int) -> UInt { UInt(bitPattern: executable + offset) }

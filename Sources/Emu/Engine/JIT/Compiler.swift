@@ -28,14 +28,12 @@ extension Hart {
       }
       let jump = jumpCache + JumpEntry.index(block.pointee.pc)
       if jump.pointee.block == block { jump.pointee.code = block.pointee.code }
-      let clears = blocks.clears
       x[Slot.exit] = 0
-      left = unsafeBitCast(cache.address(cache.stubs.enter), to: Enter.self)(
-        x, block.pointee.code, left)
+      left = unsafeBitCast(cache.enter, to: Enter.self)(x, block.pointee.code, left)
       let exit = x[Slot.exit]
       // Something is pending, or pc says where to go on.
       if exit == 0 || exit == Stubs.exitToPC {
-        if exit == 0, blocks.clears == clears { renew(cache) }
+        if x[Slot.stale] != 0 { renew(cache) }
         return left
       }
       let way = Block.Link(raw: UInt(exit & ~Stubs.exitBudget))
@@ -94,7 +92,10 @@ extension Hart {
     block.pointee.heat += 1
     guard block.pointee.heat >= jitOptions.threshold else { return false }
     if blocks.code == nil {
-      guard let made = CodeCache(bytes: jitOptions.codeBytes) else {
+      guard
+        let made = CodeCache(
+          bytes: jitOptions.codeBytes, floats: !isa.nativeFloat.isEmpty)
+      else {
         engine = .interpreter
         return false
       }
@@ -113,12 +114,12 @@ extension Hart {
     return false
   }
 
-  /// Translates the unit of the block that was left anew if it asks for that.
+  /// Translates the unit that asked for it anew.
   private func renew(_ cache: CodeCache) {
-    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else { return }
+    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.stale])) else { return }
+    x[Slot.stale] = 0
+    // Its loop may have become part of another one.
     let first = block.pointee.leader ?? block
-    guard first.pointee.stale else { return }
-    first.pointee.stale = false
     guard first.pointee.valid, first.pointee.code != 0 else { return }
     _ = build(BlockCache.unit(of: first), cache)
   }

@@ -40,7 +40,7 @@ enum JITRuntime {
             site.pointee.mode =
               miss.mode == SiteState.Mode.oneRange && miss.canHaveTwo
               ? SiteState.Mode.twoRanges : SiteState.Mode.lookUp
-            block.pointee.stale = true
+            x[Slot.stale] = UInt64(UInt(bitPattern: block))
             return 0
           }
         }
@@ -95,13 +95,25 @@ enum JITRuntime {
 
   private static let pending: Leave = { x, _ in leave(x) }
 
-  private static let helperExit: Leave = { x, raw in
+  /// (x, op) -> whether compiled code may go on at `Slot.pc`, with `Slot.left`.
+  ///
+  /// Exceptions and calls of the environment are done here, as ``Hart/run(until:)`` would.
+  private static let helperExit: Step = { x, raw in
     let op = raw.assumingMemoryBound(to: MicroOp.self)
-    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else { return }
+    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else { return 0 }
     x[Slot.pc] = block.pointee.end
     unsafeBitCast(Int(truncatingIfNeeded: op.pointee.imm), to: Helper.self)(
       x, UnsafeRawPointer(raw).assumingMemoryBound(to: MicroOpRaw.self))
-    if x[Slot.pending] == Pending.exception.rawValue { leave(x) }
+    switch x[Slot.pending] {
+    case Pending.none.rawValue: break
+    case Pending.exception.rawValue:
+      leave(x)
+      Hart.of(x)._withUnsafeGuaranteedRef { $0.settle(exception: true) }
+    case Pending.environment.rawValue:
+      Hart.of(x)._withUnsafeGuaranteedRef { $0.settle(exception: false) }
+    default: return 0
+    }
+    return x[Slot.pending] == 0 && x[Slot.checkInterrupts] == 0 && x[Slot.left] != 0 ? 1 : 0
   }
 
   /// Runs the block of `Slot.block` from the micro-op on in the interpreter.
@@ -112,7 +124,7 @@ enum JITRuntime {
       if block.pointee.strayed == 64 {
         block.pointee.strayed = 0
         block.pointee.ungrouped = true
-        (block.pointee.leader ?? block).pointee.stale = true
+        x[Slot.stale] = UInt64(UInt(bitPattern: block.pointee.leader ?? block))
       }
     }
     let ops = raw.assumingMemoryBound(to: MicroOp.self)

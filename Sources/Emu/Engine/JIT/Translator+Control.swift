@@ -1,8 +1,8 @@
 #if arch(x86_64) && os(Linux)
 extension Translator {
-  private static let entryPC = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.pc) ?? 0)
-  private static let entryTag = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.tag) ?? 0)
-  private static let entryCode = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.code) ?? 0)
+  static let entryPC = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.pc) ?? 0)
+  static let entryTag = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.tag) ?? 0)
+  static let entryCode = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.code) ?? 0)
 
   /// Where one of the block's ways leads.
   func wayTarget(fall: Bool) -> UInt64 {

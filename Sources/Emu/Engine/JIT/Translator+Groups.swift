@@ -35,7 +35,9 @@ struct AccessGroup {
   var count: Int
   var reads: Bool
   var writes: Bool
-  /// Which memory of the loop's is its; negative for none. And how it is used.
+  /// Which of the loop's memories is its, negative for none.
+  ///
+  /// And how it is used.
   var site: Int32 = -1
   var mode: UInt8 = 0
   /// Whether another group's accesses come between its own; and where it keeps its distance to
@@ -77,8 +79,10 @@ final class AccessPlan {
   /// Adds the next block.
   ///
   /// - Parameters:
+  ///   - block: the block.
   ///   - mixes: whether loads and stores may share a check.
   ///   - alone: whether none may be shared.
+  ///   - translator: who knows what has host code.
   func add(
     _ block: UnsafeMutablePointer<Block>, mixes: Bool, alone: Bool, _ translator: Translator
   ) {

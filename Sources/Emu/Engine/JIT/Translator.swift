@@ -58,9 +58,6 @@ struct Translator {
       case step
       /// Call its helper and go on.
       case helper
-      /// A product or quotient that is no normal number: right as it is where it is zero because an
-      /// operand (bit 0: either, else the first) is.
-      case zeroOrHelper(either: Bool, isDouble: Bool)
       /// An access of a loop that is not to the page that it was to last: its group.
       case site(Int)
       /// The first access of a group outside of loops, whose page the TLB does not know.
@@ -69,6 +66,9 @@ struct Translator {
       case forget
       /// Leave the rest of the block to the interpreter.
       case rest
+      /// Begin to collect floating-point exceptions; the same as the above where rounding is not to
+      /// nearest.
+      case collect
       /// Way out: 0 taken, 1 fall-through.
       case way(fall: Bool)
       /// The budget is short.
@@ -85,6 +85,8 @@ struct Translator {
     var dirty: UInt32
     var before: UInt32
     var loaded: UInt32
+    /// Whether the fast path goes on with floating-point exceptions being collected.
+    var floatLive = false
   }
 
   /// A jump out of line, and what is in registers there.
@@ -124,10 +126,8 @@ struct Translator {
   var inDelta: Int16 = -1
   /// Floating-point slots known to hold a boxed single.
   var boxed: UInt32 = 0
-  /// Known of floating-point state until a helper may change it: inexact has accrued, rounding is to
-  /// nearest.
-  var inexactKnown = false
-  var nearestKnown = false
+  /// The host is known to collect floating-point exceptions, until somebody is called.
+  var floatLive = false
   /// Index of the micro-op being translated.
   var at = 0
 
@@ -416,8 +416,7 @@ struct Translator {
 
   mutating func forgetFloat() {
     boxed = 0
-    inexactKnown = false
-    nearestKnown = false
+    floatLive = false
   }
 
   /// A general register with a slot's value, which must not be changed unless it is `other`.
@@ -505,7 +504,7 @@ struct Translator {
     scratch.cold.append(
       Cold(
         kind: kind, block: block, site: jump.site, resume: asm.p, commit: commit ?? asm.p, op: at,
-        dirty: jump.dirty, before: jump.loaded, loaded: loaded))
+        dirty: jump.dirty, before: jump.loaded, loaded: loaded, floatLive: floatLive))
   }
 
   private mutating func finishCold() -> Bool {
@@ -523,14 +522,9 @@ struct Translator {
       take(cold.block)
       asm.bind(cold.site)
       switch cold.kind {
-      case .step, .helper, .zeroOrHelper:
+      case .step, .helper:
         var stub = cache.stubs.helper
-        switch cold.kind {
-        case .zeroOrHelper(let either, let isDouble):
-          zeroCheck(cold, either: either, isDouble: isDouble)
-        case .step: stub = cache.stubs.step
-        default: break
-        }
+        if case .step = cold.kind { stub = cache.stubs.step }
         store(cold.dirty)
         opOffset(cold.op)
         blockAddress(Host.rdx)
@@ -550,6 +544,13 @@ struct Translator {
       case .forget:
         if let forget { asm.call(forget) }
         asm.jmp(to: cold.resume)
+      case .collect:
+        asm.mi(7, Host.rbx, Stubs.slot(Slot.fpRounding), imm: 0)
+        let directed = asm.jcc(Condition.notEqual)
+        collect()
+        asm.jmp(to: cold.resume)
+        asm.bind(directed)
+        fallthrough
       case .rest:
         store(cold.dirty)
         opOffset(cold.op)
@@ -580,12 +581,19 @@ struct Translator {
     return true
   }
 
+  /// Has the host collect floating-point exceptions.
+  mutating func collect() {
+    asm.loadFloatState(cache.writable + Stubs.floatState)
+    asm.storeImmediate(Host.rbx, Stubs.slot(Slot.floatLive), 1)
+  }
+
   mutating func blockAddress(_ register: HostRegister) {
     asm.constantKeepingFlags(register, Int64(Int(bitPattern: block)))
   }
 
   /// Takes up again what the fast path has in registers.
   mutating func refill(_ cold: Cold) {
+    if cold.floatLive { collect() }
     let op = block.pointee.ops[cold.op]
     var set = cold.loaded
     // What survives a call need not be loaded, unless it is the result.

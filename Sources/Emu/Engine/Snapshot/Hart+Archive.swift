@@ -18,6 +18,7 @@ extension Hart {
     guard archive.isReading else { return }
     for slot in [
       Slot.pending, Slot.cause, Slot.tval, Slot.target, Slot.left, Slot.block, Slot.op, Slot.exit,
+      Slot.stale,
     ] {
       x[slot] = 0
     }

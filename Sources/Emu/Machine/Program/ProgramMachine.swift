@@ -92,6 +92,9 @@ public final class ProgramMachine {
   let isa: RV64
   /// Who answers what the guest does not determine.
   public let chooser: any Chooser
+  /// The bytes of a file by its path in the guest, for whoever wants symbols where reading it in the
+  /// guest, which fills pages, would make the run another one.
+  var fileBytes: ((String) -> [UInt8]?)?
   /// Files whose symbols were asked for, by their inodes.
   var elfFiles: [ObjectIdentifier: (size: UInt64, elf: ELFFile)] = [:]
   /// Where the present slice ends, though a limit may have stopped the hart before.

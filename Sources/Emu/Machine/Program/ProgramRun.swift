@@ -29,6 +29,8 @@ public enum ProgramRun {
     public var tracedTasks: [Int32] = []
     /// Where the trace goes; `nil`: standard error.
     public var traceOutput: String?
+    /// Figures have a fingerprint of the final state.
+    public var hashesState = false
     /// How the trace is written.
     public var traceFormat = TraceFormat.text
 
@@ -216,9 +218,15 @@ extension ProgramMachine {
   private func elf(of file: OpenFile) -> ELFFile? {
     let key = ObjectIdentifier(file.inode)
     if let (size, elf) = elfFiles[key], size == file.inode.size { return elf }
-    guard let size = Int(exactly: file.inode.size), size <= 1 << 30,
-      let bytes = try? file.inode.read(at: 0, size), let elf = try? ELFFile(bytes)
-    else { return nil }
+    let bytes: [UInt8]?
+    if let fileBytes {
+      bytes = fileBytes(file.path.description)
+    } else if let size = Int(exactly: file.inode.size), size <= 1 << 30 {
+      bytes = try? file.inode.read(at: 0, size)
+    } else {
+      bytes = nil
+    }
+    guard let bytes, let elf = try? ELFFile(bytes) else { return nil }
     elfFiles[key] = (file.inode.size, elf)
     return elf
   }

@@ -9,6 +9,7 @@ public final class ProgramSession {
   /// The program as it was typed.
   public let program: String
   private let trace: Trace?
+  private let hashesState: Bool
   private let watch = Stopwatch()
   private var startup = 0.0
   private var lines: [String] = []
@@ -20,6 +21,7 @@ public final class ProgramSession {
     _ command: [String], _ options: ProgramRun.Options, chooser: any Chooser
   ) throws(LaunchError) {
     program = command.first ?? ""
+    hashesState = options.hashesState
     machine = try ProgramRun.machine(command, options, chooser: chooser)
     trace = try Trace(machine, options)
     machine.log = { [unowned self] in lines.append($0) }
@@ -37,12 +39,16 @@ public final class ProgramSession {
     return exit == .limit
   }
 
+  /// The machine is another one's state: it may go on.
+  func resume() { exit = .limit }
+
   /// What came of the run, with its figures.
   public func finish() -> RunReport {
+    let hash = hashesState ? machine.stateHash() : nil
     var report = report(exit)
     if let problem = trace?.finish() { report.messages.append(problem) }
     report.messages = lines.map { "guest kernel: \($0)" } + report.messages
-    report.statistics = statistics
+    report.statistics = statistics(hash)
     return report
   }
 
@@ -110,7 +116,7 @@ public final class ProgramSession {
     }
   }
 
-  private var statistics: String {
+  private func statistics(_ hash: StateHash?) -> String {
     let kernel = machine.kernel.collectStatistics()
     let exceptions = machine.hart.x[Slot.exceptions]
     var figures = RunFigures(
@@ -123,8 +129,8 @@ public final class ProgramSession {
       ("context switches", grouped(kernel.contextSwitches)),
       ("guest pages in use", grouped(UInt64(machine.kernel.frames.used))),
       ("guest pages at most", grouped(UInt64(machine.kernel.frames.peak))),
-      ("state hash", machine.stateHash().description),
     ]
+    if let hash { figures.more.append(("state hash", hash.description)) }
     if !kernel.unsupported.isEmpty {
       let names = kernel.unsupported.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
       figures.more.append(("calls answered ENOSYS", names.joined(separator: ", ")))

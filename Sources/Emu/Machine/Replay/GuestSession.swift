@@ -28,6 +28,10 @@ public protocol GuestSession: AnyObject {
   func describe(_ pc: UInt64) -> String
   /// A digest of the machine's state.
   func stateHash() -> StateHash
+  /// The whole machine; `nil` where that can't be had.
+  func takeSnapshot() throws(SnapshotError) -> MachineSnapshot?
+  /// Makes the machine what it was, its chooser included.
+  func restore(_ snapshot: MachineSnapshot) throws(SnapshotError)
 }
 
 extension ProgramSession: GuestSession {
@@ -51,6 +55,13 @@ extension ProgramSession: GuestSession {
   public func describe(_ pc: UInt64) -> String { machine.describe(pc) }
   /// The machine's.
   public func stateHash() -> StateHash { machine.stateHash() }
+  /// The machine's.
+  public func takeSnapshot() throws(SnapshotError) -> MachineSnapshot? { try machine.snapshot() }
+  /// The machine's.
+  public func restore(_ snapshot: MachineSnapshot) throws(SnapshotError) {
+    try machine.restore(snapshot)
+    resume()
+  }
 }
 
 extension BareSession: GuestSession {
@@ -66,4 +77,19 @@ extension BareSession: GuestSession {
   public func makeTraceISA() -> any TraceISA { RISCVTraceISA() }
   /// The board's.
   public func stateHash() -> StateHash { machine.stateHash() }
+  /// That of the first board; a board that was reset has none.
+  public func takeSnapshot() throws(SnapshotError) -> MachineSnapshot? {
+    guard isFirstBoard, let machine = machine as AnyObject as? any SnapshotMachine else {
+      return nil
+    }
+    return try machine.snapshot()
+  }
+  /// The board's.
+  public func restore(_ snapshot: MachineSnapshot) throws(SnapshotError) {
+    guard isFirstBoard, let machine = machine as AnyObject as? any SnapshotMachine else {
+      throw SnapshotError("a board has no snapshots")
+    }
+    try machine.restore(snapshot)
+    resume()
+  }
 }

@@ -9,6 +9,8 @@ public enum RecordRun {
     public var output = ""
     /// Which harts run when, and how long tasks may.
     public var schedule: any Schedule = RoundRobin()
+    /// Snapshots are taken meanwhile, to travel by.
+    public var snapshots = true
 
     /// A file that has no name yet.
     public init() {}
@@ -31,18 +33,24 @@ public enum RecordRun {
         throw LaunchError(description: error.description, status: RunReport.Status.failure)
       }
       let limit = command.limit ?? .max
+      let trail = SnapshotTrail()
       while sink.problem == nil {
         let count = session.count
         guard count < limit else { break }
         let (next, overflow) = count.addingReportingOverflow(step)
         guard try session.advance(to: overflow ? limit : min(next, limit)) else { break }
+        if options.snapshots {
+          trail.visit(session) { sink.write(.snapshot, at: session.count, $0) }
+        }
         sink.flushIfDue(at: session.count)
       }
+      // Reports read files of the guest, and so fill its pages.
+      let hash = session.stateHash()
       var report = session.finish()
       if sink.problem != nil, report.status == RunReport.Status.limit {
         report = RunReport(status: RunReport.Status.failure)
       }
-      if let problem = sink.finish(at: session.count, end(session, report)) {
+      if let problem = sink.finish(at: session.count, end(session, report, hash)) {
         report.messages.append("\(problem): the recording is not complete")
         report.status = RunReport.Status.failure
       }
@@ -69,12 +77,14 @@ public enum RecordRun {
   /// The digest of the guest kernel that is built in.
   static var kernelDigest: String { SHA256.text(SHA256.hash(ProgramMachine.imageBytes())) }
 
-  private static func end(_ session: any GuestSession, _ report: RunReport) -> RunDescription {
+  private static func end(
+    _ session: any GuestSession, _ report: RunReport, _ hash: StateHash
+  ) -> RunDescription {
     var end = RunDescription()
     end.add("status", "\(report.status)")
     end.add("count", "\(session.count)")
     end.add("exceptions", "\(session.hart.x[Slot.exceptions])")
-    end.add("state-hash", session.stateHash().description)
+    end.add("state-hash", hash.description)
     for message in report.messages { end.add("message", message) }
     return end
   }

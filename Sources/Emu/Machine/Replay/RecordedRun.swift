@@ -10,6 +10,7 @@ public final class RecordedRun: ChoiceSource {
   public let description: RunDescription
   /// How the run ended; `nil` where the recording was cut off.
   public let end: RunDescription?
+  private var files: [String: [UInt8]?] = [:]
   /// The answers.
   public private(set) var entries: [ChoiceEntry] = []
   /// How many were passed.
@@ -129,6 +130,23 @@ public final class RecordedRun: ChoiceSource {
   public func advance() { position = min(position + 1, entries.count) }
   /// Goes back, or forward.
   public func rewind(to position: Int) { self.position = min(max(position, 0), entries.count) }
+
+  /// The bytes of a file by its path in the guest: the recorded copy of a program, else what is below
+  /// the root now.
+  public func fileBytes(_ path: String) -> [UInt8]? {
+    if let known = files[path] { return known }
+    var bytes: [UInt8]?
+    for entry in entries {
+      if case .contents(let name, let found?, _, _) = entry.choice,
+        ProgramRun.guestPath(name) == path
+      {
+        bytes = found
+      }
+    }
+    if bytes == nil, let root = description["root"] { bytes = try? Host.contents(of: root + path) }
+    files[path] = .some(bytes)
+    return bytes
+  }
 
   /// The files that the run was made of, with their digests then.
   public var images: [(path: String, digest: String)] {

@@ -1,4 +1,7 @@
 import Engine
+import GuestKernel
+import Probes
+import RISCV
 import TraceFile
 
 /// `emu replay`: runs what was recorded once more.
@@ -11,10 +14,18 @@ public enum ReplayRun {
     public var engine = BackEnd.standard
     /// Passes over damaged chunks.
     public var skipDamaged = false
+    /// Figures have a fingerprint of the final state.
+    public var hashesState = false
     /// Nothing is printed.
     public var isQuiet = false
     /// The count at which to stop.
     public var to: UInt64?
+    /// Definitions of events that are watched; the run stays what it was.
+    public var probes: [String] = []
+    /// Where their lines go; `nil`: standard error.
+    public var traceOutput: String?
+    /// How they are written.
+    public var traceFormat = TraceFormat.text
     /// What is shown there.
     public var dumps: [StateDump] = []
 
@@ -38,7 +49,7 @@ public enum ReplayRun {
         _ = try replayed.advance(to: .max)
         return replayed.finish()
       }
-      let canGoOn = try replayed.advance(to: to)
+      let canGoOn = try replayed.travel(to: to)
       return report(replayed, to, canGoOn, options)
     } catch {
       return error.report
@@ -82,6 +93,7 @@ public final class ReplayedRun {
   public let replay: Replay
   /// The guest.
   public let session: any GuestSession
+  private let watch: Watch?
   private var canGoOn = true
   private var notes: [String] = []
 
@@ -97,9 +109,7 @@ public final class ReplayedRun {
     do throws(TraceFileError) {
       recording = try RecordedRun(options.input, skipDamaged: options.skipDamaged)
     } catch {
-      let path = options.input
-      let text = "\(error)".hasPrefix(path) ? "\(error)" : "\(path): \(error)"
-      throw LaunchError(description: text, status: ReplayRun.Status.unreadable)
+      throw LaunchError(description: error.named(options.input), status: ReplayRun.Status.unreadable)
     }
     notes = recording.damages.map { "\(options.input): \($0): passed over" }
     try Self.checkKernel(recording, options.input)
@@ -122,8 +132,48 @@ public final class ReplayedRun {
     replay.isCutOff = recording.isCutOff
     var command = recording.command
     command.engine = options.engine
+    command.hashesState = options.hashesState
     session = try command.session(replay)
+    if let program = session as? ProgramSession {
+      program.machine.fileBytes = { [unowned recording] in recording.fileBytes($0) }
+      watch = try Self.watch(program, options)
+    } else {
+      watch = nil
+    }
     notes += Self.changedImages(recording)
+  }
+
+  /// Events on a run that was recorded without them.
+  private struct Watch {
+    let watcher: EventWatcher
+    let output: TraceOutput
+  }
+
+  private static func watch(
+    _ program: ProgramSession, _ options: ReplayRun.Options
+  ) throws(LaunchError) -> Watch? {
+    if options.probes.isEmpty { return nil }
+    let output: TraceOutput
+    do throws(HostFileError) {
+      output = try TraceOutput(options.traceOutput)
+    } catch {
+      throw LaunchError(description: error.description, status: RunReport.Status.usage)
+    }
+    let machine = program.machine
+    let isa = RISCVProbeISA()
+    let watcher = EventWatcher(
+      machine.kernel, isa, slots: program.makeTraceISA().registers,
+      ProgramProbes.world(machine, isa), format: options.traceFormat)
+    watcher.output = output.write
+    for definition in options.probes {
+      do throws(EventError) {
+        try watcher.add(definition)
+      } catch {
+        throw LaunchError(lines: error.lines, status: RunReport.Status.usage)
+      }
+    }
+    machine.hart.observe(watcher)
+    return Watch(watcher: watcher, output: output)
   }
 
   private static func checkKernel(_ recording: RecordedRun, _ path: String) throws(LaunchError) {
@@ -170,8 +220,43 @@ public final class ReplayedRun {
     return canGoOn
   }
 
+  /// Goes to where a snapshot of this run was taken.
+  public func restore(_ snapshot: MachineSnapshot) throws(SnapshotError) {
+    try session.restore(snapshot)
+    canGoOn = true
+  }
+
+  /// Goes to an instruction: back or forth, from the snapshot that is nearest before it.
+  ///
+  /// What the guest prints on the way is lost. Without a snapshot it can only go forth.
+  ///
+  /// - Returns: whether the run could go on.
+  public func travel(to count: UInt64) throws(LaunchError) -> Bool {
+    do throws(TraceFileError) {
+      let after = count < session.count ? 0 : session.count
+      if let snapshot = try recording.snapshot(before: count, after: after) {
+        do throws(SnapshotError) {
+          try restore(snapshot)
+        } catch {
+          throw TraceFileError.malformed("the snapshot at \(snapshot.count): \(error)")
+        }
+      }
+    } catch {
+      throw LaunchError(
+        description: "\(recording.file.path): \(error)", status: ReplayRun.Status.unreadable)
+    }
+    return try advance(to: count)
+  }
+
   /// What came of it: the run's own report, or the first divergence.
   public func finish() -> RunReport {
+    // Reports read files of the guest, and so fill its pages.
+    let hash = session.stateHash()
+    if let watch {
+      watch.output.write(watch.watcher.hits.text(watch.watcher.format))
+      watch.output.flush()
+      if let problem = watch.output.problem { notes.append(problem) }
+    }
     var report = session.finish()
     let own = report.messages
     report.messages = notes
@@ -192,7 +277,7 @@ public final class ReplayedRun {
     let found = [
       ("status", "\(report.status)"), ("count", "\(session.count)"),
       ("exceptions", "\(session.hart.x[Slot.exceptions])"),
-      ("state-hash", session.stateHash().description),
+      ("state-hash", hash.description),
     ]
     let differences = found.filter { end[$0.0] != nil && end[$0.0] != $0.1 }
     report.messages += own

@@ -102,6 +102,26 @@ public enum RecordedCommand {
     }
   }
 
+  /// Whether figures have a fingerprint of the final state.
+  public var hashesState: Bool {
+    get {
+      switch self {
+      case .program(_, let options): options.hashesState
+      case .bare(_, let options): options.hashesState
+      }
+    }
+    set {
+      switch self {
+      case .program(let command, var options):
+        options.hashesState = newValue
+        self = .program(command, options)
+      case .bare(let path, var options):
+        options.hashesState = newValue
+        self = .bare(path, options)
+      }
+    }
+  }
+
   /// The words for messages.
   public var name: String {
     switch self {

@@ -38,6 +38,13 @@ public struct InsnRecord: Sendable, Equatable {
   public var writes: [Write] = []
   /// What it accessed, in order.
   public var accesses: [Access] = []
+  /// All registers before it, in the order of ``TraceISA/registers``; only where they are asked for.
+  public var before: [UInt64] = []
+  /// Where the hart went on, as far as it was watched.
+  public var next: UInt64?
   /// It raised an exception, or was interrupted: the hart is in a vector now.
   public var trapped = false
+
+  /// It faulted and begins once more.
+  var isRepeated: Bool { trapped && next == pc }
 }

@@ -13,6 +13,8 @@ public enum InsnFormat: String, Sendable, CaseIterable {
   case json
   /// Functions on a time line, for Perfetto and `chrome://tracing`.
   case perfetto
+  /// Numbers of blocks in a trace file: which instructions, in a fraction of a byte each.
+  case blocks
 }
 
 /// Writes records as lines.
@@ -24,18 +26,16 @@ final class InsnWriter {
   private let showsCounts: Bool
   private var lastFunction: String?
   private var lastTask: Int32 = -1
-  private var x: [Int: UInt64]
   private let slices = FunctionSlices()
 
   /// - Parameters:
   ///   - format: how.
   ///   - isa: facts.
-  ///   - registers: the slots' values before the first instruction.
   ///   - showsCounts: lines of text begin with the instruction's number.
   ///   - symbol: the function with its offset at a pc.
   ///   - write: takes text.
   init(
-    _ format: InsnFormat, _ isa: any TraceISA, registers: [Int: UInt64], showsCounts: Bool,
+    _ format: InsnFormat, _ isa: any TraceISA, showsCounts: Bool,
     symbol: @escaping (UInt64) -> String?, write: @escaping (String) -> Void
   ) {
     self.format = format
@@ -43,7 +43,6 @@ final class InsnWriter {
     self.symbol = symbol
     self.write = write
     self.showsCounts = showsCounts
-    x = registers
     if format == .perfetto { write("[\n") }
   }
 
@@ -54,6 +53,7 @@ final class InsnWriter {
     case .qemu: write(qemu(record))
     case .json: write(json(record))
     case .perfetto: write(slices.add(record, function(record.pc)))
+    case .blocks: break
     }
   }
 
@@ -106,8 +106,11 @@ final class InsnWriter {
 
   /// - SeeAlso: riscv-isa-sim, `riscv/execute.cc`, `commit_log_print_insn`.
   private func spike(_ record: InsnRecord) -> String {
-    // A trapped instruction was not committed.
-    if record.trapped { return "" }
+    // A trapped instruction was not committed; but what a call of the kernel gave is of interest
+    // where the kernel is not in the trace.
+    if record.trapped, record.isRepeated || record.writes.allSatisfy({ $0.slot >= Slot.system }) {
+      return ""
+    }
     var line = "core\(padded("\(record.hart)", 4, left: true)): \(record.modeNumber) "
     line += "0x\(hex(record.pc, 16)) (0x\(insnHex(record.bytes)))"
     for write in record.writes {
@@ -129,6 +132,7 @@ final class InsnWriter {
 
   /// - SeeAlso: QEMU, `target/riscv/cpu.c`, `riscv_cpu_dump_state`.
   private func qemu(_ record: InsnRecord) -> String {
+    if record.isRepeated { return "" }
     var out = "----------------\nIN: \(function(record.pc) ?? "")\n"
     let insn = isa.disassemble(record.bytes, at: record.pc)
     let parts = insn.split(separator: "\t", maxSplits: 1)
@@ -137,10 +141,9 @@ final class InsnWriter {
     out += " pc       \(hex(record.pc, 16))\n"
     for index in 0..<32 {
       let name = "x\(index)/\(Registers.xNames[index])"
-      out += " " + padded(name, 8) + " " + hex(index == 0 ? 0 : x[index] ?? 0, 16)
+      out += " " + padded(name, 8) + " " + hex(index == 0 ? 0 : record.before[index - 1], 16)
       if index & 3 == 3 { out += "\n" }
     }
-    for write in record.writes { x[write.slot] = write.value }
     return out
   }
 

@@ -33,14 +33,18 @@ final class InsnTracer: InsnObserver {
     values = Array(repeating: 0, count: registers.count)
   }
 
+  /// Records have the state before, too.
+  var wantsState = false
+
   func willExecute(_ pc: UInt64, on hart: Hart) {
-    close(hart)
+    close(hart, next: pc)
     for (index, register) in registers.enumerated() { values[index] = hart.x[register.slot] }
     exceptions = hart.x[Slot.exceptions]
     let mode = isa.mode(hart)
     open = InsnRecord(
       hart: hart.index, count: before() &+ hart.count, task: task(), mode: mode.letter,
       modeNumber: mode.number, pc: pc, bytes: isa.insnBytes(at: pc, hart))
+    if wantsState { open?.before = values }
     modes.removeAll(keepingCapacity: true)
   }
 
@@ -50,9 +54,10 @@ final class InsnTracer: InsnObserver {
   }
 
   /// The last instruction is over: says what it did.
-  func close(_ hart: Hart) {
+  func close(_ hart: Hart, next: UInt64? = nil) {
     guard var record = open else { return }
     open = nil
+    record.next = next
     record.trapped = hart.x[Slot.exceptions] != exceptions
     let always = isa.written(record.bytes)
     for (index, register) in registers.enumerated() {
