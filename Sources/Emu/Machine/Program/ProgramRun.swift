@@ -175,7 +175,9 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  public func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
+  public func describe(_ pc: UInt64) -> String {
+    describe(pc, in: kernel.current?.space?.vma(at: pc))
+  }
 
   /// The same for a pc in a mapping.
   func describe(_ pc: UInt64, in vma: VMA?) -> String {
