@@ -5,7 +5,7 @@ extension Bench {
   /// What recording costs, how fast replays and instruction traces are, and how soon a place in a long
   /// run is reached.
   func measureRecord() throws {
-    let image = "\(images)/kbench.elf"
+    let image = "\(images)/user/riscv64/kbench.elf"
     let folder = "/tmp/emu-bench-record-\(getpid())"
     mkdir(folder, 0o700)
     defer { for name in ["t", "b"] { unlink("\(folder)/\(name)") } }
@@ -57,7 +57,8 @@ extension Bench {
   private func measureTravel(_ trace: String) throws {
     let total = 10_000_000_000.0
     let run = try limited([
-      emu, "record", "-o", trace, "--max-insns", "10G", "\(images)/kbench.elf", "all", "x100",
+      emu, "record", "-o", trace, "--max-insns", "10G", "\(images)/user/riscv64/kbench.elf",
+      "all", "x100",
     ])
     printLine(
       "travel in a run of 10 G instructions, recorded in \(text(run.wall, 1)) s (goal: 1 s)")
