@@ -13,21 +13,25 @@ struct EmuCommand: ParsableCommand {
         emu run --stats --root /srv/riscv64 ./busybox sh -c 'seq 3'
         emu run --bare firmware.elf
         emu run --probe 'p vfs_read' images/user/riscv64/hello.elf
+        emu record -o run.emutrace images/user/riscv64/hello.elf; emu replay run.emutrace
+        emu trace run.emutrace --from 1000 --to 1100
         emu probes -l images/user/riscv64/hello.elf --symbol main
         emu disasm images/user/riscv64/hello.elf --symbol main
+        emu test scenarios/*.yaml
         emu syscalls --status partial
 
       EXIT STATUS
         emu run exits with the program's status, or 128+n where signal n killed it. 124: the limit
         of --max-insns was reached. 125: emu itself failed, or the guest can't go on. 126: the
-        program can't be executed. 127: there is no such program. 130: interrupted. 64: wrong usage, or a probe
-        that is refused: nothing ran.
+        program can't be executed. 127: there is no such program. 130: interrupted. 64: wrong usage,
+        or a probe that is refused: nothing ran. 122: a trace or log can't be read. 123: a replay is
+        not the run that was recorded. 0 and 1 of diff and check: no difference, a difference.
       """,
-    version: "emu 0.1.0",
+    version: "emu \(EmuVersion.text)",
     subcommands: [
-      RunCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
-      DisasmCommand.self,
-      SyscallsCommand.self,
+      RunCommand.self, TestCommand.self, RecordCommand.self, ReplayCommand.self,
+      TraceCommand.self, DiffCommand.self, CheckCommand.self, VerifyCommand.self,
+      SelfTestCommand.self, ProbesCommand.self, DisasmCommand.self, SyscallsCommand.self,
     ])
 }
 
@@ -36,16 +40,8 @@ struct ByteSize: ExpressibleByArgument {
   let bytes: UInt64
 
   init?(argument: String) {
-    var digits = Substring(argument)
-    var shift: UInt64 = 0
-    if let last = digits.last,
-      let unit = ["K", "M", "G", "T"].firstIndex(of: String(last).uppercased())
-    {
-      shift = 10 * UInt64(unit + 1)
-      digits = digits.dropLast()
-    }
-    guard let count = UInt64(digits), count <= UInt64.max >> shift else { return nil }
-    bytes = count << shift
+    guard let bytes = Quantity.bytes(argument) else { return nil }
+    self.bytes = bytes
   }
 
   init(_ bytes: UInt64) { self.bytes = bytes }
@@ -62,22 +58,7 @@ struct Count: ExpressibleByArgument {
   var defaultValueDescription: String { "\(value)" }
 
   init?(argument: String) {
-    let plain = argument.filter { $0 != "_" }
-    if plain.hasPrefix("0x") || plain.hasPrefix("0X") {
-      guard let value = UInt64(plain.dropFirst(2), radix: 16) else { return nil }
-      self.value = value
-      return
-    }
-    var digits = Substring(plain)
-    var factor: UInt64 = 1
-    if let last = digits.last, let unit = ["K", "M", "G"].firstIndex(of: String(last).uppercased())
-    {
-      factor = [1_000, 1_000_000, 1_000_000_000][unit]
-      digits = digits.dropLast()
-    }
-    guard let count = UInt64(digits) else { return nil }
-    let (value, overflow) = count.multipliedReportingOverflow(by: factor)
-    guard !overflow else { return nil }
+    guard let value = Quantity.count(argument) else { return nil }
     self.value = value
   }
 }

@@ -34,13 +34,13 @@ public final class Hart {
   /// How stale caches may be.
   public let cacheModel: CacheModel
   /// What runs micro-ops.
-  public internal(set) var engine: BackEnd
+  @exclusivity(unchecked) public internal(set) var engine: BackEnd
   let jitOptions: JITOptions
   #if arch(x86_64) && os(Linux)
   lazy var compiler = Compiler(hart: self)
   #endif
   /// Who serves its environment calls; the ISA raises an exception where nobody does.
-  public unowned var environment: (any HartEnvironment)?
+  @exclusivity(unchecked) public unowned var environment: (any HartEnvironment)?
   /// TLB entries filled so far.
   public private(set) var tlbMisses: UInt64 = 0
   /// Accesses to devices so far.
@@ -48,21 +48,20 @@ public final class Hart {
 
   /// Sees every instruction; set with ``observe(_:)``.
   private(set) var observer: (any InsnObserver)?
-  private var observedModes: UInt64 = 0
-  private(set) var blocks: BlockCache
+  @exclusivity(unchecked) private var observedModes: UInt64 = 0
+  /// Gets the number of every block that runs; set with ``log(_:modes:)``.
+  private(set) var blockLog: BlockLog?
+  private var loggedModes: UInt64 = 0
+  private var blocksAreStale = false
+  @exclusivity(unchecked) private(set) var blocks: BlockCache
 
-  private let tlbs: UnsafeMutablePointer<TLBEntry>
+  /// The translations in force, and those of other address spaces.
+  @exclusivity(unchecked) private var space: SpaceTLB
+  private var otherSpaces: [SpaceTLB] = []
   private let tlbCount: Int
   let jumpCache: UnsafeMutablePointer<JumpEntry>
-  private let instructionCache: InstructionCache?
-  private var generation: UInt64 = 1
-  /// Entries filled since the last flush, as far as they are remembered: flushing and searching
-  /// cost what was filled and not the size of the TLB.
-  private let filled: UnsafeMutablePointer<Int32>
-  private var filledCount = 0
-  private static let filledLimit = 512
-  /// Which pages (by TLB index) code was found in since the last flush.
-  private var executed: [UInt64]
+  let instructionCache: InstructionCache?
+  @exclusivity(unchecked) private var generations: UInt64 = 1
   private lazy var builder = BlockBuilder(hart: self)
 
   /// A hart at reset.
@@ -90,10 +89,7 @@ public final class Hart {
     ram = bus.ram
     x = .allocate(capacity: Slot.total)
     x.initialize(repeating: 0, count: Slot.total)
-    tlbs = .allocate(capacity: TLB.entries * tlbCount)
-    tlbs.initialize(repeating: .empty, count: TLB.entries * tlbCount)
-    filled = .allocate(capacity: Self.filledLimit)
-    executed = Array(repeating: 0, count: TLB.entries / 64)
+    space = SpaceTLB(count: tlbCount, generation: 1)
     jumpCache = .allocate(capacity: JumpEntry.entries)
     jumpCache.initialize(
       repeating: .none, count: JumpEntry.entries)
@@ -115,8 +111,8 @@ public final class Hart {
   deinit {
     ram.detach(ObjectIdentifier(self))
     x.deallocate()
-    tlbs.deallocate()
-    filled.deallocate()
+    space.deallocate()
+    for other in otherSpaces { other.deallocate() }
     jumpCache.deallocate()
   }
 
@@ -157,39 +153,106 @@ public final class Hart {
   public func setMode(mmuIndex: Int, flags: UInt64) {
     x[Slot.mmuIndex] = UInt64(mmuIndex)
     x[Slot.translationFlags] = flags
-    x[Slot.tlb] = UInt64(UInt(bitPattern: tlbs + mmuIndex * TLB.entries))
+    x[Slot.tlb] = UInt64(UInt(bitPattern: space.tlbs + mmuIndex * TLB.entries))
     updateTag()
   }
 
   private func updateTag() {
-    x[Slot.jumpTag] = generation &<< 24 | x[Slot.mmuIndex] &<< 16 | x[Slot.translationFlags]
+    x[Slot.jumpTag] = space.generation &<< 24 | x[Slot.mmuIndex] &<< 16 | x[Slot.translationFlags]
+    x[Slot.pagesTag] =
+      space.pagesGeneration &<< 24 | x[Slot.mmuIndex] &<< 16 | UInt64(index) & 0xffff
   }
 
-  /// Forgets every translation of virtual addresses.
+  /// What compiled loops remember of translations is not to be used any more.
+  private func forgetPages() {
+    generations &+= 1
+    space.pagesGeneration = generations
+    updateTag()
+  }
+
+  /// Goes on under the translations of another address space, without any at first unless it is one
+  /// that was left a short while ago.
+  ///
+  /// - Parameters:
+  ///   - old: what names the space left: the whole page-table register, so that neither another root nor
+  ///     another ASID or PCID finds what was meant for this one.
+  ///   - key: the same of the space entered.
+  public func switchSpace(from old: UInt64, to key: UInt64) {
+    guard key != old else { return }
+    generations &+= 1
+    for other in otherSpaces.indices where otherSpaces[other].key == old {
+      otherSpaces[other].key = .max
+    }
+    space.key = old
+    space.putAside = generations
+    let found = otherSpaces.firstIndex { $0.key == key }
+    if found == nil, otherSpaces.count < SpaceTLB.limit - 1 {
+      otherSpaces.append(space)
+      space = SpaceTLB(count: tlbCount, generation: generations)
+    } else {
+      let oldest = otherSpaces.indices.min {
+        otherSpaces[$0].putAside < otherSpaces[$1].putAside
+      }
+      swap(&space, &otherSpaces[found ?? oldest ?? 0])
+      if found == nil {
+        space.isStale = true
+      }
+      if space.isStale {
+        forgetFilled()
+        forgetJumps()
+      } else if space.hasStaleWrites {
+        forEachFilled { space.tlbs[$0].write = TLBEntry.never }
+      }
+      if space.hasStaleWrites || space.isStale { forgetPages() }
+      space.isStale = false
+      space.hasStaleWrites = false
+    }
+    setMode(mmuIndex: Int(x[Slot.mmuIndex]), flags: x[Slot.translationFlags])
+  }
+
+  private func forgetFilled() {
+    forEachFilled { space.tlbs[$0] = .empty }
+    space.filledCount = 0
+  }
+
+  /// Forgets every translation of virtual addresses, in every address space.
   public func flushTLB() {
-    guard filledCount > 0 else { return }
-    forEachFilled { tlbs[$0] = .empty }
-    filledCount = 0
+    for other in otherSpaces.indices { otherSpaces[other].isStale = true }
+    guard space.filledCount > 0 else { return }
+    forgetFilled()
+    forgetPages()
     forgetJumps()
   }
 
-  /// Forgets the translation of one page in every mode.
+  /// Forgets the translation of one page in every mode and every address space.
   public func flushTLB(page va: UInt64) {
     let index = TLB.index(va)
-    for mode in 0..<tlbCount { tlbs[mode * TLB.entries + index] = .empty }
-    if executed[index >> 6] & 1 << UInt64(index & 63) != 0 { forgetJumps() }
+    for mode in 0..<tlbCount {
+      space.tlbs[mode * TLB.entries + index] = .empty
+      for other in otherSpaces { other.tlbs[mode * TLB.entries + index] = .empty }
+    }
+    forgetPages()
+    for other in otherSpaces.indices {
+      generations &+= 1
+      otherSpaces[other].pagesGeneration = generations
+      if otherSpaces[other].executed[index >> 6] & 1 << UInt64(index & 63) != 0 {
+        otherSpaces[other].generation = generations
+      }
+    }
+    if space.executed[index >> 6] & 1 << UInt64(index & 63) != 0 { forgetJumps() }
   }
 
   /// Makes every jump-cache entry invalid by a new generation.
   private func forgetJumps() {
-    generation &+= 1
-    for index in executed.indices { executed[index] = 0 }
+    generations &+= 1
+    space.generation = generations
+    for index in space.executed.indices { space.executed[index] = 0 }
     updateTag()
   }
 
   private func forEachFilled(_ body: (Int) -> Void) {
-    if filledCount <= Self.filledLimit {
-      for index in 0..<filledCount { body(Int(filled[index])) }
+    if space.filledCount <= SpaceTLB.filledLimit {
+      for index in 0..<space.filledCount { body(Int(space.filled[index])) }
     } else {
       for index in 0..<(TLB.entries * tlbCount) { body(index) }
     }
@@ -199,6 +262,7 @@ public final class Hart {
   public func synchronizeInstructionFetch() {
     guard let instructionCache else { return }
     instructionCache.clear()
+    x[Slot.stale] = 0
     blocks.clear()
     flushJumps()
   }
@@ -214,11 +278,23 @@ public final class Hart {
   }
 
   func forgetWritable(hostPage: UnsafeMutableRawPointer) {
+    for other in otherSpaces.indices { otherSpaces[other].hasStaleWrites = true }
+    forgetPages()
     let page = UInt64(UInt(bitPattern: hostPage))
     forEachFilled {
-      if tlbs[$0].write != TLBEntry.never, tlbs[$0].write &+ tlbs[$0].addend == page {
-        tlbs[$0].write = TLBEntry.never
+      let tag = space.tlbs[$0].write
+      if tag != TLBEntry.never, (tag & ~TLBEntry.clean) &+ space.tlbs[$0].addend == page {
+        space.tlbs[$0].write = TLBEntry.never
       }
+    }
+  }
+
+  /// Has the next store to each page take the slow path, which marks the page dirty.
+  func forgetDirty() {
+    for other in otherSpaces.indices { otherSpaces[other].hasStaleWrites = true }
+    forgetPages()
+    forEachFilled {
+      if space.tlbs[$0].write != TLBEntry.never { space.tlbs[$0].write |= TLBEntry.clean }
     }
   }
 
@@ -240,6 +316,34 @@ public final class Hart {
     lookAround()
   }
 
+  /// Has all blocks translated anew, behind the present one.
+  public func forgetBlocks() {
+    blocksAreStale = true
+    lookAround()
+  }
+
+  /// Attaches or detaches a log of blocks.
+  ///
+  /// - Parameters:
+  ///   - log: what gets them; `nil`: nothing.
+  ///   - modes: whose, as of ``observe(_:modes:)``.
+  public func log(_ log: BlockLog?, modes: UInt64 = .max) {
+    blockLog = log
+    loggedModes = log == nil ? 0 : modes
+    flushJumps()
+    lookAround()
+  }
+
+  /// A byte of a block's instructions, as they were fetched.
+  func byte(of block: UnsafeMutablePointer<Block>, _ offset: UInt64) -> UInt8 {
+    let va = block.pointee.pc &+ offset
+    let isSecond = (va ^ block.pointee.pc) & TLB.pageMask != 0
+    let pa =
+      isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
+    let half = fetch16(pa & ~1)
+    return UInt8(truncatingIfNeeded: half >> UInt16((pa & 1) * 8))
+  }
+
   /// Leaves the running block behind the present instruction, if nothing else does.
   func lookAround() {
     if x[Slot.pending] == Pending.none.rawValue { x[Slot.pending] = Pending.reconsider.rawValue }
@@ -254,6 +358,10 @@ public final class Hart {
     x[Slot.checkInterrupts] = 1
     lookAround()
   }
+
+  /// Has the hart look around after the instruction being executed, whose walk has changed what
+  /// translations are.
+  public func requestLook() { lookAround() }
 
   /// Stops the hart after the instruction being executed.
   public func requestStop() { x[Slot.pending] = Pending.stop.rawValue }
@@ -306,7 +414,7 @@ public final class Hart {
       }
       let count = x[Slot.count]
       guard count < target else { return .budget }
-      if blocks.isFull { clearBlocks() }
+      if blocks.isFull || blocksAreStale { clearBlocks() }
       let left = Int64(clamping: target &- count)
       guard var block = find(x[Slot.pc]) else {
         x[Slot.count] = count &+ 1
@@ -342,6 +450,34 @@ public final class Hart {
     if x[Slot.pending] == Pending.exception.rawValue { takeException() }
   }
 
+  /// Between two blocks of compiled code, does what ``run(until:)`` would do there: takes the exception
+  /// that is pending, calls the environment, looks for interrupts.
+  ///
+  /// `Slot.left` is what is left of the budget before and after.
+  ///
+  /// - Returns: whether compiled code may go on.
+  func settle() -> Bool {
+    x[Slot.block] = 0
+    x[Slot.count] = x[Slot.target] &- x[Slot.left]
+    switch Pending(rawValue: x[Slot.pending]) ?? .none {
+    case .none, .reconsider: x[Slot.pending] = 0
+    case .exception: takeException()
+    case .environment:
+      x[Slot.pending] = 0
+      environment?.call(from: self)
+    case .wait, .stop: return false
+    }
+    if x[Slot.pending] != Pending.stop.rawValue {
+      x[Slot.pending] = 0
+      if x[Slot.checkInterrupts] != 0 {
+        x[Slot.checkInterrupts] = 0
+        _ = isa.takeInterrupt(self)
+      }
+    }
+    x[Slot.left] = x[Slot.target] &- x[Slot.count]
+    return x[Slot.pending] == 0 && x[Slot.left] != 0
+  }
+
   private func takeException() {
     x[Slot.exceptions] &+= 1
     x[Slot.pending] = 0
@@ -349,7 +485,11 @@ public final class Hart {
   }
 
   private func clearBlocks() {
-    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
+    blocksAreStale = false
+    for attached in ram.harts where attached.hart.blocks === blocks {
+      attached.hart.x[Slot.stale] = 0
+      attached.hart.flushJumps()
+    }
     blocks.clear()
   }
 
@@ -382,11 +522,14 @@ public final class Hart {
 
   /// What a block must have been made under to serve this hart now.
   ///
-  /// Harts that share blocks need not all be observed: bit 16 says which blocks report to an
-  /// observer.
+  /// Harts that share blocks need not all be observed: bits 16 and 17 say which blocks
+  /// report to an observer and to a log.
   private var blockFlags: UInt64 {
-    x[Slot.translationFlags] | (isObserved ? 1 << 16 : 0)
+    x[Slot.translationFlags] | (isObserved ? 1 << 16 : 0) | (isLogged ? 1 << 17 : 0)
   }
+
+  /// Whether the block log gets the blocks of the present mode.
+  private var isLogged: Bool { loggedModes >> x[Slot.mmuIndex] & 1 != 0 }
 
   /// Whether the observer sees the instructions of the present mode.
   private var isObserved: Bool { observedModes >> x[Slot.mmuIndex] & 1 != 0 }
@@ -394,7 +537,7 @@ public final class Hart {
   /// Notes that jump-cache entries depend on the translation of the page of `va`.
   private func noteExecuted(_ va: UInt64) {
     let index = TLB.index(va)
-    executed[index >> 6] |= 1 << UInt64(index & 63)
+    space.executed[index >> 6] |= 1 << UInt64(index & 63)
   }
 
   /// Translates at `pc`.
@@ -405,7 +548,7 @@ public final class Hart {
     let partial = fetchWasPartial
     builder.begin(
       pc: pc, pa: pa, limit: partial ? 1 : min(limit ?? .max, jitOptions.maxInsns),
-      observing: isObserved)
+      observing: isObserved, logging: isLogged)
     builder.partial = partial
     isa.translate(builder, for: self)
     guard builder.count > 0 else { return nil }
@@ -440,7 +583,7 @@ public final class Hart {
       return nil
     }
     if found.wholePage {
-      fill(va, found)
+      fill(va, found, .fetch)
     } else {
       fetchWasPartial = true
     }
@@ -461,23 +604,27 @@ public final class Hart {
   }
 
   var currentTLB: UnsafeMutablePointer<TLBEntry> {
-    tlbs + Int(x[Slot.mmuIndex]) * TLB.entries
+    space.tlbs + Int(x[Slot.mmuIndex]) * TLB.entries
   }
 
-  private func fill(_ va: UInt64, _ found: Translation) {
+  private func fill(_ va: UInt64, _ found: Translation, _ access: Access) {
     tlbMisses &+= 1
     if jitOptions.singleTLBEntry {
-      forEachFilled { tlbs[$0] = .empty }
-      filledCount = 0
+      forEachFilled { space.tlbs[$0] = .empty }
+      space.filledCount = 0
     }
     let page = va & TLB.pageMask
     let index = Int(x[Slot.mmuIndex]) * TLB.entries + TLB.index(va)
-    if filledCount < Self.filledLimit { filled[filledCount] = Int32(truncatingIfNeeded: index) }
-    filledCount = min(filledCount + 1, Self.filledLimit + 1)
+    // A stale translation is one that the TLB still has, in whichever engine.
+    if cacheModel == .architectural, space.tlbs[index].addend != 0 { forgetPages() }
+    if space.filledCount < SpaceTLB.filledLimit { space.filled[space.filledCount] = Int32(truncatingIfNeeded: index) }
+    space.filledCount = min(space.filledCount + 1, SpaceTLB.filledLimit + 1)
     let writable = found.writable && !ram.isWatched(found.pa)
-    tlbs[index] = TLBEntry(
+    if writable, access == .store { ram.willWrite(found.pa) }
+    space.tlbs[index] = TLBEntry(
       read: found.readable ? page : TLBEntry.never,
-      write: writable ? page : TLBEntry.never,
+      write: !writable
+        ? TLBEntry.never : ram.isDirty(found.pa) ? page : page | TLBEntry.clean,
       execute: found.executable ? page : TLBEntry.never,
       addend: UInt64(UInt(bitPattern: ram.pointer(found.pa & TLB.pageMask))) &- page)
   }
@@ -490,14 +637,19 @@ public final class Hart {
   public func physical(_ va: UInt64, _ size: UInt64, _ access: Access) -> UInt64? {
     let entry = currentTLB + TLB.index(va)
     let tag = access == .store ? entry.pointee.write : entry.pointee.read
-    if tag == va & TLB.pageMask {
-      return entry.pointee.addend &+ va &- UInt64(UInt(bitPattern: ram.host)) &+ ram.base
+    if tag & ~TLBEntry.clean == va & TLB.pageMask {
+      let pa = entry.pointee.addend &+ va &- UInt64(UInt(bitPattern: ram.host)) &+ ram.base
+      if tag & TLBEntry.clean != 0 {
+        ram.willWrite(pa)
+        entry.pointee.write = va & TLB.pageMask
+      }
+      return pa
     }
     guard let found = isa.walk(va, access, for: self) else { return nil }
     if !found.wholePage {
       guard isa.allows(found.pa, size, va, access, for: self) else { return nil }
     } else if ram.contains(found.pa) {
-      fill(va, found)
+      fill(va, found, access)
     }
     return found.pa
   }
@@ -601,6 +753,7 @@ public final class Hart {
   }
 
   private func storeRAM(_ pa: UInt64, _ size: UInt64, _ value: UInt64) {
+    ram.willWrite(pa)
     let to = ram.pointer(pa)
     switch size {
     case 1: to.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
@@ -614,6 +767,29 @@ public final class Hart {
       }
     }
     if ram.isWatched(pa), ram.flaggedWrite(pa, size, by: self) { lookAround() }
+  }
+
+  /// What memory has at an address that this hart has accessed just now, without another access:
+  /// ``TLB`` entries, statistics and devices are left alone.
+  ///
+  /// - Parameters:
+  ///   - va: the first byte.
+  ///   - size: how many: 1, 2, 4, 8.
+  ///   - mmuIndex: the mode of the access (``setMode(mmuIndex:flags:)``).
+  /// - Returns: `nil` where the TLB does not know the page, or for a device.
+  public func peek(_ va: UInt64, _ size: Int, mmuIndex: Int) -> UInt64? {
+    guard (0..<tlbCount).contains(mmuIndex) else { return nil }
+    var value: UInt64 = 0
+    for index in (0..<UInt64(size)).reversed() {
+      let at = va &+ index
+      let page = at & TLB.pageMask
+      let entry = space.tlbs[mmuIndex * TLB.entries + TLB.index(at)]
+      guard entry.read == page || entry.write == page || entry.execute == page,
+        let from = UnsafePointer<UInt8>(bitPattern: UInt(entry.addend &+ at))
+      else { return nil }
+      value = value << 8 | UInt64(from.pointee)
+    }
+    return value
   }
 
   /// Notes that the page of `pa` was read as a page table, so that a store to it is seen by

@@ -102,7 +102,7 @@ extension RV64 {
       }
       guard hart.ram.load(found.address, as: UInt64.self) == entry else {
         // The entry changed since it was cached: the manual starts the walk again.
-        tlb.removeAll()
+        forgetAll(hart)
         return walk(va, access, for: hart)
       }
       // The walker's own doing is no reason to forget the page.
@@ -201,9 +201,20 @@ extension RV64 {
       entry & PTE.global != 0 ? RV64.globalSpace : hart.x[SystemSlot.satp] >> 44 & 0xffff
     let page = va >> UInt64(12 + 9 * level)
     // Hardware has room for no more either, and the guest must not fill the host's memory.
-    if tlb.count >= Self.tlbLimit { tlb.removeAll(keepingCapacity: true) }
+    if tlb.count >= Self.tlbLimit { forgetAll(hart) }
     tlb[TLBKey(space: space, page: page, level: level)] = CachedEntry(
       entry: entry, level: level, address: address)
+  }
+
+  /// Makes room.
+  ///
+  /// The hart's own TLB never holds what the architectural one does not, so that the latter says it
+  /// all.
+  private func forgetAll(_ hart: Hart) {
+    tlb.removeAll(keepingCapacity: true)
+    hart.flushTLB()
+    hart.requestLook()
+    forgetSuperpages()
   }
 
   /// `sfence.vma`: forgets what the operands select.
@@ -362,5 +373,43 @@ extension RV64 {
     hart.x[SystemSlot.pmpaddr] = 0x3f_ffff_ffff_ffff
     hart.x[SystemSlot.pmpcfg] = 0x1f
     pmpChanged(hart)
+  }
+}
+
+// MARK: Snapshots
+
+extension RV64 {
+  /// The architectural TLB.
+  public func archive(_ archive: Archive, for hart: Hart) {
+    guard hart.cacheModel == .architectural else { return }
+    var keys = archive.isReading ? [] : tlb.keys.sorted()
+    var number = keys.count
+    archive.number(&number, each: 48)
+    if archive.isReading {
+      tlb = [:]
+      keys = Array(repeating: TLBKey(space: 0, page: 0, level: 0), count: number)
+    }
+    for var key in keys {
+      var entry = tlb[key] ?? CachedEntry(entry: 0, level: 0, address: 0)
+      archive.raw(&key.space)
+      archive.raw(&key.page)
+      archive.raw(&key.level)
+      archive.raw(&entry.entry)
+      archive.raw(&entry.level)
+      archive.raw(&entry.address)
+      guard archive.isReading else { continue }
+      guard (0..<4).contains(entry.level), entry.level == key.level else {
+        archive.fail("a TLB entry of level \(entry.level)")
+        return
+      }
+      tlb[key] = entry
+    }
+  }
+
+  /// Mode and memory protection follow from the slots.
+  public func restored(_ hart: Hart) {
+    forgetSuperpages()
+    pmpChanged(hart)
+    updateMode(hart)
   }
 }

@@ -16,10 +16,14 @@ public final class RV64: GuestISA {
   /// Physical memory protection lets everybody do everything.
   var pmpAll = false
 
-  struct TLBKey: Hashable {
+  struct TLBKey: Hashable, Comparable {
     var space: UInt64
     var page: UInt64
     var level: Int
+
+    static func < (a: TLBKey, b: TLBKey) -> Bool {
+      (a.space, a.page, a.level) < (b.space, b.page, b.level)
+    }
   }
 
   /// The space of global entries; no address-space number is as large.

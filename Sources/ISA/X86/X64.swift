@@ -92,6 +92,9 @@ public final class X64: GuestISA {
     return .fromOpaque(raw)
   }
 
+  /// The mode follows from the slots.
+  public func restored(_ hart: Hart) { Self.updateMode(hart) }
+
   // MARK: Exceptions
 
   /// Makes an exception pending.
