@@ -27,6 +27,7 @@ conformance: setup setup-oracles
 	.build/release/emu-conformance bare --emu $(EMU)
 	.build/release/emu-conformance busybox --emu $(EMU)
 	.build/release/emu-conformance verify --emu $(EMU)
+	./scripts/harness-tutorial.sh
 	.build/release/emu-conformance replay --emu $(EMU)
 	.build/release/emu-conformance fuzz --seconds 60
 	.build/release/emu-conformance jit --stops 10000000
