@@ -13,7 +13,7 @@ let package = Package(
     // Measures emu beside its peers.
     .executable(name: "emu-bench", targets: ["Bench"]),
     // What another package's tests depend on to build machines.
-    .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "Engine"]),
+    .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "X86", "Engine"]),
   ],
   dependencies: [
     // The command line: parsing, help pages, completion scripts.
@@ -42,7 +42,9 @@ let package = Package(
       cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user/riscv64")]),
     .target(
       name: "Machine",
-      dependencies: ["Engine", "Image", "RISCV", "GuestKernel", "Probes", "CKernelImages"],
+      dependencies: [
+        "Engine", "Image", "RISCV", "X86", "GuestKernel", "Probes", "CKernelImages",
+      ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",

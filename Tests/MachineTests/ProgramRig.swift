@@ -57,12 +57,13 @@ final class ProgramRig {
   init(
     _ program: [UInt8], path: String = "/bin/program", arguments: [String] = [],
     environment: [String] = [], input: [UInt8] = [], seed: UInt64 = 1,
-    caches: CacheModel = .coherent
+    caches: CacheModel = .coherent, architecture: ProgramArchitecture = .riscv64
   ) throws {
     host = TestHost(input: input, seed: seed)
     var configuration = ProgramConfiguration()
     configuration.memory = 128 << 20
     configuration.cacheModel = caches
+    configuration.architecture = architecture
     machine = try ProgramMachine(configuration, host: host) { true }
     try machine.kernel.vfs.installProgram(Path(path), HostBytes(program))
     machine.log = { [unowned self] in log.append($0) }
@@ -75,7 +76,8 @@ final class ProgramRig {
   convenience init(_ program: ImageCase, caches: CacheModel) throws {
     try self.init(
       program.imageBytes(), path: "/bin/\(program.image).elf", arguments: program.arguments,
-      environment: program.environment, input: program.inputBytes(), caches: caches)
+      environment: program.environment, input: program.inputBytes(), caches: caches,
+      architecture: program.architecture)
   }
 
   /// Runs to the end, with a stop after every `slice` instructions.

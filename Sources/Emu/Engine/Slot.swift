@@ -80,6 +80,9 @@ public enum Slot {
   static let exit = 274
   /// Physical address that a load-reserved reserved, or all ones.
   public static let reservation = 273
+  /// Non-zero where every instruction is to be looked at by itself
+  /// (``GuestISA/completedSingle(_:for:)``): an ISA's own bits.
+  public static let single = 275
   /// The first slot of an ISA's system registers.
   public static let system = 512
   /// Number of slots.

@@ -28,13 +28,6 @@ enum MMUIndex {
   static let count = 5
 }
 
-/// A translation as an architectural TLB keeps it: a leaf entry and the size of its page.
-struct CachedEntry {
-  var entry: UInt64
-  var level: Int
-  var address: UInt64
-}
-
 extension RV64 {
   /// Chooses TLB and translation flags for the present privilege and status.
   func updateMode(_ hart: Hart) {
@@ -109,7 +102,7 @@ extension RV64 {
       hart.ram.updateTableEntry(found.address, updated, by: hart)
       remember(va, updated, found.level, found.address, hart)
     }
-    if found.level > 0 { noteSuperpage(va, found.level) }
+    if found.level > 0 { superpages.note(va, found.level) }
     let offset = (UInt64(1) << UInt64(12 + 9 * found.level)) &- 1
     let pa = PTE.pa(entry) & ~offset | va & offset
     return protect(
@@ -126,7 +119,7 @@ extension RV64 {
   /// - SeeAlso: RISC-V Privileged ISA Manual, 'Virtual Address Translation Process'.
   private func lookUp(
     _ va: UInt64, _ access: Access, _ levels: Int, _ privilege: UInt64, _ hart: Hart
-  ) -> CachedEntry? {
+  ) -> ArchitecturalTLB.Entry? {
     if let cached = cachedEntry(va, hart) { return cached }
     var table = (hart.x[SystemSlot.satp] & 0xfff_ffff_ffff) << 12
     var level = levels - 1
@@ -149,7 +142,7 @@ extension RV64 {
         let low = (UInt64(1) << UInt64(12 + 9 * level)) &- 4096
         guard PTE.pa(entry) & low == 0 else { return pageFault(va, access, hart) }
         remember(va, entry, level, address, hart)
-        return CachedEntry(entry: entry, level: level, address: address)
+        return ArchitecturalTLB.Entry(entry: entry, level: level, address: address)
       }
       // D, A and U are reserved in entries that lead on.
       guard entry & (PTE.dirty | PTE.accessed | PTE.user) == 0 else {
@@ -181,16 +174,9 @@ extension RV64 {
 
   // MARK: The architectural TLB
 
-  private func cachedEntry(_ va: UInt64, _ hart: Hart) -> CachedEntry? {
+  private func cachedEntry(_ va: UInt64, _ hart: Hart) -> ArchitecturalTLB.Entry? {
     guard hart.cacheModel == .architectural else { return nil }
-    let asid = hart.x[SystemSlot.satp] >> 44 & 0xffff
-    for level in 0..<4 {
-      let page = va >> UInt64(12 + 9 * level)
-      for space in [asid, RV64.globalSpace] {
-        if let found = tlb[TLBKey(space: space, page: page, level: level)] { return found }
-      }
-    }
-    return nil
+    return tlb.find(va, space: hart.x[SystemSlot.satp] >> 44 & 0xffff)
   }
 
   private func remember(
@@ -198,12 +184,10 @@ extension RV64 {
   ) {
     guard hart.cacheModel == .architectural else { return }
     let space =
-      entry & PTE.global != 0 ? RV64.globalSpace : hart.x[SystemSlot.satp] >> 44 & 0xffff
-    let page = va >> UInt64(12 + 9 * level)
-    // Hardware has room for no more either, and the guest must not fill the host's memory.
-    if tlb.count >= Self.tlbLimit { tlb.removeAll(keepingCapacity: true) }
-    tlb[TLBKey(space: space, page: page, level: level)] = CachedEntry(
-      entry: entry, level: level, address: address)
+      entry & PTE.global != 0
+      ? ArchitecturalTLB.globalSpace : hart.x[SystemSlot.satp] >> 44 & 0xffff
+    tlb.insert(
+      ArchitecturalTLB.Entry(entry: entry, level: level, address: address), va, space: space)
   }
 
   /// `sfence.vma`: forgets what the operands select.
@@ -215,18 +199,16 @@ extension RV64 {
   /// - SeeAlso: RISC-V Privileged ISA Manual, 'Supervisor Memory-Management Fence Instruction'.
   public func fence(va: UInt64?, asid: UInt64?, _ hart: Hart) {
     if hart.cacheModel == .architectural {
-      tlb = tlb.filter { key, _ in
-        if let asid, key.space == RV64.globalSpace || key.space != asid & 0xffff { return true }
-        if let va { return key.page != va >> UInt64(12 + 9 * key.level) }
-        return false
+      tlb.remove(va: va) { space in
+        asid.map { space != ArchitecturalTLB.globalSpace && space == $0 & 0xffff } ?? true
       }
     }
     // The hart's TLB holds superpages in parts, all of which go with the one entry.
-    if let va, hart.cacheModel == .coherent, !hasSuperpage(va) {
+    if let va, hart.cacheModel == .coherent, !superpages.contains(va) {
       hart.flushTLB(page: va)
     } else {
       hart.flushTLB()
-      forgetSuperpages()
+      superpages.removeAll()
     }
   }
 

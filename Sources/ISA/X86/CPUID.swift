@@ -14,7 +14,7 @@ enum CPUID {
     .xsave: (1, 2, 26), .avx: (1, 2, 28), .fsgsbase: (7, 1, 0), .bmi1: (7, 1, 3),
     .avx2: (7, 1, 5), .bmi2: (7, 1, 8), .adx: (7, 1, 19), .clflushopt: (7, 1, 23),
     .clwb: (7, 1, 24), .rdpid: (7, 2, 22), .lahf: (0x8000_0001, 2, 0), .abm: (0x8000_0001, 2, 5),
-    .rdtscp: (0x8000_0001, 3, 27),
+    .rdtscp: (0x8000_0001, 3, 27), .smap: (7, 1, 20), .invpcid: (7, 1, 10),
   ]
 
   /// The features of which rows exist, and which are whole.
@@ -25,7 +25,7 @@ enum CPUID {
   }()
 
   /// Rows of these exist, but not all of them: they are not announced.
-  static let incomplete: Set<Feature> = [.sse, .sse2, .sse42, .xsave, .avx, .avx2]
+  static let incomplete: Set<Feature> = [.fpu, .sse, .sse2, .sse42, .xsave, .avx, .avx2]
 
   /// The answer to a leaf and its subleaf.
   static func leaf(_ leaf: UInt32, _ sub: UInt32) -> (UInt32, UInt32, UInt32, UInt32) {
@@ -39,15 +39,22 @@ enum CPUID {
       // "EmulatedX86 "
       answer = [7, 0x6c75_6d45, 0x2036_3878, 0x6465_7461]
     case 1:
-      // Family 6, model 15. The line that CLFLUSH works on has 64 bytes. TSC, MSRs.
+      // Family 6, model 15. The line that CLFLUSH works on has 64 bytes. PCID, x2APIC, the
+      // deadline timer; DE, PSE, TSC, MSRs, PAE, APIC, PGE, PAT.
       answer[0] = 0x6f0
-      answer[1] = 8 << 8
-      answer[3] |= 1 << 4 | 1 << 5
+      answer[1] = 8 << 8 | 1 << 16
+      answer[2] |= 1 << 17 | 1 << 21 | 1 << 24
+      answer[3] |= 0x7c | 1 << 9 | 1 << 13 | 1 << 16
+    case 7 where sub == 0:
+      // SMEP; UMIP and five-level paging.
+      answer[1] |= 1 << 7
+      answer[2] |= 1 << 2 | 1 << 16
     case 0x8000_0000: answer[0] = 0x8000_0008
-    // SYSCALL, NX, long mode; invariant TSC; 48-bit virtual and 46-bit physical addresses.
-    case 0x8000_0001: answer[3] |= 1 << 11 | 1 << 20 | 1 << 29
+    // SYSCALL, NX, pages of 1 GiB, long mode; invariant TSC; 57-bit virtual and 46-bit physical
+    // addresses.
+    case 0x8000_0001: answer[3] |= 1 << 11 | 1 << 20 | 1 << 26 | 1 << 29
     case 0x8000_0007: answer[3] = 1 << 8
-    case 0x8000_0008: answer[0] = 0x302e
+    case 0x8000_0008: answer[0] = 0x392e
     default: break
     }
     return (answer[0], answer[1], answer[2], answer[3])

@@ -66,6 +66,9 @@ public enum Disassembler {
     case .mmxRm: return insn.rmIsRegister ? "mm\(insn.rm & 7)" : memory(insn, size)
     case .mmxRmRegister: return "mm\(insn.rm & 7)"
     case .stack: return "st(\(insn.rm & 7))"
+    case .control: return "cr\(insn.reg)"
+    case .debug: return "dr\(insn.reg)"
+    case .fixedSegment: return operand.register == 4 ? "fs" : "gs"
     }
   }
 

@@ -47,8 +47,14 @@ public enum Op: UInt16, CaseIterable, Sendable {
   case blendvps, blendvpd, blendps, blendpd, pblendw, mpsadbw, ptest, pcmpestrm, pcmpestri
   case pcmpistrm, pcmpistri, aesenc, aesenclast, aesdec, aesdeclast, aesimc, aeskeygenassist
   case pclmulqdq
-  // What user mode may not do.
-  case privileged, io
+  // System.
+  case hlt, clts, invd, wbinvd, rdmsr, wrmsr, rdpmc, swapgs, invlpg, invpcid, cli, sti
+  case `in`, out, ins, outs, lgdt, lidt, sgdt, sidt, smsw, lmsw, lldt, ltr, sldt, str
+  case verr, verw, lar, lsl, mov_from_cr, mov_to_cr, mov_from_dr, mov_to_dr, mov_to_seg
+  case push_seg, pop_seg, load_far, jmp_far, call_far, ret_far, iret, sysret, vmcall, clac, stac
+  case xsetbv, fxsave, fxrstor
+  // The control part of x87.
+  case fninit, fnclex, fldcw, fnstcw, fnstsw, fwait
 }
 
 /// What was found in front of an opcode.

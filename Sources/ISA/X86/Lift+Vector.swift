@@ -50,6 +50,7 @@ extension Lift {
   }
 
   mutating func vector() {
+    if let vectorFault { return builder.end(helper: raiseFault, c: vectorFault) }
     switch i.op {
     case .movaps, .movups: moveVector()
     case .mov_ss, .mov_sd, .movl, .movh, .movhlps, .movlhps, .movq_load, .movd_to, .movd_from:
