@@ -13,16 +13,21 @@ let package = Package(
     // Measures emu beside its peers.
     .executable(name: "emu-bench", targets: ["Bench"]),
     // What another package's tests depend on to build machines.
+    // What another package's tests depend on to run scenarios.
+    .library(name: "EmuHarness", targets: ["Harness", "HarnessTesting"]),
     .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "X86", "Engine"]),
   ],
   dependencies: [
     // The command line: parsing, help pages, completion scripts.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
   ],
   targets: [
     .target(name: "Engine", path: "Sources/Emu/Engine", swiftSettings: strict),
+    // Assembly text to bytes, but for the instructions, which the instruction sets know.
+    .target(name: "Assembly", path: "Sources/Emu/Assembly", swiftSettings: strict),
     .target(
-      name: "RISCV", dependencies: ["Engine"], path: "Sources/ISA/RISCV", swiftSettings: strict),
+      name: "RISCV", dependencies: ["Engine", "Assembly"], path: "Sources/ISA/RISCV",
+      swiftSettings: strict),
     .target(name: "X86", dependencies: ["Engine"], path: "Sources/ISA/X86", swiftSettings: strict),
     // ELF files are read by elfutils' libelf.
     .systemLibrary(
@@ -30,6 +35,14 @@ let package = Package(
       providers: [.apt(["libelf-dev"])]),
     .target(
       name: "Image", dependencies: ["CLibElf"], path: "Sources/Emu/Image", swiftSettings: strict),
+    // Traces are compressed by zstd: the system's libzstd, since its own Swift package builds all of
+    // its C sources anew.
+    .systemLibrary(
+      name: "CZstd", path: "Sources/Emu/CZstd", pkgConfig: "libzstd",
+      providers: [.apt(["libzstd-dev"])]),
+    .target(
+      name: "TraceFile", dependencies: ["CZstd"], path: "Sources/Emu/TraceFile",
+      swiftSettings: strict),
     .target(
       name: "GuestKernel", dependencies: ["Engine", "Image"], path: "Sources/GuestKernel",
       swiftSettings: strict),
@@ -43,13 +56,30 @@ let package = Package(
     .target(
       name: "Machine",
       dependencies: [
-        "Engine", "Image", "RISCV", "X86", "GuestKernel", "Probes", "CKernelImages",
+        "Engine", "Image", "RISCV", "X86", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
       ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
+    // Scenario files are read by libyaml itself: Yams would bring Foundation into every start of emu.
+    .systemLibrary(
+      name: "CLibYAML", path: "Sources/Emu/CLibYAML", pkgConfig: "yaml-0.1",
+      providers: [.apt(["libyaml-dev"])]),
+    // Scenarios: machines, probes, input and what must come of them, in Swift or in files.
+    .target(
+      name: "Harness",
+      dependencies: [
+        "Assembly", "Engine", "GuestKernel", "Image", "Machine", "Probes", "RISCV",
+        "CLibYAML",
+      ],
+      path: "Sources/Emu/Harness", swiftSettings: strict),
+    // Scenarios in tests of Swift Testing: seeds as arguments, failures as issues.
+    .target(
+      name: "HarnessTesting", dependencies: ["Harness", "Machine"],
+      path: "Sources/Emu/HarnessTesting", swiftSettings: strict),
     .executableTarget(
       name: "EmuCLI",
       dependencies: [
-        "Machine", "Probes", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Harness", "Machine", "Probes",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/CLI", swiftSettings: strict),
     .executableTarget(
@@ -82,7 +112,8 @@ let package = Package(
       name: "EngineTests", dependencies: ["Engine", "CHostFloat"], path: "Tests/EngineTests",
       swiftSettings: strict),
     .testTarget(
-      name: "RISCVTests", dependencies: ["RISCV", "VectorFile"], path: "Tests/RISCVTests",
+      name: "RISCVTests", dependencies: ["Assembly", "RISCV", "VectorFile"],
+      path: "Tests/RISCVTests",
       exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
       name: "JITTests", dependencies: ["RISCV", "Engine", "Fuzz"], path: "Tests/JITTests",
@@ -94,12 +125,20 @@ let package = Package(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",
       swiftSettings: strict),
     .testTarget(
+      name: "TraceFileTests", dependencies: ["TraceFile"], path: "Tests/TraceFileTests",
+      swiftSettings: strict),
+    .testTarget(
       name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
     .testTarget(
       name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
       path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
-      name: "MachineTests", dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine"],
+      name: "HarnessTests",
+      dependencies: ["Assembly", "Harness", "HarnessTesting", "Image", "Machine", "Probes", "RISCV"],
+      path: "Tests/HarnessTests", swiftSettings: strict),
+    .testTarget(
+      name: "MachineTests",
+      dependencies: ["Fuzz", "Machine", "GuestKernel", "RISCV", "Engine", "TraceFile"],
       path: "Tests/MachineTests",
       swiftSettings: strict),
   ]

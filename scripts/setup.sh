@@ -31,6 +31,8 @@ build)
     fail "no swift on PATH; install Swift 6.2 or later from swift.org and try again"
   need 'command -v pkg-config' pkg-config
   need 'pkg-config --exists libelf && pkg-config --exists zlib' libelf-dev zlib1g-dev
+  need 'pkg-config --exists libzstd' libzstd-dev
+  need 'pkg-config --exists yaml-0.1' libyaml-dev
   ;;
 oracles)
   need 'command -v qemu-riscv64' qemu-user

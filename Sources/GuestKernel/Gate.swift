@@ -96,8 +96,7 @@ extension Kernel {
     case .trap:
       return finish(trapGate(regs: a0, cause: a1))
     case .signal:
-      return finish(
-        a1 == TaskBlock.Flags.notify.rawValue ? notifyGate(a0) : signalGate(a0))
+      return finish(signalGate(a0))
     case .schedule:
       return finish(GateReply(value: schedule()))
     case .tick, .irq:
@@ -148,23 +147,6 @@ extension Kernel {
     case .all: reply.action.insert(.flushAll)
     }
     return reply
-  }
-
-  /// `TIF_NOTIFY`: work that was asked for with ``notify(_:_:)``.
-  private func notifyGate(_ regs: UInt64) -> GateReply {
-    guard let task = current else { return GateReply() }
-    let work = task.notifyWork
-    task.notifyWork = []
-    for item in work { item(task, regs) }
-    return GateReply()
-  }
-
-  /// Has `work` done on the task's next way to user mode (`task_work_add`): with the task and the
-  /// address of its saved registers.
-  public func notify(_ task: Task, _ work: @escaping (Task, UInt64) -> Void) {
-    guard task.state != .dead else { return }
-    task.notifyWork.append(work)
-    task.block.flags.insert(.notify)
   }
 
   /// Hands over to the first task.

@@ -21,6 +21,24 @@ public protocol HostServices: AnyObject {
   func hostList(_ path: String) -> [String]?
   /// Up to `count` bytes of a regular file from `offset` on. `nil` on a read error.
   func hostRead(_ path: String, offset: UInt64, count: Int) -> [UInt8]?
+
+  /// How many nanoseconds a task may run while others wait, where Linux would give it `standard`.
+  func timeSlice(_ standard: UInt64) -> UInt64
+  /// What decides what this object will answer next, as far as it is its own: how far a generator of
+  /// random bytes has come, which of the answers that were written down is next.
+  ///
+  /// A snapshot of a machine keeps it.
+  var archivedState: [UInt8] { get set }
+}
+
+extension HostServices {
+  /// As long as Linux would let it.
+  public func timeSlice(_ standard: UInt64) -> UInt64 { standard }
+  /// Nothing.
+  public var archivedState: [UInt8] {
+    get { [] }
+    set {}
+  }
 }
 
 /// What was there to be read from the console.

@@ -11,7 +11,7 @@ public final class Kernel {
   /// Guest RAM.
   public let ram: PhysicalMemory
   /// Its frames.
-  public let frames: PageAllocator
+  @exclusivity(unchecked) public internal(set) var frames: PageAllocator
   /// The world outside.
   public unowned let host: any HostServices
   /// The one hart.
@@ -21,7 +21,7 @@ public final class Kernel {
   /// `nil` only in tests of the model alone.
   public let image: KernelImage?
   /// Mounts and the root.
-  public let vfs: VFS
+  public internal(set) var vfs: VFS
   /// System calls by number and name.
   public let syscalls: SyscallTable
   /// Nanoseconds of guest monotonic time: retired instructions and skipped idle time.
@@ -114,9 +114,6 @@ public final class Kernel {
   /// The text of `/proc/cpuinfo`: set by the machine.
   public var cpuinfo = ""
   private(set) lazy var proc = ProcTables(self)
-  /// How many tasks use an address space, and a descriptor table.
-  var spaceUsers: [ObjectIdentifier: Int] = [:]
-  var fileUsers: [ObjectIdentifier: Int] = [:]
   /// What `clock_settime` added to the clock of the day.
   var realtimeOffset: Int64 = 0
   var syscallCounts: [UInt64]
@@ -127,8 +124,10 @@ public final class Kernel {
   /// The version that `uname` reports.
   public static let version = "#1 SMP PREEMPT_DYNAMIC emu"
 
-  deinit {
-    // Tasks and processes hold each other.
+  deinit { takeApart() }
+
+  /// Tasks and processes hold each other no more.
+  func takeApart() {
     for task in tasks.values {
       task.process.threads = []
       task.process.children = []

@@ -3,9 +3,13 @@ import Engine
 /// Frames of guest RAM: who holds how many references to which.
 ///
 /// A frame is named by its physical address. Contents are zero when it is handed out.
-public final class PageAllocator {
+public final class PageAllocator: Archivable {
   /// The RAM behind the frames.
   public let ram: PhysicalMemory
+  /// Its frames belong to a state that is no more, or not yet: nothing is given back.
+  ///
+  /// Whoever gives frames back when released asks before.
+  private(set) var isInert = false
   /// Frames that are handed out now.
   public private(set) var used = 0 {
     didSet { peak = max(peak, used) }
@@ -37,6 +41,45 @@ public final class PageAllocator {
     total = first < end ? Int((end &- first) / PhysicalMemory.pageSize) : 0
     references = []
   }
+
+  package init(placeholderFor a: Archive) {
+    let frames = a.kernel.frames
+    ram = frames.ram
+    first = frames.first
+    total = frames.total
+    references = []
+    reclaim = frames.reclaim
+    isInert = true
+  }
+
+  package func archive(_ a: Archive) {
+    a("used", &used)
+    a("peak", &peak)
+    a.numbers("references", &references)
+    var clean: [UInt8] = fetchClean.map { $0 ? 1 : 0 }
+    a.parts("fetchClean") { a.raw(&clean) }
+    a("zero", &zero)
+    a("next", &next)
+    a.numbers("free", &free)
+    a("freeBlocks", &freeBlocks)
+    a.transient(["ram", "isInert", "total", "first", "reclaim"])
+    guard a.isReading else { return }
+    fetchClean = clean.map { $0 != 0 }
+    let places = free + freeBlocks.values.joined()
+    guard next >= 0, next <= total, references.count == next, fetchClean.count == next,
+      places.allSatisfy({ $0 < next }),
+      freeBlocks.allSatisfy({ size, blocks in
+        size > 1 && size <= next && blocks.allSatisfy { Int($0) <= next - size }
+      }), zero.map({ owns($0) }) ?? true
+    else {
+      a.fail("frames outside RAM")
+      return
+    }
+    a.afterwards { self.isInert = false }
+  }
+
+  /// Its state is no more.
+  func retire() { isInert = true }
 
   private func index(_ pa: UInt64) -> Int { Int((pa &- first) / PhysicalMemory.pageSize) }
   private func address(_ index: Int) -> UInt64 {
@@ -88,6 +131,7 @@ public final class PageAllocator {
 
   /// Gives back what ``allocate(pages:)`` handed out.
   public func free(_ pa: UInt64, pages: Int) {
+    guard !isInert else { return }
     let index = index(pa)
     for page in 0..<pages { references[index + page] = 0 }
     used -= pages
@@ -103,6 +147,7 @@ public final class PageAllocator {
 
   /// Drops a reference; the last one frees the frame.
   public func release(_ pa: UInt64) {
+    guard !isInert else { return }
     let index = index(pa)
     precondition(references[index] > 0, "a frame is released once too often")
     references[index] -= 1

@@ -1,3 +1,5 @@
+import Engine
+
 /// Who waits on a ``WaitQueue``: a task.
 public protocol Waiter: AnyObject {
   /// What it waited for may have happened. Spurious calls are allowed: a waiter looks again.
@@ -8,11 +10,21 @@ public protocol Waiter: AnyObject {
 ///
 /// A task that would block registers here and gives up the hart; it is woken, and runs the same
 /// system call again from its saved progress. So a queue promises nothing but that somebody looks.
-public final class WaitQueue {
+public final class WaitQueue: Archivable {
   @exclusivity(unchecked) private var waiters: [any Waiter] = []
 
   /// An empty queue.
   public init() {}
+
+  package init(placeholderFor a: Archive) {}
+
+  package func archive(_ a: Archive) {
+    // Tests wait with others.
+    var tasks = waiters.compactMap { $0 as? Task }
+    if tasks.count != waiters.count { a.fail("somebody waits who is no task") }
+    a.refs("waiters", &tasks)
+    if a.isReading { waiters = tasks }
+  }
 
   /// Whether nobody waits.
   public var isEmpty: Bool { waiters.isEmpty }

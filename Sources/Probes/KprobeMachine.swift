@@ -21,9 +21,9 @@ enum KprobeLevel {
 
 /// An instruction that runs in a slot.
 struct KprobeStep {
-  let point: KprobePoint
-  let slot: UInt64
-  let interrupts: UInt64
+  fileprivate(set) var point: KprobePoint
+  fileprivate(set) var slot: UInt64
+  fileprivate(set) var interrupts: UInt64
 
   /// Where the break behind the copy is.
   var end: UInt64 { slot &+ point.length }
@@ -398,5 +398,96 @@ final class KprobeMachine {
     guard slots.base != 0, patch(slots.base, isa.breakpoint(.kretprobe, over: isa.maxInsnLength))
     else { throw ProbeError(.ENOMEM, "the image has no slots") }
     trampolineIsReady = true
+  }
+}
+
+// MARK: Snapshots
+
+extension KprobeMachine {
+  /// Saves or restores the table, what is being served, and the calls that are awaited.
+  func archive(_ a: Archive) {
+    if !unpublished.isEmpty { a.fail("a kprobe is published later on purpose") }
+    a.refs("points", &points)
+    a("state", &state)
+    a("slots", &slots)
+    a("isOn", &isOn)
+    a.parts("calls") {
+      var stacks = a.isReading ? [] : calls.keys.sorted()
+      a("", &stacks)
+      if a.isReading { calls = [:] }
+      for stack in stacks {
+        var list = calls[stack] ?? []
+        a.refs("", &list)
+        if a.isReading { calls[stack] = list }
+      }
+    }
+    a("trampolineIsReady", &trampolineIsReady)
+    a.transient([
+      "kernel", "isa", "fetch", "latest", "unpublished", "kretprobes", "blacklist",
+      "blacklistedFunctions", "exceptionTable",
+    ])
+    guard a.isReading else { return }
+    latest = nil
+    a.afterwards { [self] in
+      for point in points.values where point.insn.verdict == .simulate {
+        point.simulation = isa.simulation(of: point.insn.bytes, at: point.address)
+        if point.simulation == nil { a.fail("a kprobe on no instruction that is simulated") }
+      }
+    }
+  }
+
+  /// Whether it is not as it was made.
+  var isInUse: Bool {
+    isServing || !points.isEmpty || !calls.isEmpty || trampolineIsReady || !isOn
+      || slots.isTouched
+  }
+
+  /// No probe is registered and none is being served.
+  func forgetAll() {
+    points = [:]
+    state = .idle
+    slots = KprobeSlots(kernel, slotSize: isa.kprobeSlotSize)
+    unpublished = []
+    calls = [:]
+    kretprobes = [:]
+    trampolineIsReady = false
+    isOn = true
+  }
+}
+
+extension KprobeState: Archived {
+  static func placeholder(_ a: Archive) -> KprobeState { .idle }
+  mutating func archive(_ a: Archive) {
+    var kind: UInt8 = 0
+    var outer = KprobeStep.placeholder(a)
+    var inner = outer
+    switch self {
+    case .idle: break
+    case .serving(.active): kind = 1
+    case .serving(.stepping(let step)): (kind, outer) = (2, step)
+    case .nested(let step, under: .active): (kind, inner) = (3, step)
+    case .nested(let step, under: .stepping(let below)): (kind, inner, outer) = (4, step, below)
+    }
+    kind = a.choice(kind, below: 5)
+    if kind == 2 || kind == 4 { a("", &outer) }
+    if kind >= 3 { a("", &inner) }
+    switch kind {
+    case 0: self = .idle
+    case 1: self = .serving(.active)
+    case 2: self = .serving(.stepping(outer))
+    case 3: self = .nested(inner, under: .active)
+    default: self = .nested(inner, under: .stepping(outer))
+    }
+  }
+}
+
+extension KprobeStep: Archived {
+  static func placeholder(_ a: Archive) -> KprobeStep {
+    KprobeStep(point: a.placeholder(KprobePoint.self), slot: 0, interrupts: 0)
+  }
+  mutating func archive(_ a: Archive) {
+    a.ref("point", &point)
+    a("slot", &slot)
+    a("interrupts", &interrupts)
   }
 }

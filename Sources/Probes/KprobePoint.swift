@@ -3,15 +3,15 @@ import GuestKernel
 
 /// One probed address of the kernel: all of its probes, and what is needed to get past its
 /// instruction (an aggregate kprobe, whether it has one child or many).
-final class KprobePoint {
-  let address: UInt64
+final class KprobePoint: Archivable {
+  private(set) var address: UInt64
   /// Where the text is in RAM.
-  let pa: UInt64
-  let symbol: String
-  let offset: UInt64
-  let insn: ProbedInsn
+  private(set) var pa: UInt64
+  private(set) var symbol: String
+  private(set) var offset: UInt64
+  private(set) var insn: ProbedInsn
   /// Bytes of the instruction.
-  let length: UInt64
+  private(set) var length: UInt64
   /// Its probes, the newest first.
   @exclusivity(unchecked) var probes: [Kprobe] = []
   @exclusivity(unchecked) var isArmed = false
@@ -30,6 +30,25 @@ final class KprobePoint {
     length = UInt64(insn.length)
   }
 
+  init(placeholderFor a: Archive) {
+    (address, pa, symbol, offset, length) = (0, 0, "", 0, 0)
+    insn = ProbedInsn(bytes: [], verdict: .outOfLine)
+  }
+
+  func archive(_ a: Archive) {
+    a("address", &address)
+    a("pa", &pa)
+    a("symbol", &symbol)
+    a("offset", &offset)
+    a("insn", &insn)
+    a.externals("probes", &probes)
+    a("isArmed", &isArmed)
+    a("slot", &slot)
+    // The table makes simulations ready.
+    a.transient(["length", "simulation"])
+    if a.isReading { length = UInt64(insn.length) }
+  }
+
   /// The address behind the instruction.
   var next: UInt64 { address &+ length }
 }
@@ -43,9 +62,9 @@ final class KprobePoint {
 /// `collect_garbage_slots`); here the image has them all from the beginning.
 struct KprobeSlots {
   /// The first slot, which is the return probes' trampoline.
-  let base: UInt64
-  let end: UInt64
-  let size: UInt64
+  private(set) var base: UInt64
+  private(set) var end: UInt64
+  private(set) var size: UInt64
   /// The first slot that was never given out.
   private var fresh: UInt64
   private var free: [UInt64] = []
@@ -62,6 +81,9 @@ struct KprobeSlots {
 
   /// How many were given out and not taken back.
   var inUse: Int { Int((fresh &- base) / size) - 1 - free.count }
+
+  /// Whether one was ever handed out.
+  var isTouched: Bool { fresh != base &+ size }
 
   mutating func allocate() -> UInt64? {
     if let slot = free.popLast() { return slot }
@@ -88,6 +110,7 @@ struct KprobeSlots {
       var table = kernel.kernelRoot
       for level in (0..<isa.pageTableLevels).reversed() {
         let entry = table &+ (page >> UInt64(12 + 9 * level) & 511) &* 8
+        kernel.ram.willWrite(entry)
         let pointer = kernel.ram.pointer(entry).assumingMemoryBound(to: UInt64.self)
         switch isa.classify(pointer.pointee, level: level) {
         case .table(let next): table = next
@@ -97,6 +120,23 @@ struct KprobeSlots {
         case .empty: break
         }
       }
+    }
+  }
+}
+
+extension KprobeSlots: Archived {
+  static func placeholder(_ a: Archive) -> KprobeSlots {
+    KprobeSlots(a.probedKernel, slotSize: 1)
+  }
+  mutating func archive(_ a: Archive) {
+    a("fresh", &fresh)
+    a("free", &free)
+    a("retired", &retired)
+    a.transient(["base", "end", "size"])
+    guard a.isReading else { return }
+    let all = free + retired
+    if !all.allSatisfy({ $0 >= base && $0 < end }) || base != 0 && !(base...end).contains(fresh) {
+      a.fail("slots of kprobes outside their place")
     }
   }
 }

@@ -2,13 +2,13 @@ import Engine
 import GuestKernel
 
 /// A call whose return is awaited (`struct kretprobe_instance`).
-final class KretprobeCall {
+final class KretprobeCall: Archivable {
   /// `nil` once the probe was unregistered.
   var probe: Kretprobe?
-  let function: UInt64
-  let returnAddress: UInt64
+  private(set) var function: UInt64
+  private(set) var returnAddress: UInt64
   /// The stack pointer at the function's entry.
-  let sp: UInt64
+  private(set) var sp: UInt64
   var data: AnyObject?
 
   init(
@@ -19,6 +19,18 @@ final class KretprobeCall {
     self.returnAddress = returnAddress
     self.sp = sp
     self.data = data
+  }
+
+  init(placeholderFor a: Archive) { (function, returnAddress, sp) = (0, 0, 0) }
+
+  func archive(_ a: Archive) {
+    var object: AnyObject? = probe
+    a.external("probe", &object)
+    if a.isReading { probe = object as? Kretprobe }
+    a("function", &function)
+    a("returnAddress", &returnAddress)
+    a("sp", &sp)
+    a.any("data", &data)
   }
 }
 

@@ -42,10 +42,13 @@ public final class ProbeSubsystem {
   }
 
   /// Breaks of programs that were found to be probes' or to raise a signal.
-  @exclusivity(unchecked) public private(set) var breaksTaken: UInt64 = 0
+  @exclusivity(unchecked) public internal(set) var breaksTaken: UInt64 = 0
 
   /// What handlers saw of the hit before.
-  @exclusivity(unchecked) private var spare: ProbeContext?
+  @exclusivity(unchecked) var spare: ProbeContext?
+
+  /// The probes that are registered, in the order in which they were: what a snapshot names.
+  var registrations: [any Registration] = []
 
   let fetch: FetchSynchronisation
   let kprobes: KprobeMachine
@@ -71,21 +74,27 @@ public final class ProbeSubsystem {
   ///
   /// - SeeAlso: Linux, `kernel/kprobes.c`, `register_kprobe`
   public func registerKprobe(_ request: KprobeRequest) throws(ProbeError) -> Kprobe {
-    try kprobes.register(request)
+    let probe = try kprobes.register(request)
+    registrations.append(probe)
+    return probe
   }
 
   /// Registers a return probe of the kernel.
   ///
   /// - SeeAlso: Linux, `kernel/kprobes.c`, `register_kretprobe`
   public func registerKretprobe(_ request: KretprobeRequest) throws(ProbeError) -> Kretprobe {
-    try kprobes.register(request)
+    let probe = try kprobes.register(request)
+    registrations.append(probe)
+    return probe
   }
 
   /// Registers a probe of a program; with ``UprobeRequest/ret`` a return probe.
   ///
   /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `uprobe_register`
   public func registerUprobe(_ request: UprobeRequest) throws(ProbeError) -> Uprobe {
-    try uprobes.register(request)
+    let probe = try uprobes.register(request)
+    registrations.append(probe)
+    return probe
   }
 
   /// Registers a return probe of a program.
@@ -96,11 +105,20 @@ public final class ProbeSubsystem {
   }
 
   /// Takes a probe away; what it hit last goes on undisturbed.
-  public func unregister(_ probe: Kprobe) { kprobes.unregister(probe) }
+  public func unregister(_ probe: Kprobe) {
+    kprobes.unregister(probe)
+    registrations.removeAll { $0 === probe }
+  }
   /// Takes a return probe away; calls under way return as they should, without its handler.
-  public func unregister(_ probe: Kretprobe) { kprobes.unregister(probe) }
+  public func unregister(_ probe: Kretprobe) {
+    kprobes.unregister(probe)
+    registrations.removeAll { $0 === probe }
+  }
   /// Takes a program's probe away.
-  public func unregister(_ probe: Uprobe) { uprobes.unregister(probe) }
+  public func unregister(_ probe: Uprobe) {
+    uprobes.unregister(probe)
+    registrations.removeAll { $0 === probe }
+  }
 
   /// Has the handlers run, or not; the text is restored where no probe of an address is enabled.
   ///
@@ -154,7 +172,10 @@ public final class ProbeSubsystem {
 
   /// The frame at `regsVA` in guest RAM.
   private func frame(_ regsVA: UInt64) -> UnsafeMutableRawPointer? {
-    kernel.kernelAddress(regsVA, kernel.frameSize).map(kernel.ram.pointer)
+    guard let pa = kernel.kernelAddress(regsVA, kernel.frameSize) else { return nil }
+    kernel.ram.willWrite(pa)
+    kernel.ram.willWrite(pa &+ kernel.frameSize &- 1)
+    return kernel.ram.pointer(pa)
   }
 
   /// What handlers see of a hit; ``end(_:)`` takes it back.

@@ -41,7 +41,9 @@ public struct UprobeRequest {
 /// A registered probe of a program: what Linux calls a consumer of a uprobe.
 public final class Uprobe {
   /// The file.
-  public let inode: Inode
+  ///
+  /// A restored snapshot has new files: then it is that one's.
+  public internal(set) var inode: Inode
   /// Bytes from the file's start.
   public let offset: UInt64
   /// Hits of the entry; for a return probe, returns that it saw.

@@ -7,21 +7,21 @@ import GuestKernel
 /// A slot keeps its copy when it is released: the probe that comes back, or another one of the same
 /// instruction, finds it ready, and need not have the guest synchronise its fetch. Slots that were
 /// released longest ago are given away first.
-final class UprobeArea {
-  let base: UInt64
+final class UprobeArea: Archivable {
+  private(set) var base: UInt64
   /// The page's frame, kept even where the program unmaps it: slots are written to it.
-  private let pages: SpecialPages
-  private let pa: UInt64
-  private let slotSize: UInt64
+  private var pages: SpecialPages
+  private var pa: UInt64
+  private var slotSize: UInt64
   /// The free slots in the order of their release: a ring through slot 0, which is never free.
-  private let slots: UnsafeMutablePointer<Slot>
-  private let identity = AreaIdentity()
+  private var slots: UnsafeMutablePointer<Slot>
+  private var identity = AreaIdentity()
   /// What each slot holds the copy of, and which slot holds a copy: places with the same
   /// instruction share their slots.
   private var copies: [[UInt8]]
   private var held: [[UInt8]: Int] = [:]
   /// Tasks that wait for a slot.
-  let queue = WaitQueue()
+  private(set) var queue = WaitQueue()
 
   private struct Slot {
     var next: Int
@@ -46,6 +46,66 @@ final class UprobeArea {
   }
 
   deinit { slots.deallocate() }
+
+  /// A page without slots.
+  init(placeholderFor a: Archive) {
+    (base, pa, slotSize) = (0, 0, 0)
+    pages = a.placeholder(SpecialPages.self)
+    copies = []
+    slots = .allocate(capacity: 1)
+  }
+
+  func archive(_ a: Archive) {
+    a("base", &base)
+    a.ref("pages", &pages)
+    a("slotSize", &slotSize)
+    a.ref("identity", &identity)
+    a("copies", &copies)
+    a.ref("queue", &queue)
+    a.parts("slots") { archiveSlots(a) }
+    a.parts("held") { archiveHeld(a) }
+    a.transient(["pa"])
+    guard a.isReading else { return }
+    a.afterwards { [self] in
+      guard let first = pages.pages.first, copies.count > 1, slotSize > 0,
+        slotSize <= 4096 / UInt64(copies.count), copies.allSatisfy({ $0.count <= slotSize })
+      else { return a.fail("an [uprobes] page of \(copies.count) slots") }
+      pa = first
+    }
+  }
+
+  private func archiveSlots(_ a: Archive) {
+    if a.isReading {
+      slots.deallocate()
+      slots = .allocate(capacity: max(copies.count, 1))
+      slots.initialize(repeating: Slot(next: 0, previous: 0), count: max(copies.count, 1))
+    }
+    for slot in copies.indices {
+      a("next", &slots[slot].next)
+      a("previous", &slots[slot].previous)
+      a("isFree", &slots[slot].isFree)
+      a("writes", &slots[slot].writes)
+      if !hasSlot(slots[slot].next) || !hasSlot(slots[slot].previous) {
+        (slots[slot].next, slots[slot].previous) = (0, 0)
+        a.fail("an [uprobes] page whose free slots lead nowhere")
+      }
+    }
+  }
+
+  /// Slots that hold the copy that is looked for by its bytes.
+  private func archiveHeld(_ a: Archive) {
+    var found = a.isReading ? [] : held.values.sorted()
+    a("", &found)
+    guard a.isReading else { return }
+    held = [:]
+    for slot in found {
+      guard hasSlot(slot) else { return a.fail("no slot \(slot)") }
+      held[copies[slot]] = slot
+    }
+  }
+
+  /// Whether there is a slot of that number.
+  func hasSlot(_ slot: Int) -> Bool { copies.indices.contains(slot) }
 
   /// A slot that holds the copy of a probe's instruction with what stands behind it.
   ///
@@ -103,7 +163,11 @@ final class UprobeArea {
 }
 
 /// Tells areas apart, those of the past too: whoever remembers one keeps this and not its pages.
-final class AreaIdentity {}
+final class AreaIdentity: Archivable {
+  init() {}
+  init(placeholderFor a: Archive) {}
+  func archive(_ a: Archive) {}
+}
 
 /// Where a copy of a place's instruction was last.
 struct SlotHint {
@@ -111,4 +175,15 @@ struct SlotHint {
   var slot = 0
   /// How often the slot had been written by then.
   var writes: UInt64 = 0
+}
+
+extension SlotHint: Archived {
+  static func placeholder(_ a: Archive) -> SlotHint { SlotHint() }
+  mutating func archive(_ a: Archive) {
+    a.ref("area", &area)
+    a("slot", &slot)
+    a("writes", &writes)
+    // It is looked up in its own area only.
+    if a.isReading, !(0..<4096).contains(slot) { a.fail("a hint at slot \(slot)") }
+  }
 }

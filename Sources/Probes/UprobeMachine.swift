@@ -293,3 +293,41 @@ final class UprobeMachine {
     return false
   }
 }
+
+// MARK: Snapshots
+
+extension UprobeMachine {
+  /// Saves or restores the probed places; what tasks and their memory have is theirs.
+  func archive(_ a: Archive) {
+    a.parts("files") {
+      var lists = a.isReading ? [] : files.values.filter { !$0.isEmpty }
+      lists.sort { Self.place(of: $0) < Self.place(of: $1) }
+      a("", &lists)
+      guard a.isReading else { return }
+      forgetAll()
+      a.afterwards { [self] in
+        for list in lists {
+          for point in list {
+            files[ObjectIdentifier(point.inode)] = list
+            points[UprobeKey(point.inode, point.offset)] = point
+          }
+        }
+      }
+    }
+    a("slotCount", &slotCount)
+    a.transient(["kernel", "isa", "fetch", "breakOffset", "points", "recent"])
+  }
+
+  /// The order of files: they have none of their own.
+  private static func place(of list: UprobePoints) -> (UInt64, UInt64) {
+    guard let inode = list.first(where: { _ in true })?.inode else { return (0, 0) }
+    return (inode.fileSystem.device.encoded, inode.number)
+  }
+
+  /// No probe is registered.
+  func forgetAll() {
+    points = [:]
+    files = [:]
+    for index in 0..<Self.recentCount { recent[index] = nil }
+  }
+}

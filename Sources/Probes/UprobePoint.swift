@@ -18,10 +18,10 @@ struct UprobeKey: Hashable {
 }
 
 /// One probed place of a file, with everybody who wants to know of it (`struct uprobe`).
-final class UprobePoint {
-  let inode: Inode
-  let offset: UInt64
-  let referenceCounter: UInt64
+final class UprobePoint: Archivable {
+  private(set) var inode: Inode
+  private(set) var offset: UInt64
+  private(set) var referenceCounter: UInt64
   /// The newest first.
   @exclusivity(unchecked) var consumers: [Uprobe] = []
   /// The instruction, once a process that maps it was found (`UPROBE_COPY_INSN`).
@@ -51,6 +51,24 @@ final class UprobePoint {
     self.inode = inode
     self.offset = offset
     self.referenceCounter = referenceCounter
+  }
+
+  init(placeholderFor a: Archive) {
+    inode = a.placeholder(Inode.self)
+    (offset, referenceCounter) = (0, 0)
+  }
+
+  func archive(_ a: Archive) {
+    a.ref("inode", &inode)
+    a("offset", &offset)
+    a("referenceCounter", &referenceCounter)
+    a.externals("consumers", &consumers)
+    a("insn", &insn)
+    a("slotHint", &slotHint)
+    a("knownEnd", &knownEnd)
+    a("onlyAddress", &onlyAddress)
+    a("place", &place)
+    a.transient(["length", "isSimulated", "simulations", "latest", "latestVA"])
   }
 
   /// Whether a consumer wants this memory probed.
@@ -83,8 +101,8 @@ final class UprobePoint {
 /// The probed places of one file, in the order of their registration.
 struct UprobePoints: Sequence {
   /// Those that were taken away leave a hole, until there are many.
-  private var places: [UprobePoint?] = []
-  private var holes = 0
+  fileprivate(set) var places: [UprobePoint?] = []
+  fileprivate(set) var holes = 0
 
   var isEmpty: Bool { places.count == holes }
 
@@ -110,7 +128,7 @@ struct UprobePoints: Sequence {
 }
 
 /// What an address space has for probes (`struct uprobes_state`, and two flags of the mm).
-final class UprobeSpace {
+final class UprobeSpace: Archivable {
   /// It may hold breaks (`MMF_HAS_UPROBES`).
   @exclusivity(unchecked) var hasBreaks = false
   /// That may be wrong (`MMF_RECALC_UPROBES`).
@@ -121,6 +139,17 @@ final class UprobeSpace {
   var delayed: [UprobePoint] = []
 
   /// That of `space`, made if need be.
+  init() {}
+
+  init(placeholderFor a: Archive) {}
+
+  func archive(_ a: Archive) {
+    a("hasBreaks", &hasBreaks)
+    a("isDoubtful", &isDoubtful)
+    a.ref("area", &area)
+    a.refs("delayed", &delayed)
+  }
+
   static func of(_ space: AddressSpace) -> UprobeSpace {
     if let known = space.probeState as? UprobeSpace { return known }
     let new = UprobeSpace()
@@ -141,12 +170,12 @@ enum UprobeState {
 
 /// An instruction of a program that runs in a slot.
 struct UprobeStep {
-  let point: UprobePoint
+  private(set) var point: UprobePoint
   /// Where the break is.
-  let va: UInt64
-  let area: UprobeArea
-  let slot: Int
-  let length: UInt64
+  private(set) var va: UInt64
+  private(set) var area: UprobeArea
+  private(set) var slot: Int
+  private(set) var length: UInt64
 
   /// Where the copy is, and the break behind it.
   var start: UInt64 { area.address(slot) }
@@ -154,12 +183,21 @@ struct UprobeStep {
 }
 
 /// What a task has for probes (`struct uprobe_task`).
-final class UprobeTask {
+final class UprobeTask: Archivable {
   @exclusivity(unchecked) var state = UprobeState.running
   /// Calls whose return is awaited, the newest last.
   @exclusivity(unchecked) var calls: [UretprobeCall] = []
 
   /// That of `task`, made if need be.
+  init() {}
+
+  init(placeholderFor a: Archive) {}
+
+  func archive(_ a: Archive) {
+    a("state", &state)
+    a("calls", &calls)
+  }
+
   static func of(_ task: Task) -> UprobeTask {
     if let known = task.probeState as? UprobeTask { return known }
     let new = UprobeTask()
@@ -170,11 +208,99 @@ final class UprobeTask {
 
 /// A call whose return is awaited (`struct return_instance`).
 struct UretprobeCall {
-  let point: UprobePoint
-  let function: UInt64
-  let sp: UInt64
-  let returnAddress: UInt64
-  let isChained: Bool
+  fileprivate(set) var point: UprobePoint
+  fileprivate(set) var function: UInt64
+  fileprivate(set) var sp: UInt64
+  fileprivate(set) var returnAddress: UInt64
+  fileprivate(set) var isChained: Bool
   /// What the entry handlers left for the return handlers.
-  let data: [ObjectIdentifier: AnyObject]
+  fileprivate(set) var data: [ObjectIdentifier: AnyObject]
+}
+
+// MARK: Snapshots
+
+extension UprobePoints: Archived {
+  static func placeholder(_ a: Archive) -> UprobePoints { UprobePoints() }
+  mutating func archive(_ a: Archive) {
+    a.parts("places") {
+      var number = places.count
+      a.number(&number)
+      if a.isReading { places = Array(repeating: nil, count: number) }
+      for index in places.indices { a.ref("point", &places[index]) }
+    }
+    a.transient(["holes"])
+    if a.isReading { holes = places.count { $0 == nil } }
+  }
+}
+
+extension UprobeState: Archived {
+  static func placeholder(_ a: Archive) -> UprobeState { .running }
+  mutating func archive(_ a: Archive) {
+    var kind: UInt8 = 0
+    var point: UprobePoint?
+    var at: UInt64 = 0
+    var step = UprobeStep.placeholder(a)
+    switch self {
+    case .running: break
+    case .waiting(let place, let va): (kind, point, at) = (1, place, va)
+    case .stepping(let under): (kind, step) = (2, under)
+    }
+    kind = a.choice(kind, below: 3)
+    switch kind {
+    case 1:
+      a.ref("", &point)
+      a("", &at)
+      if let point { self = .waiting(point, va: at) } else { a.fail("nobody waits for a slot") }
+    case 2:
+      a("", &step)
+      self = .stepping(step)
+    default: self = .running
+    }
+  }
+}
+
+extension UprobeStep: Archived {
+  static func placeholder(_ a: Archive) -> UprobeStep {
+    UprobeStep(
+      point: a.placeholder(UprobePoint.self), va: 0, area: a.placeholder(UprobeArea.self), slot: 0,
+      length: 0)
+  }
+  mutating func archive(_ a: Archive) {
+    a.ref("point", &point)
+    a("va", &va)
+    a.ref("area", &area)
+    a("slot", &slot)
+    a("length", &length)
+    let (area, slot) = (area, slot)
+    a.afterwards {
+      if !area.hasSlot(slot) { a.fail("a step in slot \(slot)") }
+    }
+  }
+}
+
+extension UretprobeCall: Archived {
+  static func placeholder(_ a: Archive) -> UretprobeCall {
+    UretprobeCall(
+      point: a.placeholder(UprobePoint.self), function: 0, sp: 0, returnAddress: 0,
+      isChained: false, data: [:])
+  }
+  mutating func archive(_ a: Archive) {
+    a.ref("point", &point)
+    a("function", &function)
+    a("sp", &sp)
+    a("returnAddress", &returnAddress)
+    a("isChained", &isChained)
+    a.parts("data") { archiveData(a) }
+  }
+
+  /// What handlers keep until the return; of probes that are still registered.
+  private mutating func archiveData(_ a: Archive) {
+    var owners = a.isReading ? [] : point.consumers.filter { data[ObjectIdentifier($0)] != nil }
+    a.externals("", &owners)
+    for owner in owners {
+      var value = data[ObjectIdentifier(owner)]
+      a.any("", &value)
+      if a.isReading { data[ObjectIdentifier(owner)] = value }
+    }
+  }
 }

@@ -80,6 +80,7 @@ final class IdleISA: GuestISA {
   func takeException(_ hart: Hart) {}
   func takeInterrupt(_ hart: Hart) -> Bool { false }
   func wakes(_ hart: Hart) -> Bool { false }
+  func restored(_ hart: Hart) {}
 }
 
 /// A clock that tests move.

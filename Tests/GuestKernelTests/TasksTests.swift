@@ -2,18 +2,23 @@ import Testing
 
 @testable import GuestKernel
 
+/// Notes which timers happened.
+private final class FiredTimers: TimerTarget {
+  var fired: [GuestKernel.Timer] = []
+  func timerFired(_ timer: GuestKernel.Timer, _ kernel: Kernel) { fired.append(timer) }
+}
+
 @Suite struct TasksTests {
-  @Test func timersFireInOrder() {
+  @Test func timersFireInOrder() throws {
     var heap = TimerHeap()
-    var fired: [Int] = []
-    for (index, deadline) in [50, 10, 30, 10, 20].enumerated() {
-      _ = heap.add(UInt64(deadline)) { fired.append(index) }
-    }
-    let cancelled = heap.add(5) { fired.append(99) }
+    let bench = try TasksBench()
+    let target = FiredTimers()
+    let timers = [50, 10, 30, 10, 20].map { heap.add($0, target) }
+    let cancelled = heap.add(5, target)
     cancelled.cancel()
     #expect(heap.next == 10)
-    while let timer = heap.expired(30) { timer.fire() }
-    #expect(fired == [1, 3, 4, 2])
+    while let timer = heap.expired(30) { timer.fire(bench.kernel) }
+    #expect(target.fired.map { fired in timers.firstIndex { $0 === fired } } == [1, 3, 4, 2])
     #expect(heap.next == 50)
   }
 

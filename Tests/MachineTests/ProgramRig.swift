@@ -40,6 +40,26 @@ final class TestHost: HostServices {
     }
   }
 
+  /// Input that is left, the generator, and what was printed.
+  var archivedState: [UInt8] {
+    get {
+      var state = [UInt8](repeating: 0, count: 32)
+      state.store64(0, random)
+      state.store64(8, UInt64(input.count))
+      state.store64(16, UInt64(output.count))
+      state.store64(24, UInt64(errors.count))
+      return state + input + output + errors
+    }
+    set {
+      random = newValue.load64(0)
+      let sizes = [8, 16, 24].map { Int(newValue.load64($0)) }
+      let rest = newValue.dropFirst(32)
+      input = ArraySlice(Array(rest.prefix(sizes[0])))
+      output = Array(rest.dropFirst(sizes[0]).prefix(sizes[1]))
+      errors = Array(rest.dropFirst(sizes[0] + sizes[1]))
+    }
+  }
+
   func hostStat(_ path: String) -> HostNode? { nil }
   func hostList(_ path: String) -> [String]? { nil }
   func hostRead(_ path: String, offset: UInt64, count: Int) -> [UInt8]? { nil }
@@ -57,13 +77,15 @@ final class ProgramRig {
   init(
     _ program: [UInt8], path: String = "/bin/program", arguments: [String] = [],
     environment: [String] = [], input: [UInt8] = [], seed: UInt64 = 1,
-    caches: CacheModel = .coherent, architecture: ProgramArchitecture = .riscv64
+    caches: CacheModel = .coherent, engine: BackEnd = .standard,
+    architecture: ProgramArchitecture = .riscv64
   ) throws {
     host = TestHost(input: input, seed: seed)
     var configuration = ProgramConfiguration()
     configuration.memory = 128 << 20
     configuration.cacheModel = caches
     configuration.architecture = architecture
+    configuration.engine = engine
     machine = try ProgramMachine(configuration, host: host) { true }
     try machine.kernel.vfs.installProgram(Path(path), HostBytes(program))
     machine.log = { [unowned self] in log.append($0) }
@@ -73,11 +95,13 @@ final class ProgramRig {
         environment: environment.map { Array($0.utf8) }))
   }
 
-  convenience init(_ program: ImageCase, caches: CacheModel) throws {
+  convenience init(
+    _ program: ImageCase, caches: CacheModel, engine: BackEnd = .standard
+  ) throws {
     try self.init(
       program.imageBytes(), path: "/bin/\(program.image).elf", arguments: program.arguments,
       environment: program.environment, input: program.inputBytes(), caches: caches,
-      architecture: program.architecture)
+      engine: engine, architecture: program.architecture)
   }
 
   /// Runs to the end, with a stop after every `slice` instructions.

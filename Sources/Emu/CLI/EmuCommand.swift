@@ -15,6 +15,7 @@ struct EmuCommand: ParsableCommand {
         emu run --probe 'p vfs_read' images/user/riscv64/hello.elf
         emu probes -l images/user/riscv64/hello.elf --symbol main
         emu disasm images/user/riscv64/hello.elf --symbol main
+        emu test scenarios/*.yaml
         emu syscalls --status partial
 
       EXIT STATUS
@@ -23,11 +24,11 @@ struct EmuCommand: ParsableCommand {
         program can't be executed. 127: there is no such program. 130: interrupted. 64: wrong usage, or a probe
         that is refused: nothing ran.
       """,
-    version: "emu 0.1.0",
+    version: "emu \(EmuVersion.text)",
     subcommands: [
-      RunCommand.self, VerifyCommand.self, SelfTestCommand.self, ProbesCommand.self,
-      DisasmCommand.self,
-      SyscallsCommand.self,
+      RunCommand.self, TestCommand.self, RecordCommand.self, ReplayCommand.self,
+      TraceCommand.self, DiffCommand.self, CheckCommand.self, VerifyCommand.self,
+      SelfTestCommand.self, ProbesCommand.self, DisasmCommand.self, SyscallsCommand.self,
     ])
 }
 
@@ -36,16 +37,8 @@ struct ByteSize: ExpressibleByArgument {
   let bytes: UInt64
 
   init?(argument: String) {
-    var digits = Substring(argument)
-    var shift: UInt64 = 0
-    if let last = digits.last,
-      let unit = ["K", "M", "G", "T"].firstIndex(of: String(last).uppercased())
-    {
-      shift = 10 * UInt64(unit + 1)
-      digits = digits.dropLast()
-    }
-    guard let count = UInt64(digits), count <= UInt64.max >> shift else { return nil }
-    bytes = count << shift
+    guard let bytes = Quantity.bytes(argument) else { return nil }
+    self.bytes = bytes
   }
 
   init(_ bytes: UInt64) { self.bytes = bytes }
@@ -62,22 +55,7 @@ struct Count: ExpressibleByArgument {
   var defaultValueDescription: String { "\(value)" }
 
   init?(argument: String) {
-    let plain = argument.filter { $0 != "_" }
-    if plain.hasPrefix("0x") || plain.hasPrefix("0X") {
-      guard let value = UInt64(plain.dropFirst(2), radix: 16) else { return nil }
-      self.value = value
-      return
-    }
-    var digits = Substring(plain)
-    var factor: UInt64 = 1
-    if let last = digits.last, let unit = ["K", "M", "G"].firstIndex(of: String(last).uppercased())
-    {
-      factor = [1_000, 1_000_000, 1_000_000_000][unit]
-      digits = digits.dropLast()
-    }
-    guard let count = UInt64(digits) else { return nil }
-    let (value, overflow) = count.multipliedReportingOverflow(by: factor)
-    guard !overflow else { return nil }
+    guard let value = Quantity.count(argument) else { return nil }
     self.value = value
   }
 }

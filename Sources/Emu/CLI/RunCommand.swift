@@ -1,22 +1,5 @@
 import ArgumentParser
-import Engine
 import Machine
-import Probes
-
-extension TraceFormat: ExpressibleByArgument {}
-
-extension CacheModel: ExpressibleByArgument {}
-
-/// Which back end runs micro-ops.
-enum EngineChoice: String, ExpressibleByArgument, CaseIterable {
-  /// The JIT where the host allows it, else the interpreter and a line that says so.
-  case auto
-  case jit
-  case interpreter
-}
-
-/// In which mode a bare image is entered.
-extension BareImage.EntryMode: ExpressibleByArgument {}
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -36,169 +19,40 @@ struct RunCommand: ParsableCommand {
         emu run --bare --signature out.signature test.elf
       """)
 
-  @Flag(help: "Run without the kernel model: the image brings its own kernel; UART on stdout.")
-  var bare = false
-
   @Flag(help: "Report instructions, time, page faults and TLB misses on stderr at the end.")
   var stats = false
 
-  @OptionGroup var guest: GuestOptions
-
-  @Option(name: .customLong("max-insns"), help: "Stop after this many instructions (status 124).")
-  var maxInsns: Count?
-
-  @Option(
-    help:
-      "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
-  )
-  var engine: EngineChoice?
-
-  @Option(
-    parsing: .unconditionalSingleValue,
-    help: ArgumentHelp(
-      "A probe, as in Linux's kprobe_events and uprobe_events.",
-      discussion: "PLACE is SYM[+OFFS], an address, PATH:OFFSET or PATH:SYMBOL[+OFFS].",
-      valueName: "p|r[:[GRP/]EVENT] PLACE [ARG...]"))
-  var probe: [String] = []
-
-  @Option(
-    help: ArgumentHelp(
-      "Show hits of this task only, the first program's being 1; may be given several times.",
-      valueName: "pid"))
-  var tracePid: [Int32] = []
-
-  @Option(
-    name: .customLong("trace-output"),
-    help: "Where hits of probes and the table of hits go, if not to stderr.")
-  var traceOutput: String?
-
-  @Option(help: "How hits of probes are written: text (as Linux's trace file), or json lines.")
-  var format = TraceFormat.text
-
-  @Option(help: "Bare: a file as virtio block device; FILE,ro keeps it unchanged.")
-  var drive: [String] = []
-
-  @Option(help: "Bare: the number of harts.")
-  var harts = 1
-
-  @Option(
-    help: "Bare: how the image is entered: machine, supervisor (with SBI), or auto by its address.")
-  var entry = BareImage.EntryMode.auto
-
-  @Option(
-    name: .customLong("load-address"),
-    help: "Bare: where an image that is not an ELF file is put.")
-  var loadAddress: Count?
-
-  @Option(help: "Bare: the kernel command line, in the devicetree.")
-  var append: String?
-
-  @Flag(name: .customLong("virtio-modern"), help: "Bare: virtio 1.0 registers, not legacy ones.")
-  var virtIOModern = false
-
-  @Flag(
-    name: .customLong("virtio-console"),
-    help: "Bare: a virtio console on the last transport; it gets what is typed, not the UART.")
-  var virtIOConsole = false
-
-  @Flag(
-    name: .customLong("virtio-rng"),
-    help: "Bare: a virtio random-number device on the last transport but one (see --seed).")
-  var virtIORandom = false
-
-  @Option(help: "Bare: write the memory from begin_signature to end_signature to a file, in hex.")
-  var signature: String?
+  @OptionGroup var options: RunOptions
 
   @Argument(parsing: .captureForPassthrough, help: "The program, and its arguments.")
   var program: [String]
 
   mutating func validate() throws {
-    guard let first = program.first else { throw ValidationError("Which program?") }
     // Everything behind PROGRAM belongs to it, and so the parser leaves options it does not know.
-    if first == "--help" || first == "-h" { throw CleanExit.helpRequest(Self.self) }
-    if first.hasPrefix("-"), first != "-" {
-      throw ValidationError("Unknown option '\(first)'")
+    if let first = program.first, first == "--help" || first == "-h" {
+      throw CleanExit.helpRequest(Self.self)
     }
-    guard (1...64).contains(harts) else { throw ValidationError("--harts is 1 to 64") }
-    if traceOutput != nil, probe.isEmpty {
-      throw ValidationError("--trace-output needs --probe")
-    }
-    if !tracePid.isEmpty, probe.isEmpty {
-      throw ValidationError("--trace-pid needs --probe")
-    }
-    if bare {
-      if guest.root != nil { throw ValidationError("--root is not for --bare") }
-      if !guest.environment.isEmpty { throw ValidationError("--env is not for --bare") }
-      if !probe.isEmpty { throw ValidationError("--probe is not for --bare") }
-      if program.count > 1 {
-        throw ValidationError("A bare image takes no arguments; --append sets its command line")
-      }
-    } else {
-      let used = [
-        ("--drive", !drive.isEmpty), ("--harts", harts != 1), ("--entry", entry != .auto),
-        ("--load-address", loadAddress != nil), ("--append", append != nil),
-        ("--virtio-modern", virtIOModern), ("--virtio-console", virtIOConsole),
-        ("--virtio-rng", virtIORandom), ("--signature", signature != nil),
-      ]
-      if let wrong = used.first(where: \.1) {
-        throw ValidationError("\(wrong.0) needs --bare")
-      }
-    }
+    try options.validate(program)
   }
 
   func run() throws {
     Interruption.install()
-    if engine == .jit, let obstacle = BackEnd.obstacle {
-      printError("emu: --engine jit: \(obstacle)")
-      throw ExitCode(RunReport.Status.failure)
-    }
-    if engine == .auto || engine == nil && BackEnd.standard == .jit,
-      let obstacle = BackEnd.obstacle
-    {
-      printError("emu: \(obstacle): the interpreter runs the guest")
-    }
-    let report = bare ? runBare() : runProgram()
-    if stats, let text = report.statistics { printError(text) }
-    for line in report.messages { printError("emu: \(line)") }
-    throw ExitCode(report.status)
+    var command = try options.command(program)
+    command.hashesState = stats
+    let report =
+      switch command {
+      case .program(let words, let options): ProgramRun.run(words, options)
+      case .bare(let path, let options): BareRun.run(path, options)
+      }
+    try report.exit(stats: stats)
   }
+}
 
-  private var backEnd: BackEnd {
-    switch engine {
-    case nil: .standard
-    case .interpreter: .interpreter
-    case .auto, .jit: .jit
-    }
-  }
-
-  private func runBare() -> RunReport {
-    var options = BareRun.Options()
-    options.memory = guest.memory.bytes
-    options.harts = harts
-    options.cacheModel = guest.caches
-    options.engine = backEnd
-    options.limit = maxInsns?.value
-    options.drives = drive
-    options.entry = entry
-    options.loadAddress = loadAddress?.value
-    options.bootargs = append
-    options.modernVirtIO = virtIOModern
-    options.virtIOConsole = virtIOConsole
-    options.virtIORandom = virtIORandom
-    options.seed = guest.seed.value
-    options.signature = signature
-    return BareRun.run(program[0], options)
-  }
-
-  private func runProgram() -> RunReport {
-    var options = ProgramRun.Options()
-    guest.fill(&options)
-    options.engine = backEnd
-    options.limit = maxInsns?.value
-    options.probes = probe
-    options.tracedTasks = tracePid
-    options.traceOutput = traceOutput
-    options.traceFormat = format
-    return ProgramRun.run(program, options)
+extension RunReport {
+  /// Says what there is to be said and ends the process.
+  func exit(stats: Bool) throws {
+    if stats, let text = statistics { printError(text) }
+    for line in messages { printError("emu: \(line)") }
+    throw ExitCode(status)
   }
 }

@@ -18,10 +18,14 @@ public struct ArchitecturalTLB: Sendable {
     }
   }
 
-  private struct Key: Hashable {
+  private struct Key: Hashable, Comparable {
     var space: UInt64
     var page: UInt64
     var level: Int
+
+    static func < (a: Key, b: Key) -> Bool {
+      (a.space, a.page, a.level) < (b.space, b.page, b.level)
+    }
   }
 
   /// The space of global entries; no address-space number is as large.
@@ -38,6 +42,9 @@ public struct ArchitecturalTLB: Sendable {
 
   /// Entries held.
   public var count: Int { entries.count }
+  /// Whether there is no room for another: whoever fills it forgets all first, and with it what a
+  /// hart's own TLB has from here.
+  public var isFull: Bool { entries.count >= Self.limit }
 
   /// What is held for an address in a space, or globally.
   public func find(_ va: UInt64, space: UInt64) -> Entry? {
@@ -52,13 +59,38 @@ public struct ArchitecturalTLB: Sendable {
 
   /// Holds an entry from now on.
   public mutating func insert(_ entry: Entry, _ va: UInt64, space: UInt64) {
-    if entries.count >= Self.limit { entries.removeAll(keepingCapacity: true) }
     entries[Key(space: space, page: va >> UInt64(12 + 9 * entry.level), level: entry.level)] =
       entry
   }
 
   /// Forgets all.
   public mutating func removeAll() { entries.removeAll(keepingCapacity: true) }
+
+  /// Saves or restores what is held.
+  public mutating func archive(_ archive: Archive) {
+    var keys = archive.isReading ? [] : entries.keys.sorted()
+    var number = keys.count
+    archive.number(&number, each: 48)
+    if archive.isReading {
+      entries = [:]
+      keys = Array(repeating: Key(space: 0, page: 0, level: 0), count: number)
+    }
+    for var key in keys {
+      var entry = entries[key] ?? Entry(entry: 0, level: 0, address: 0)
+      archive.raw(&key.space)
+      archive.raw(&key.page)
+      archive.raw(&key.level)
+      archive.raw(&entry.entry)
+      archive.raw(&entry.level)
+      archive.raw(&entry.address)
+      guard archive.isReading else { continue }
+      guard (0..<4).contains(entry.level), entry.level == key.level else {
+        archive.fail("a TLB entry of level \(entry.level)")
+        return
+      }
+      entries[key] = entry
+    }
+  }
 
   /// Forgets the entries of an address or of all, in the spaces that `of` chooses.
   public mutating func remove(va: UInt64?, of: (_ space: UInt64) -> Bool) {

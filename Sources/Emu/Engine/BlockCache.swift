@@ -23,11 +23,15 @@ struct Block {
   var fallStub: UInt32 = 0
   /// How often it ran in the interpreter for want of host code; negative: it never gets any.
   var heat: Int32 = 0
-  /// How many more accesses of a loop to another page than before, in quick succession, until it is
-  /// translated without remembering pages; negative then.
-  var misses: Int64 = 1000
-  /// Whether its code remembers pages.
-  var remembers = false
+  /// How its code finds the pages of its accesses, of the unit's first block.
+  var sites: UnsafeMutablePointer<SiteState>?
+  /// Whether accesses share a look into the TLB; how often that failed; whether it never should again.
+  var grouped = false
+  var strayed: UInt16 = 0
+  var ungrouped = false
+  /// How many loops are known to be around it, and how often it was compiled as part of one.
+  var depth: UInt8 = 0
+  var rebuilt: UInt8 = 0
   /// Of blocks that were compiled as one: the first of them, and the next.
   var leader: UnsafeMutablePointer<Block>?
   var nextInUnit: UnsafeMutablePointer<Block>?
@@ -42,6 +46,8 @@ struct Block {
   /// The translation flags that it was made under.
   var flags: UInt64
   var valid = true
+  /// Its number in a ``BlockLog``; zero: none.
+  var logID: UInt32 = 0
 
   /// Chains: of the hash bucket, of the two pages' block lists, of the blocks that lead here.
   var nextInBucket: UnsafeMutablePointer<Block>?
@@ -83,7 +89,7 @@ public final class BlockCache {
   /// Blocks dropped because their bytes changed.
   public private(set) var dropped = 0
   /// How often everything was dropped at once.
-  public private(set) var clears = 0
+  @exclusivity(unchecked) public private(set) var clears = 0
 
   /// Bytes of arena after which everything is dropped at the next safe point.
   static let limit = 24 << 20
@@ -100,10 +106,10 @@ public final class BlockCache {
   private var chunks: [UnsafeMutableRawPointer] = []
   #if arch(x86_64) && os(Linux)
   /// Host code of the blocks, made when the first one is compiled.
-  var code: CodeCache?
+  @exclusivity(unchecked) var code: CodeCache?
   #endif
-  private var chunkUsed = 0
-  private var chunkIndex = 0
+  @exclusivity(unchecked) private var chunkUsed = 0
+  @exclusivity(unchecked) private var chunkIndex = 0
 
   init(ram: PhysicalMemory) {
     self.ram = ram
@@ -378,7 +384,8 @@ public final class BlockCache {
   private func unpatch(_ block: UnsafeMutablePointer<Block>, fall: Bool) {}
   #endif
 
-  private func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+  /// Memory until everything is dropped.
+  func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
     if chunks.isEmpty || chunkUsed + bytes > Self.chunkBytes {
       if !chunks.isEmpty { chunkIndex += 1 }
       if chunkIndex == chunks.count {

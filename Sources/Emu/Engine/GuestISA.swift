@@ -65,6 +65,11 @@ public protocol GuestISA: AnyObject {
   var fetchIsCoherent: Bool { get }
   /// What floating-point helpers do, as far as host code can do the same.
   var nativeFloat: [(helper: Helper, float: NativeFloat)] { get }
+  /// Saves or restores what it knows of the hart and the hart's slots do not say, such as an
+  /// architectural TLB.
+  func archive(_ archive: Archive, for hart: Hart)
+  /// The hart's slots were restored: makes what is derived from them anew, the mode first of all.
+  func restored(_ hart: Hart)
 }
 
 extension GuestISA {
@@ -74,6 +79,8 @@ extension GuestISA {
   public func completedSingle(_ reasons: UInt64, for hart: Hart) {}
   /// None.
   public var nativeFloat: [(helper: Helper, float: NativeFloat)] { [] }
+  /// The slots say everything.
+  public func archive(_ archive: Archive, for hart: Hart) {}
 }
 
 /// What serves a hart's calls to its environment: firmware or a kernel model.
@@ -92,9 +99,14 @@ public protocol InsnObserver: AnyObject {
   ///
   /// Called once for each access of an instruction, in the order in which they are made.
   func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart)
+  /// Whether it wants to see the instruction at `pc`, asked when that is translated; whoever changes
+  /// the answer calls ``Hart/forgetBlocks()``.
+  func sees(_ pc: UInt64) -> Bool
 }
 
 extension InsnObserver {
+  /// All.
+  public func sees(_ pc: UInt64) -> Bool { true }
   /// Nothing.
   public func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart) {}
 }

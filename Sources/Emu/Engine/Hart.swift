@@ -34,13 +34,13 @@ public final class Hart {
   /// How stale caches may be.
   public let cacheModel: CacheModel
   /// What runs micro-ops.
-  public internal(set) var engine: BackEnd
+  @exclusivity(unchecked) public internal(set) var engine: BackEnd
   let jitOptions: JITOptions
   #if arch(x86_64) && os(Linux)
   lazy var compiler = Compiler(hart: self)
   #endif
   /// Who serves its environment calls; the ISA raises an exception where nobody does.
-  public unowned var environment: (any HartEnvironment)?
+  @exclusivity(unchecked) public unowned var environment: (any HartEnvironment)?
   /// TLB entries filled so far.
   public private(set) var tlbMisses: UInt64 = 0
   /// Accesses to devices so far.
@@ -48,18 +48,23 @@ public final class Hart {
 
   /// Sees every instruction; set with ``observe(_:)``.
   private(set) var observer: (any InsnObserver)?
-  private var observedModes: UInt64 = 0
-  private(set) var blocks: BlockCache
+  @exclusivity(unchecked) private var observedModes: UInt64 = 0
+  /// Gets the number of every block that runs; set with ``log(_:modes:)``.
+  private(set) var blockLog: BlockLog?
+  private var loggedModes: UInt64 = 0
+  private var blocksAreStale = false
+  @exclusivity(unchecked) private(set) var blocks: BlockCache
 
   private let tlbs: UnsafeMutablePointer<TLBEntry>
   private let tlbCount: Int
   let jumpCache: UnsafeMutablePointer<JumpEntry>
-  private let instructionCache: InstructionCache?
-  private var generation: UInt64 = 1
+  let instructionCache: InstructionCache?
+  @exclusivity(unchecked) private var generation: UInt64 = 1
+  @exclusivity(unchecked) private var pagesGeneration: UInt64 = 1
   /// Entries filled since the last flush, as far as they are remembered: flushing and searching
   /// cost what was filled and not the size of the TLB.
   private let filled: UnsafeMutablePointer<Int32>
-  private var filledCount = 0
+  @exclusivity(unchecked) private var filledCount = 0
   private static let filledLimit = 512
   /// Which pages (by TLB index) code was found in since the last flush.
   private var executed: [UInt64]
@@ -164,6 +169,14 @@ public final class Hart {
 
   private func updateTag() {
     x[Slot.jumpTag] = generation &<< 24 | x[Slot.mmuIndex] &<< 16 | x[Slot.translationFlags]
+    x[Slot.pagesTag] =
+      pagesGeneration &<< 24 | x[Slot.mmuIndex] &<< 16 | UInt64(index) & 0xffff
+  }
+
+  /// What compiled loops remember of translations is not to be used any more.
+  private func forgetPages() {
+    pagesGeneration &+= 1
+    updateTag()
   }
 
   /// Forgets every translation of virtual addresses.
@@ -171,6 +184,7 @@ public final class Hart {
     guard filledCount > 0 else { return }
     forEachFilled { tlbs[$0] = .empty }
     filledCount = 0
+    forgetPages()
     forgetJumps()
   }
 
@@ -178,6 +192,7 @@ public final class Hart {
   public func flushTLB(page va: UInt64) {
     let index = TLB.index(va)
     for mode in 0..<tlbCount { tlbs[mode * TLB.entries + index] = .empty }
+    forgetPages()
     if executed[index >> 6] & 1 << UInt64(index & 63) != 0 { forgetJumps() }
   }
 
@@ -200,6 +215,7 @@ public final class Hart {
   public func synchronizeInstructionFetch() {
     guard let instructionCache else { return }
     instructionCache.clear()
+    x[Slot.stale] = 0
     blocks.clear()
     flushJumps()
   }
@@ -215,11 +231,21 @@ public final class Hart {
   }
 
   func forgetWritable(hostPage: UnsafeMutableRawPointer) {
+    forgetPages()
     let page = UInt64(UInt(bitPattern: hostPage))
     forEachFilled {
-      if tlbs[$0].write != TLBEntry.never, tlbs[$0].write &+ tlbs[$0].addend == page {
+      let tag = tlbs[$0].write
+      if tag != TLBEntry.never, (tag & ~TLBEntry.clean) &+ tlbs[$0].addend == page {
         tlbs[$0].write = TLBEntry.never
       }
+    }
+  }
+
+  /// Has the next store to each page take the slow path, which marks the page dirty.
+  func forgetDirty() {
+    forgetPages()
+    forEachFilled {
+      if tlbs[$0].write != TLBEntry.never { tlbs[$0].write |= TLBEntry.clean }
     }
   }
 
@@ -241,6 +267,33 @@ public final class Hart {
     lookAround()
   }
 
+  /// Has all blocks translated anew, behind the present one.
+  public func forgetBlocks() {
+    blocksAreStale = true
+    lookAround()
+  }
+
+  /// Attaches or detaches a log of blocks.
+  ///
+  /// - Parameters:
+  ///   - log: what gets them; `nil`: nothing.
+  ///   - modes: whose, as of ``observe(_:modes:)``.
+  public func log(_ log: BlockLog?, modes: UInt64 = .max) {
+    blockLog = log
+    loggedModes = log == nil ? 0 : modes
+    flushJumps()
+    lookAround()
+  }
+
+  /// A byte of a block's instructions, as they were fetched.
+  func byte(of block: UnsafeMutablePointer<Block>, _ offset: UInt64) -> UInt8 {
+    let va = block.pointee.pc &+ offset
+    let isSecond = (va ^ block.pointee.pc) & TLB.pageMask != 0
+    let pa = isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
+    let half = fetch16(pa & ~1)
+    return UInt8(truncatingIfNeeded: half >> UInt16((pa & 1) * 8))
+  }
+
   /// Leaves the running block behind the present instruction, if nothing else does.
   func lookAround() {
     if x[Slot.pending] == Pending.none.rawValue { x[Slot.pending] = Pending.reconsider.rawValue }
@@ -255,6 +308,10 @@ public final class Hart {
     x[Slot.checkInterrupts] = 1
     lookAround()
   }
+
+  /// Has the hart look around after the instruction being executed, whose walk has changed what
+  /// translations are.
+  public func requestLook() { lookAround() }
 
   /// Stops the hart after the instruction being executed.
   public func requestStop() { x[Slot.pending] = Pending.stop.rawValue }
@@ -307,7 +364,7 @@ public final class Hart {
       }
       let count = x[Slot.count]
       guard count < target else { return .budget }
-      if blocks.isFull { clearBlocks() }
+      if blocks.isFull || blocksAreStale { clearBlocks() }
       // An ISA that must see every instruction gets a budget of one.
       let single = x[Slot.single]
       let end = single == 0 ? target : count &+ 1
@@ -326,7 +383,8 @@ public final class Hart {
         }
         block = short
       }
-      let rest = engine == .jit ? runCompiled(block, left) : interpret(x, block, left)
+      let rest =
+        engine == .jit && single == 0 ? runCompiled(block, left) : interpret(x, block, left)
       x[Slot.block] = 0
       x[Slot.count] = end &- UInt64(bitPattern: rest)
       let completed = x[Slot.pending] != Pending.exception.rawValue
@@ -349,6 +407,22 @@ public final class Hart {
     if x[Slot.pending] == Pending.exception.rawValue { takeException() }
   }
 
+  /// Does what is pending, an exception or a call of the environment, between two blocks of compiled
+  /// code.
+  ///
+  /// `Slot.left` is what is left of the budget before and after.
+  func settle(exception: Bool) {
+    x[Slot.block] = 0
+    x[Slot.count] = x[Slot.target] &- x[Slot.left]
+    if exception {
+      takeException()
+    } else {
+      x[Slot.pending] = 0
+      environment?.call(from: self)
+    }
+    x[Slot.left] = x[Slot.target] &- x[Slot.count]
+  }
+
   private func takeException() {
     x[Slot.exceptions] &+= 1
     x[Slot.pending] = 0
@@ -356,7 +430,11 @@ public final class Hart {
   }
 
   private func clearBlocks() {
-    for attached in ram.harts where attached.hart.blocks === blocks { attached.hart.flushJumps() }
+    blocksAreStale = false
+    for attached in ram.harts where attached.hart.blocks === blocks {
+      attached.hart.x[Slot.stale] = 0
+      attached.hart.flushJumps()
+    }
     blocks.clear()
   }
 
@@ -389,11 +467,14 @@ public final class Hart {
 
   /// What a block must have been made under to serve this hart now.
   ///
-  /// Harts that share blocks need not all be observed: bit 16 says which blocks report to an
-  /// observer.
+  /// Harts that share blocks need not all be observed: bits 16 and 17 say which blocks
+  /// report to an observer and to a log.
   private var blockFlags: UInt64 {
-    x[Slot.translationFlags] | (isObserved ? 1 << 16 : 0)
+    x[Slot.translationFlags] | (isObserved ? 1 << 16 : 0) | (isLogged ? 1 << 17 : 0)
   }
+
+  /// Whether the block log gets the blocks of the present mode.
+  private var isLogged: Bool { loggedModes >> x[Slot.mmuIndex] & 1 != 0 }
 
   /// Whether the observer sees the instructions of the present mode.
   private var isObserved: Bool { observedModes >> x[Slot.mmuIndex] & 1 != 0 }
@@ -412,7 +493,7 @@ public final class Hart {
     let partial = fetchWasPartial
     builder.begin(
       pc: pc, pa: pa, limit: partial ? 1 : min(limit ?? .max, jitOptions.maxInsns),
-      observing: isObserved)
+      observing: isObserved, logging: isLogged)
     builder.partial = partial
     isa.translate(builder, for: self)
     guard builder.count > 0 else { return nil }
@@ -447,7 +528,7 @@ public final class Hart {
       return nil
     }
     if found.wholePage {
-      fill(va, found)
+      fill(va, found, .fetch)
     } else {
       fetchWasPartial = true
     }
@@ -471,7 +552,7 @@ public final class Hart {
     tlbs + Int(x[Slot.mmuIndex]) * TLB.entries
   }
 
-  private func fill(_ va: UInt64, _ found: Translation) {
+  private func fill(_ va: UInt64, _ found: Translation, _ access: Access) {
     tlbMisses &+= 1
     if jitOptions.singleTLBEntry {
       forEachFilled { tlbs[$0] = .empty }
@@ -479,12 +560,16 @@ public final class Hart {
     }
     let page = va & TLB.pageMask
     let index = Int(x[Slot.mmuIndex]) * TLB.entries + TLB.index(va)
+    // A stale translation is one that the TLB still has, in whichever engine.
+    if cacheModel == .architectural, tlbs[index].addend != 0 { forgetPages() }
     if filledCount < Self.filledLimit { filled[filledCount] = Int32(truncatingIfNeeded: index) }
     filledCount = min(filledCount + 1, Self.filledLimit + 1)
     let writable = found.writable && !ram.isWatched(found.pa)
+    if writable, access == .store { ram.willWrite(found.pa) }
     tlbs[index] = TLBEntry(
       read: found.readable ? page : TLBEntry.never,
-      write: writable ? page : TLBEntry.never,
+      write: !writable
+        ? TLBEntry.never : ram.isDirty(found.pa) ? page : page | TLBEntry.clean,
       execute: found.executable ? page : TLBEntry.never,
       addend: UInt64(UInt(bitPattern: ram.pointer(found.pa & TLB.pageMask))) &- page)
   }
@@ -497,14 +582,19 @@ public final class Hart {
   public func physical(_ va: UInt64, _ size: UInt64, _ access: Access) -> UInt64? {
     let entry = currentTLB + TLB.index(va)
     let tag = access == .store ? entry.pointee.write : entry.pointee.read
-    if tag == va & TLB.pageMask {
-      return entry.pointee.addend &+ va &- UInt64(UInt(bitPattern: ram.host)) &+ ram.base
+    if tag & ~TLBEntry.clean == va & TLB.pageMask {
+      let pa = entry.pointee.addend &+ va &- UInt64(UInt(bitPattern: ram.host)) &+ ram.base
+      if tag & TLBEntry.clean != 0 {
+        ram.willWrite(pa)
+        entry.pointee.write = va & TLB.pageMask
+      }
+      return pa
     }
     guard let found = isa.walk(va, access, for: self) else { return nil }
     if !found.wholePage {
       guard isa.allows(found.pa, size, va, access, for: self) else { return nil }
     } else if ram.contains(found.pa) {
-      fill(va, found)
+      fill(va, found, access)
     }
     return found.pa
   }
@@ -608,6 +698,7 @@ public final class Hart {
   }
 
   private func storeRAM(_ pa: UInt64, _ size: UInt64, _ value: UInt64) {
+    ram.willWrite(pa)
     let to = ram.pointer(pa)
     switch size {
     case 1: to.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
@@ -621,6 +712,28 @@ public final class Hart {
       }
     }
     if ram.isWatched(pa), ram.flaggedWrite(pa, size, by: self) { lookAround() }
+  }
+
+  /// What memory has at an address that this hart has accessed just now, without another access:
+  /// ``TLB`` entries, statistics and devices are left alone.
+  ///
+  /// - Parameters:
+  ///   - va: the first of `size` (1, 2, 4, 8) bytes.
+  ///   - mmuIndex: the mode of the access (``setMode(mmuIndex:flags:)``).
+  /// - Returns: `nil` where the TLB does not know the page, or for a device.
+  public func peek(_ va: UInt64, _ size: Int, mmuIndex: Int) -> UInt64? {
+    guard (0..<tlbCount).contains(mmuIndex) else { return nil }
+    var value: UInt64 = 0
+    for index in (0..<UInt64(size)).reversed() {
+      let at = va &+ index
+      let page = at & TLB.pageMask
+      let entry = tlbs[mmuIndex * TLB.entries + TLB.index(at)]
+      guard entry.read == page || entry.write == page || entry.execute == page,
+        let from = UnsafePointer<UInt8>(bitPattern: UInt(entry.addend &+ at))
+      else { return nil }
+      value = value << 8 | UInt64(from.pointee)
+    }
+    return value
   }
 
   /// Notes that the page of `pa` was read as a page table, so that a store to it is seen by

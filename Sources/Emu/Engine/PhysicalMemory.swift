@@ -34,6 +34,13 @@ public final class PhysicalMemory {
   /// Told of every store to a monitored page, after it: address and size in bytes.
   public var onMonitoredStore: ((UInt64, UInt64) -> Void)?
 
+  /// Which pages were written, or may have been, since they were last taken note of: one byte a page.
+  let dirty: UnsafeMutablePointer<UInt8>
+  /// Those pages, by number, in the order in which they became so.
+  var dirtyPages: [UInt32] = []
+  /// What RAM held when its dirty pages were last taken note of (``image()``, ``restore(_:)``).
+  var latest = RAMImage()
+
   private let flagBytes: Int
 
   /// Reserves `size` bytes (rounded up to a page) at physical address `base`.
@@ -46,7 +53,7 @@ public final class PhysicalMemory {
     guard base <= UInt64.max - rounded else { return nil }
     flagBytes = Int(rounded / Self.pageSize)
     guard let ram = reservePages(Int(rounded)) else { return nil }
-    guard let flags = reservePages(flagBytes) else {
+    guard let flags = reservePages(2 * flagBytes) else {
       releasePages(ram, Int(rounded))
       return nil
     }
@@ -54,11 +61,12 @@ public final class PhysicalMemory {
     self.size = rounded
     host = ram
     self.flags = flags.assumingMemoryBound(to: UInt8.self)
+    dirty = self.flags + flagBytes
   }
 
   deinit {
     munmap(host, Int(size))
-    munmap(flags, flagBytes)
+    munmap(flags, 2 * flagBytes)
   }
 
   /// Why a page is watched.
@@ -164,6 +172,11 @@ public final class PhysicalMemory {
     let last = (pa &- base &+ count &- 1) / Self.pageSize
     var page = first
     while page <= last {
+      markDirty(page: Int(page))
+      page &+= 1
+    }
+    page = first
+    while page <= last {
       if flags[Int(page)] != 0 {
         // A device writes while a hart runs: that hart must not go on with what was dropped.
         if flaggedWrite(pa, count) {
@@ -175,10 +188,35 @@ public final class PhysicalMemory {
     }
   }
 
+  @inline(__always)
+  func markDirty(page: Int) {
+    if dirty[page] == 0 { becomeDirty(page) }
+  }
+
+  @inline(never)
+  private func becomeDirty(_ page: Int) {
+    dirty[page] = 1
+    dirtyPages.append(UInt32(truncatingIfNeeded: page))
+  }
+
+  /// Says that the page of `pa`, which must be RAM, is about to be written through ``pointer(_:)`` by
+  /// somebody on whose stores no translation depends.
+  ///
+  /// Such a writer must say so anew after each time that the guest has run.
+  @inline(__always)
+  public func willWrite(_ pa: UInt64) { markDirty(page: Int((pa &- base) / Self.pageSize)) }
+
+  /// ``willWrite(_:)`` for what lies at `pointer`, inside RAM.
+  @inline(__always)
+  public func willWrite(at pointer: UnsafeRawPointer) {
+    markDirty(page: (pointer - UnsafeRawPointer(host)) / Int(Self.pageSize))
+  }
+
   /// Writes accessed and dirty bits into a page-table entry, whose address ``contains(_:_:)`` holds
   /// for: of no consequence to translations, but the page may be watched for other reasons too.
   public func updateTableEntry(_ pa: UInt64, _ entry: UInt64, by hart: Hart) {
     pointer(pa).storeBytes(of: entry, as: UInt64.self)
+    willWrite(pa)
     let others = PageFlags(rawValue: flags[Int((pa &- base) / Self.pageSize)])
     guard !others.subtracting(.pageTable).isEmpty else { return }
     if flaggedWrite(pa, 8, by: hart, asTable: false) { hart.lookAround() }
@@ -186,10 +224,13 @@ public final class PhysicalMemory {
 
   /// A store hit a watched page: drop what depended on the bytes.
   ///
+  /// Bytes of a restored image are nobody's store: who monitors is not told.
+  ///
   /// - Returns: whether something was dropped, so that a running block must be left.
   @inline(never) @discardableResult
   func flaggedWrite(
-    _ pa: UInt64, _ count: UInt64, by writer: Hart? = nil, asTable: Bool = true
+    _ pa: UInt64, _ count: UInt64, by writer: Hart? = nil, asTable: Bool = true,
+    isRestored: Bool = false
   ) -> Bool {
     var dropped = false
     var page = (pa &- base) / Self.pageSize
@@ -225,7 +266,7 @@ public final class PhysicalMemory {
         }
       }
       page &+= 1
-      if here.contains(.monitored) { onMonitoredStore?(start, end &- start) }
+      if here.contains(.monitored), !isRestored { onMonitoredStore?(start, end &- start) }
     }
     return dropped
   }
@@ -242,6 +283,10 @@ public final class PhysicalMemory {
     let page = host + index * Int(Self.pageSize)
     for attached in harts { attached.hart.forgetWritable(hostPage: page) }
   }
+
+  /// Whether the page of `pa` is marked as written since dirty pages were last taken note of.
+  @inline(__always)
+  func isDirty(_ pa: UInt64) -> Bool { dirty[Int((pa &- base) / Self.pageSize)] != 0 }
 
   /// Whether stores to the page of `pa` must take the slow path.
   @inline(__always)

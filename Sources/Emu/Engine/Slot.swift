@@ -80,9 +80,17 @@ public enum Slot {
   static let exit = 274
   /// Physical address that a load-reserved reserved, or all ones.
   public static let reservation = 273
+  /// What compiled loops must have remembered pages under for that to be valid now; follows the
+  /// index of the TLB and every change of translations.
+  static let pagesTag = 275
+  /// Non-zero while the host's floating-point state collects the guest's exceptions, which implies
+  /// that the guest rounds to nearest.
+  static let floatLive = 276
+  /// Address of the first block of a unit that is to be translated anew.
+  static let stale = 277
   /// Non-zero where every instruction is to be looked at by itself
   /// (``GuestISA/completedSingle(_:for:)``): an ISA's own bits.
-  public static let single = 275
+  public static let single = 278
   /// The first slot of an ISA's system registers.
   public static let system = 512
   /// Number of slots.

@@ -11,6 +11,10 @@ struct TLBEntry {
   /// Not page-aligned, so that no access matches it.
   static let never: UInt64 = 1
   static let empty = TLBEntry(read: never, write: never, execute: never, addend: 0)
+
+  /// Set in the write tag of a page that may be stored to, but was not since dirty pages were last
+  /// taken note of: no access matches it, and the slow path marks the page and takes it away.
+  static let clean: UInt64 = 2
 }
 
 /// The size and the index function of the software TLBs.

@@ -1,3 +1,4 @@
+import Engine
 import GuestKernel
 
 #if canImport(Glibc)
@@ -10,7 +11,9 @@ private import Musl
 /// directory seen read-only as the root.
 public final class Host: HostServices {
   private let root: String?
-  private var generator: SplitMix64
+  private var random: SeededBytes
+  /// What all random bytes follow from.
+  public let seed: UInt64
   /// Nanoseconds since 1970 at the start of the run.
   public let startOfRun: UInt64
   private var inputEnded = false
@@ -21,7 +24,8 @@ public final class Host: HostServices {
   ///   - startOfRun: nanoseconds since 1970, or `nil` for the host's clock.
   public init(root: String? = nil, seed: UInt64 = 0, startOfRun: UInt64? = nil) {
     self.root = root
-    generator = SplitMix64(state: seed)
+    self.seed = seed
+    random = SeededBytes(seed: seed)
     if let startOfRun {
       self.startOfRun = startOfRun
     } else {
@@ -79,8 +83,12 @@ public final class Host: HostServices {
   }
 
   /// Random bytes that follow from the seed.
-  public func randomBytes(_ count: Int) -> [UInt8] {
-    (0..<max(count, 0)).map { _ in UInt8(truncatingIfNeeded: generator.next() >> 32) }
+  public func randomBytes(_ count: Int) -> [UInt8] { random.next(count) }
+
+  /// How far the random bytes have come.
+  public var archivedState: [UInt8] {
+    get { random.archivedState }
+    set { random.archivedState = newValue }
   }
 
   // MARK: Files
@@ -224,7 +232,7 @@ extension Host {
   /// Writes a host file anew.
   ///
   /// - Returns: a line that says why it could not be written, or `nil`.
-  static func replaceFile(_ path: String, with bytes: [UInt8]) -> String? {
+  public static func replaceFile(_ path: String, with bytes: [UInt8]) -> String? {
     let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard file >= 0 else { return "\(path): \(String(cString: strerror(errno)))" }
     defer { close(file) }
@@ -244,14 +252,44 @@ extension Host {
   }
 }
 
+/// Random bytes that follow from a seed.
+public struct SeededBytes: Sendable {
+  private var generator: SplitMix64
+
+  /// Bytes that follow from `seed`.
+  public init(seed: UInt64) { generator = SplitMix64(state: seed) }
+
+  /// The next bytes.
+  public mutating func next(_ count: Int) -> [UInt8] {
+    (0..<max(count, 0)).map { _ in UInt8(truncatingIfNeeded: generator.next() >> 32) }
+  }
+
+  /// Goes to where `count` bytes are drawn.
+  mutating func skip(to count: UInt64, seed: UInt64) {
+    generator = SplitMix64(state: seed &+ SplitMix64.step &* count)
+  }
+
+  /// How far it has come.
+  public var archivedState: [UInt8] {
+    get {
+      var bytes = [UInt8](repeating: 0, count: 8)
+      bytes.store64(0, generator.state)
+      return bytes
+    }
+    set { generator.state = newValue.load64(0) }
+  }
+}
+
 /// A small generator of 64-bit numbers with a period of 2^64.
 ///
 /// - SeeAlso: Steele, Lea, Flood, 'Fast Splittable Pseudorandom Number Generators' (OOPSLA 2014).
 struct SplitMix64: RandomNumberGenerator {
+  /// What the state goes on by with each number.
+  static let step: UInt64 = 0x9e37_79b9_7f4a_7c15
   var state: UInt64
 
   mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
+    state &+= Self.step
     var z = state
     z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
     z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb

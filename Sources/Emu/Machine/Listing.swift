@@ -161,7 +161,7 @@ extension ProgramArchitecture {
 
   /// The instruction that `bytes` begin with.
   fileprivate func line(
-    _ bytes: ArraySlice<UInt8>, pc: UInt64, symbol: (UInt64) -> String?
+    _ bytes: ArraySlice<UInt8>, pc: UInt64, symbol: @escaping (UInt64) -> String?
   ) -> ListedInsn {
     switch self {
     case .riscv64: Self.riscv(bytes, pc, symbol)
@@ -170,7 +170,7 @@ extension ProgramArchitecture {
   }
 
   private static func riscv(
-    _ bytes: ArraySlice<UInt8>, _ pc: UInt64, _ symbol: (UInt64) -> String?
+    _ bytes: ArraySlice<UInt8>, _ pc: UInt64, _ symbol: @escaping (UInt64) -> String?
   ) -> ListedInsn {
     let start = bytes.startIndex
     let length = bytes[start] & 3 == 3 && bytes.count > 3 ? 4 : 2

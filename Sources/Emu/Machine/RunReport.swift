@@ -68,17 +68,18 @@ public enum Interruption {
 }
 
 /// Host time, for figures only: nothing in a guest depends on it.
-struct Stopwatch {
+public struct Stopwatch: Sendable {
   private let start: timespec
 
-  init() {
+  /// Begins now.
+  public init() {
     var now = timespec()
     clock_gettime(CLOCK_MONOTONIC, &now)
     start = now
   }
 
   /// Seconds since it was made.
-  var seconds: Double {
+  public var seconds: Double {
     var now = timespec()
     clock_gettime(CLOCK_MONOTONIC, &now)
     return Double(now.tv_sec - start.tv_sec) + Double(now.tv_nsec - start.tv_nsec) / 1e9

@@ -42,15 +42,38 @@ public struct ExecRequest {
 /// A program that is ready to run.
 public struct ExecResult {
   /// Its memory.
-  public let space: AddressSpace
+  public private(set) var space: AddressSpace
   /// Where it starts: the interpreter's entry, if it has one.
-  public let pc: UInt64
+  public private(set) var pc: UInt64
   /// Its stack pointer, 16-byte aligned, at `argc`.
-  public let sp: UInt64
+  public private(set) var sp: UInt64
   /// The file that `/proc/pid/exe` leads to.
-  public let exe: OpenFile
+  public private(set) var exe: OpenFile
   /// `comm`: the last part of the path, at most 15 bytes.
-  public let name: [UInt8]
+  public private(set) var name: [UInt8]
+
+  init(space: AddressSpace, pc: UInt64, sp: UInt64, exe: OpenFile, name: [UInt8]) {
+    self.space = space
+    self.pc = pc
+    self.sp = sp
+    self.exe = exe
+    self.name = name
+  }
+}
+
+extension ExecResult: Archived {
+  package static func placeholder(_ a: Archive) -> ExecResult {
+    ExecResult(
+      space: a.placeholder(AddressSpace.self), pc: 0, sp: 0, exe: a.placeholder(OpenFile.self),
+      name: [])
+  }
+  package mutating func archive(_ a: Archive) {
+    a.ref("space", &space)
+    a("pc", &pc)
+    a("sp", &sp)
+    a.ref("exe", &exe)
+    a("name", &name)
+  }
 }
 
 /// `execve`, up to the point where the caller gives up its old address space.

@@ -6,11 +6,30 @@ import Engine
 // fail with `EFAULT` where it would have got a signal.
 
 /// What a futex is known by.
-public struct FutexKey: Hashable, Sendable {
-  /// The address space, or what is mapped.
-  var object: ObjectIdentifier
+public struct FutexKey: Hashable {
+  /// The address space, or what is mapped; not kept by the key.
+  private let identity: Unmanaged<AnyObject>
   /// The address, or the place in what is mapped.
-  var offset: UInt64
+  let offset: UInt64
+
+  init(object: AnyObject, offset: UInt64) {
+    identity = .passUnretained(object)
+    self.offset = offset
+  }
+
+  /// The address space, or what is mapped, of a key that was just made.
+  var object: AnyObject { identity.takeUnretainedValue() }
+
+  /// Whether both name the same futex.
+  public static func == (a: FutexKey, b: FutexKey) -> Bool {
+    a.identity.toOpaque() == b.identity.toOpaque() && a.offset == b.offset
+  }
+
+  /// Feeds what it is known by into a hasher.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(identity.toOpaque())
+    hasher.combine(offset)
+  }
 }
 
 extension AddressSpace {
@@ -271,15 +290,15 @@ extension AddressSpace {
   public func futexKey(_ va: UInt64, shared: Bool) throws(Errno) -> FutexKey {
     guard va & 3 == 0 else { throw .EINVAL }
     guard isUserRange(va, 4) else { throw .EFAULT }
-    let own = FutexKey(object: ObjectIdentifier(self), offset: va)
+    let own = FutexKey(object: self, offset: va)
     guard shared else { return own }
     _ = try readable(va)
     guard let vma = vma(at: va) else { throw .EFAULT }
     if vma.isPrivate { return own }
     let offset = vma.index(va) << 12 | va & 4095
     switch vma.backing {
-    case .file(let file): return FutexKey(object: ObjectIdentifier(file.inode), offset: offset)
-    case .shared(let memory): return FutexKey(object: ObjectIdentifier(memory), offset: offset)
+    case .file(let file): return FutexKey(object: file.inode, offset: offset)
+    case .shared(let memory): return FutexKey(object: memory, offset: offset)
     case .anonymous, .special: return own
     }
   }

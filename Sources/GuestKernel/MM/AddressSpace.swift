@@ -13,7 +13,7 @@ public protocol AddressSpaceObserver: AnyObject {
 ///
 /// Whatever changes a translation that a hart may have seen is noted in ``flushNeeded``; the guest's
 /// own code executes the maintenance instruction when the gate returns (``takeFlush()``).
-public final class AddressSpace: UserMemory {
+public final class AddressSpace: UserMemory, Archivable {
   /// Limits that memory calls look at; whoever owns the limits of a process keeps them up to date.
   public struct Limits: Sendable {
     /// `RLIMIT_AS`.
@@ -53,7 +53,7 @@ public final class AddressSpace: UserMemory {
   /// The mappings, by ascending address.
   @exclusivity(unchecked) public internal(set) var vmas: [VMA] = []
   /// Where frames come from.
-  public let frames: PageAllocator
+  @exclusivity(unchecked) public private(set) var frames: PageAllocator
   /// The instruction set.
   public let isa: any KernelISA
   /// The limits in force.
@@ -84,9 +84,9 @@ public final class AddressSpace: UserMemory {
   public internal(set) var locksFuture = false
 
   /// Physical address of the kernel's root table.
-  public let kernelRoot: UInt64
+  public private(set) var kernelRoot: UInt64
   /// The address-space number given to the hardware.
-  public let asid: UInt16
+  public private(set) var asid: UInt16
 
   /// The highest address that mappings are placed below.
   var mmapBase: UInt64
@@ -107,6 +107,8 @@ public final class AddressSpace: UserMemory {
 
   /// Files whose mappings are registered.
   var registered: [Inode] = []
+  /// How many tasks use it.
+  @exclusivity(unchecked) var users = 0
   @exclusivity(unchecked) private var lastIndex = 0
 
   /// An address space with no mapping.
@@ -125,17 +127,7 @@ public final class AddressSpace: UserMemory {
     self.kernelRoot = kernelRoot
     self.asid = asid
     table = try PageTable(frames: frames, isa: isa, kernelRoot: kernelRoot)
-    var granted: [PageProtection] = []
-    for prot in 0..<8 {
-      let entry = isa.leafEntry(
-        0, Self.protection(Int32(prot), writable: true), accessed: true, dirty: true)
-      if prot != 0, case .leaf(_, let protection, _, _) = isa.classify(entry, level: 0) {
-        granted.append(protection)
-      } else {
-        granted.append([])
-      }
-    }
-    self.granted = granted
+    granted = Self.granted(isa)
     mmapBase = Self.mmapBase(stack: Limits().stack, userEnd: isa.userEnd)
   }
 
@@ -155,7 +147,65 @@ public final class AddressSpace: UserMemory {
     table = try PageTable(frames: other.frames, isa: other.isa, kernelRoot: other.kernelRoot)
   }
 
-  deinit { releaseAll() }
+  deinit { if !frames.isInert { releaseAll() } }
+
+  private static func granted(_ isa: any KernelISA) -> [PageProtection] {
+    (0..<8).map { prot in
+      let entry = isa.leafEntry(
+        0, Self.protection(Int32(prot), writable: true), accessed: true, dirty: true)
+      if prot != 0, case .leaf(_, let protection, _, _) = isa.classify(entry, level: 0) {
+        return protection
+      }
+      return []
+    }
+  }
+
+  // MARK: Snapshots
+
+  package init(placeholderFor a: Archive) {
+    frames = a.placeholder(PageAllocator.self)
+    isa = a.kernel.isa
+    (kernelRoot, asid, mmapBase) = (0, 0, 0)
+    granted = Self.granted(isa)
+    table = PageTable(placeholderFor: a)
+    observer = a.kernel.observer
+  }
+
+  package func archive(_ a: Archive) {
+    a.any("probeState", &probeState)
+    a("vmas", &vmas)
+    a.ref("frames", &frames)
+    a("limits", &limits)
+    a("layout", &layout)
+    a("auxv", &auxv)
+    a("signalPage", &signalPage)
+    a("flushNeeded", &flushNeeded)
+    a("instructionFlushNeeded", &instructionFlushNeeded)
+    a("residentPages", &residentPages)
+    a("maxResidentPages", &maxResidentPages)
+    a("mappedBytes", &mappedBytes)
+    a("dataBytes", &dataBytes)
+    a("faults", &faults)
+    a("locksFuture", &locksFuture)
+    a("kernelRoot", &kernelRoot)
+    a("asid", &asid)
+    a("mmapBase", &mmapBase)
+    a.parts("table") { table.archive(a) }
+    a.refs("registered", &registered)
+    a("users", &users)
+    a.transient([
+      "isa", "observer", "granted", "readPage", "readFrame", "writePage", "writeFrame",
+      "searchTop", "holeAbove", "lastIndex",
+    ])
+    guard a.isReading else { return }
+    var last: UInt64 = 0
+    for vma in vmas {
+      guard vma.start >= last, vma.start < vma.end, vma.end <= isa.userEnd,
+        (vma.start | vma.end) & 4095 == 0
+      else { return a.fail("mappings in disorder") }
+      last = vma.end
+    }
+  }
 
   /// What the page-table register holds while it is in force.
   public var rootValue: UInt64 { isa.rootValue(table.root, asid: asid) }
@@ -403,5 +453,32 @@ public final class AddressSpace: UserMemory {
       shift += 9
     }
     return aligned
+  }
+}
+
+extension AddressSpace.Limits: Archived {
+  package static func placeholder(_ a: Archive) -> AddressSpace.Limits { AddressSpace.Limits() }
+  package mutating func archive(_ a: Archive) {
+    a("addressSpace", &addressSpace)
+    a("data", &data)
+    a("stack", &stack)
+    a("locked", &locked)
+  }
+}
+
+extension AddressSpace.Layout: Archived {
+  package static func placeholder(_ a: Archive) -> AddressSpace.Layout { AddressSpace.Layout() }
+  package mutating func archive(_ a: Archive) {
+    a("startCode", &startCode)
+    a("endCode", &endCode)
+    a("startData", &startData)
+    a("endData", &endData)
+    a("startBrk", &startBrk)
+    a("brk", &brk)
+    a("startStack", &startStack)
+    a("argStart", &argStart)
+    a("argEnd", &argEnd)
+    a("envStart", &envStart)
+    a("envEnd", &envEnd)
   }
 }

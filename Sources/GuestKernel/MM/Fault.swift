@@ -161,6 +161,7 @@ extension AddressSpace {
     defer { frames.release(pa) }
     let new = try frames.allocate()
     if !frames.isZeroFrame(pa), frames.ram.contains(pa, 4096) {
+      frames.ram.willWrite(new)
       frames.ram.pointer(new).copyMemory(from: frames.ram.pointer(pa), byteCount: 4096)
     }
     return new

@@ -34,7 +34,8 @@ public struct KernelAddressSpace {
   }
 
   private func entries(_ table: UInt64) -> UnsafeMutablePointer<UInt64> {
-    frames.ram.pointer(table).assumingMemoryBound(to: UInt64.self)
+    frames.ram.willWrite(table)
+    return frames.ram.pointer(table).assumingMemoryBound(to: UInt64.self)
   }
 
   private func shift(_ level: Int) -> UInt64 { UInt64(12 + 9 * level) }

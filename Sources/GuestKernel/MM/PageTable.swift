@@ -7,7 +7,7 @@ import Engine
 /// instruction set.
 final class PageTable {
   let ram: PhysicalMemory
-  let frames: PageAllocator
+  private(set) var frames: PageAllocator
   let isa: any KernelISA
   /// Physical address of the root table; zero after ``free(_:)``.
   private(set) var root: UInt64
@@ -33,15 +33,39 @@ final class PageTable {
     let shift = UInt64(12 + 9 * (levels - 1))
     let first = Int(min((userEnd &+ (1 << shift) &- 1) >> shift, 512))
     if ram.contains(kernelRoot, 4096) {
-      let to = ram.pointer(root).assumingMemoryBound(to: UInt64.self)
+      let to = entries(root)
       let from = ram.pointer(kernelRoot).assumingMemoryBound(to: UInt64.self)
       (to + first).update(from: from + first, count: 512 - first)
     }
   }
 
+  /// No table.
+  init(placeholderFor a: Archive) {
+    ram = a.kernel.ram
+    frames = a.placeholder(PageAllocator.self)
+    isa = a.kernel.isa
+    levels = isa.pageTableLevels
+    userEnd = isa.userEnd
+    root = 0
+    tables = 0
+  }
+
+  func archive(_ a: Archive) {
+    a.ref("frames", &frames)
+    a("root", &root)
+    a("tables", &tables)
+    guard a.isReading else { return }
+    lastRegion = .max
+    a.afterwards { [self] in
+      if root != 0, root & 4095 != 0 || !frames.owns(root) { a.fail("a page table outside RAM") }
+    }
+  }
+
+  /// The entries of a table, which may be about to be written.
   @inline(__always)
   private func entries(_ pa: UInt64) -> Entries {
-    ram.pointer(pa).assumingMemoryBound(to: UInt64.self)
+    ram.willWrite(pa)
+    return ram.pointer(pa).assumingMemoryBound(to: UInt64.self)
   }
 
   @inline(__always)
@@ -63,7 +87,10 @@ final class PageTable {
   /// The leaf-table entry of a user address, if its table exists.
   @inline(__always)
   func entry(_ va: UInt64) -> Entries? {
-    if va >> 21 == lastRegion, let lastTable { return lastTable + index(va, 0) }
+    if va >> 21 == lastRegion, let lastTable {
+      ram.willWrite(at: lastTable)
+      return lastTable + index(va, 0)
+    }
     return find(va)
   }
 

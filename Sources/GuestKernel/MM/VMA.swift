@@ -1,3 +1,5 @@
+import Engine
+
 /// Constants of `mmap` and its relatives.
 ///
 /// - SeeAlso: Linux, `include/uapi/asm-generic/mman-common.h`, `mman.h`, `include/uapi/linux/mman.h`
@@ -238,12 +240,20 @@ extension VMA {
 }
 
 /// Frames shared by mappings of `MAP_SHARED | MAP_ANONYMOUS` (Linux's unlinked tmpfs file).
-public final class SharedMemory {
-  private let frames: PageAllocator
+public final class SharedMemory: Archivable {
+  private var frames: PageAllocator
   private var pages: [UInt64: UInt64] = [:]
 
   /// Nothing but zeroes.
   init(frames: PageAllocator) { self.frames = frames }
+
+  package init(placeholderFor a: Archive) { frames = a.placeholder(PageAllocator.self) }
+
+  package func archive(_ a: Archive) {
+    a.ref("frames", &frames)
+    a("pages", &pages)
+    a.checkFrames(pages.values, self.frames)
+  }
 
   // By ascending index, so that frames are freed in the same order in each run.
   deinit {
@@ -262,10 +272,10 @@ public final class SharedMemory {
 }
 
 /// Frames that the kernel maps into programs, into many at once if it likes: `[vdso]`, `[uprobes]`.
-public final class SpecialPages {
+public final class SpecialPages: Archivable {
   /// Their physical addresses.
-  public let pages: [UInt64]
-  private let frames: PageAllocator
+  public private(set) var pages: [UInt64]
+  private var frames: PageAllocator
 
   /// Frames that hold `bytes` and zeroes up to a page.
   ///
@@ -292,4 +302,77 @@ public final class SpecialPages {
   }
 
   deinit { for pa in pages where frames.owns(pa) { frames.release(pa) } }
+
+  package init(placeholderFor a: Archive) {
+    pages = []
+    frames = a.placeholder(PageAllocator.self)
+  }
+
+  package func archive(_ a: Archive) {
+    a("pages", &pages)
+    a.ref("frames", &frames)
+    a.checkFrames(pages, self.frames)
+    if pages.isEmpty { a.fail("special pages without a page") }
+  }
+}
+
+extension VMA: Archived {
+  package static func placeholder(_ a: Archive) -> VMA {
+    VMA(start: 0, end: 0, prot: 0, flags: [], backing: .anonymous, pageOffset: 0, name: nil)
+  }
+
+  package mutating func archive(_ a: Archive) {
+    a("start", &start)
+    a("end", &end)
+    a("prot", &prot)
+    a("flags", &flags)
+    a.parts("backing") { archiveBacking(a) }
+    a("pageOffset", &pageOffset)
+    a("name", &name)
+  }
+
+  private mutating func archiveBacking(_ a: Archive) {
+    switch backing {
+    case .anonymous: archiveBacking(a, 0)
+    case .file: archiveBacking(a, 1)
+    case .shared: archiveBacking(a, 2)
+    case .special: archiveBacking(a, 3)
+    }
+  }
+
+  private mutating func archiveBacking(_ a: Archive, _ kind: UInt8) {
+    switch a.choice(kind, below: 4) {
+    case 0: backing = .anonymous
+    case 1:
+      var file = file ?? a.placeholder(OpenFile.self)
+      a.ref("file", &file)
+      backing = .file(file)
+    case 2:
+      var memory = a.placeholder(SharedMemory.self)
+      if case .shared(let own) = backing { memory = own }
+      a.ref("shared", &memory)
+      backing = .shared(memory)
+    default:
+      var pages = a.placeholder(SpecialPages.self)
+      if case .special(let own) = backing { pages = own }
+      a.ref("special", &pages)
+      backing = .special(pages)
+    }
+  }
+}
+
+extension FlushKind: Archived {
+  package static func placeholder(_ a: Archive) -> FlushKind { .none }
+  package mutating func archive(_ a: Archive) {
+    var va: UInt64 = 0
+    var kind: UInt8 = 0
+    switch self {
+    case .none: break
+    case .page(let page): (kind, va) = (1, page)
+    case .all: kind = 2
+    }
+    kind = a.choice(kind, below: 3)
+    a("", &va)
+    self = kind == 0 ? .none : kind == 1 ? .page(va) : .all
+  }
 }

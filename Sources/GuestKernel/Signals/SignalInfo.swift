@@ -1,3 +1,5 @@
+import Engine
+
 /// What comes with a signal: `siginfo_t`.
 ///
 /// - SeeAlso: Linux, `include/uapi/asm-generic/siginfo.h`
@@ -170,5 +172,72 @@ struct SignalQueue: Sendable {
     guard set.bits & signals != 0 else { return }
     infos.removeAll { SignalSet.bit($0.signal) & signals != 0 }
     set.bits &= ~signals
+  }
+}
+
+extension SignalQueue: Archived {
+  package static func placeholder(_ a: Archive) -> SignalQueue { SignalQueue() }
+  package mutating func archive(_ a: Archive) {
+    a("set", &set)
+    a("infos", &infos)
+  }
+}
+
+extension SignalInfo: Archived {
+  package static func placeholder(_ a: Archive) -> SignalInfo { .kernel(0) }
+  package mutating func archive(_ a: Archive) {
+    a("signal", &signal)
+    a("code", &code)
+    a("errno", &errno)
+    a.parts("detail") { archiveDetail(a) }
+  }
+
+  private mutating func archiveDetail(_ a: Archive) {
+    let kind: UInt8 =
+      switch detail {
+      case .kill: 0
+      case .timer: 1
+      case .queue: 2
+      case .child: 3
+      case .fault: 4
+      case .poll: 5
+      case .syscall: 6
+      case .raw: 7
+      }
+    var (pid, other, third): (Int32, Int32, Int32) = (0, 0, 0)
+    var uid: UInt32 = 0
+    var (one, two): (UInt64, UInt64) = (0, 0)
+    var raw: [UInt8] = []
+    switch detail {
+    case .kill(let p, let u): (pid, uid) = (p, u)
+    case .timer(let id, let overrun, let value): (pid, other, one) = (id, overrun, value)
+    case .queue(let p, let u, let value): (pid, uid, one) = (p, u, value)
+    case .child(let p, let u, let status, let utime, let stime):
+      (pid, uid, other, one, two) = (p, u, status, utime, stime)
+    case .fault(let address): one = address
+    case .poll(let band, let fd): (one, other) = (UInt64(bitPattern: band), fd)
+    case .syscall(let address, let number, let arch): (one, third, uid) = (address, number, arch)
+    case .raw(let bytes): raw = bytes
+    }
+    let choice = a.choice(kind, below: 8)
+    a("", &pid)
+    a("", &other)
+    a("", &third)
+    a("", &uid)
+    a("", &one)
+    a("", &two)
+    a("", &raw)
+    guard a.isReading else { return }
+    detail =
+      switch choice {
+      case 0: .kill(pid: pid, uid: uid)
+      case 1: .timer(id: pid, overrun: other, value: one)
+      case 2: .queue(pid: pid, uid: uid, value: one)
+      case 3: .child(pid: pid, uid: uid, status: other, utime: one, stime: two)
+      case 4: .fault(address: one)
+      case 5: .poll(band: Int64(bitPattern: one), fd: other)
+      case 6: .syscall(address: one, number: third, arch: uid)
+      default: .raw(raw)
+      }
   }
 }

@@ -1,3 +1,5 @@
+import Engine
+
 /// Signal numbers.
 ///
 /// - SeeAlso: Linux, `include/uapi/asm-generic/signal.h`. The four guests share them.
@@ -106,8 +108,30 @@ struct SignalAction: Sendable, Equatable {
 }
 
 /// Actions of all signals: `struct sighand_struct`, shared by tasks cloned with `CLONE_SIGHAND`.
-final class SignalHandlers {
+final class SignalHandlers: Archivable {
   private var actions = [SignalAction](repeating: SignalAction(), count: 64)
+
+  init() {}
+
+  package init(placeholderFor a: Archive) {}
+
+  package func archive(_ a: Archive) {
+    // Most are the default.
+    var set = SignalSet()
+    for (index, action) in actions.enumerated() where action != SignalAction() {
+      set.insert(Int32(index) + 1)
+    }
+    a("", &set)
+    a.parts("actions") {
+      for index in actions.indices {
+        guard set.contains(Int32(index) + 1) else {
+          if a.isReading { actions[index] = SignalAction() }
+          continue
+        }
+        a("action", &actions[index])
+      }
+    }
+  }
 
   subscript(signal: Int32) -> SignalAction {
     get { signal > 0 && signal <= 64 ? actions[Int(signal) - 1] : SignalAction() }
@@ -162,5 +186,29 @@ struct SignalStack: Sendable, Equatable {
   func state(_ sp: UInt64) -> UInt32 {
     if size == 0 { return Self.SS_DISABLE }
     return isOn(sp) ? Self.SS_ONSTACK : 0
+  }
+}
+
+extension SignalSet: Archived {
+  package static func placeholder(_ a: Archive) -> SignalSet { SignalSet() }
+  package mutating func archive(_ a: Archive) { a("bits", &bits) }
+}
+
+extension SignalAction: Archived {
+  package static func placeholder(_ a: Archive) -> SignalAction { SignalAction() }
+  package mutating func archive(_ a: Archive) {
+    a("handler", &handler)
+    a("flags", &flags)
+    a("restorer", &restorer)
+    a("mask", &mask)
+  }
+}
+
+extension SignalStack: Archived {
+  package static func placeholder(_ a: Archive) -> SignalStack { SignalStack() }
+  package mutating func archive(_ a: Archive) {
+    a("sp", &sp)
+    a("size", &size)
+    a("flags", &flags)
   }
 }

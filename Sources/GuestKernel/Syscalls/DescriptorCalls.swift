@@ -282,7 +282,7 @@ private final class ScratchMemory: UserMemory {
 extension Kernel {
   /// Gives a task descriptors of its own.
   func unshareFiles(_ task: Task) {
-    guard (fileUsers[ObjectIdentifier(task.files)] ?? 1) > 1 else { return }
+    guard task.files.users > 1 else { return }
     let copy = task.files.clone()
     drop(task.files)
     task.files = copy

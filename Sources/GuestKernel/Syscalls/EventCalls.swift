@@ -1,3 +1,5 @@
+import Engine
+
 extension SyscallTable {
   /// Descriptors for events.
   static let eventRows: [SyscallRow] = [
@@ -90,6 +92,16 @@ final class EpollInode: Inode {
   static let flags: UInt32 = 0xf000_0000
 
   init(_ fileSystem: FileSystem, _ mode: FileMode) { super.init(fileSystem, mode) }
+
+  package required init(placeholderFor a: Archive) { super.init(placeholderFor: a) }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    // One whose file is gone is as good as gone.
+    if !a.isReading { items.removeAll { $0.file == nil } }
+    a("items", &items)
+    a.transient(["isPolling"])
+  }
 
   private func index(_ fd: Int32, _ file: OpenFile) -> Int? {
     items.removeAll { $0.file == nil }
@@ -230,13 +242,30 @@ enum EpollCalls {
 
 /// The timer behind a timerfd.
 final class TimerInode: Inode {
-  let isRealtime: Bool
+  private(set) var isRealtime: Bool
   private unowned let kernel: Kernel
   private var interval: UInt64 = 0
   private var deadline: UInt64 = 0
   private var expirations: UInt64 = 0
   private var timer: Timer?
-  private let queue = WaitQueue()
+  private var queue = WaitQueue()
+
+  package required init(placeholderFor a: Archive) {
+    kernel = a.kernel
+    isRealtime = false
+    super.init(placeholderFor: a)
+  }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("isRealtime", &isRealtime)
+    a("interval", &interval)
+    a("deadline", &deadline)
+    a("expirations", &expirations)
+    a.ref("timer", &timer)
+    a.ref("queue", &queue)
+    a.transient(["kernel"])
+  }
 
   init(_ fileSystem: FileSystem, _ kernel: Kernel, isRealtime: Bool) {
     self.kernel = kernel
@@ -262,10 +291,10 @@ final class TimerInode: Inode {
     timer?.cancel()
     self.deadline = deadline
     guard deadline != 0 else { return }
-    timer = kernel.at(deadline) { [weak self] in self?.expire() }
+    timer = kernel.at(deadline, self)
   }
 
-  private func expire() {
+  fileprivate func expire() {
     let late = kernel.now &- min(deadline, kernel.now)
     expirations &+= 1
     if interval > 0 {
@@ -297,4 +326,20 @@ final class TimerInode: Inode {
   }
 
   override func readQueue(_ file: OpenFile) -> WaitQueue? { queue }
+}
+
+extension TimerInode: TimerTarget {
+  func timerFired(_ timer: Timer, _ kernel: Kernel) { expire() }
+}
+
+extension EpollInode.Item: Archived {
+  package static func placeholder(_ a: Archive) -> EpollInode.Item {
+    EpollInode.Item(fd: 0, file: nil, events: 0, data: 0)
+  }
+  package mutating func archive(_ a: Archive) {
+    a("fd", &fd)
+    a.ref("file", &file)
+    a("events", &events)
+    a("data", &data)
+  }
 }

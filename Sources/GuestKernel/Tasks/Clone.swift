@@ -191,26 +191,22 @@ extension Kernel {
 
   // MARK: Shared parts
 
-  func retain(_ space: AddressSpace) { spaceUsers[ObjectIdentifier(space), default: 0] += 1 }
-  func retain(_ files: FileTable) { fileUsers[ObjectIdentifier(files), default: 0] += 1 }
+  func retain(_ space: AddressSpace) { space.users += 1 }
+  func retain(_ files: FileTable) { files.users += 1 }
 
-  func users(_ space: AddressSpace) -> Int { spaceUsers[ObjectIdentifier(space)] ?? 0 }
+  func users(_ space: AddressSpace) -> Int { space.users }
 
   /// Drops a task's use of an address space; the last one frees it at the next gate call after
   /// the hart has left it.
   ///
   /// - Returns: whether nobody uses it any more.
   func drop(_ space: AddressSpace) -> Bool {
-    let key = ObjectIdentifier(space)
-    let left = (spaceUsers[key] ?? 1) - 1
-    spaceUsers[key] = left > 0 ? left : nil
-    return left <= 0
+    space.users = max(space.users - 1, 0)
+    return space.users == 0
   }
 
   func drop(_ files: FileTable) {
-    let key = ObjectIdentifier(files)
-    let left = (fileUsers[key] ?? 1) - 1
-    fileUsers[key] = left > 0 ? left : nil
-    if left <= 0 { files.closeAll() }
+    files.users = max(files.users - 1, 0)
+    if files.users == 0 { files.closeAll() }
   }
 }

@@ -1,17 +1,29 @@
 import Engine
 
 /// A program that `execve` has prepared, while the other threads of the process end.
-final class PreparedProgram {
-  let result: ExecResult
-  let path: String
-  let argv: [[UInt8]]
-  let envp: [[UInt8]]
+final class PreparedProgram: Archivable {
+  private(set) var result: ExecResult
+  private(set) var path: String
+  private(set) var argv: [[UInt8]]
+  private(set) var envp: [[UInt8]]
 
   init(result: ExecResult, path: String, argv: [[UInt8]], envp: [[UInt8]]) {
     self.result = result
     self.path = path
     self.argv = argv
     self.envp = envp
+  }
+
+  package init(placeholderFor a: Archive) {
+    result = ExecResult.placeholder(a)
+    (path, argv, envp) = ("", [], [])
+  }
+
+  package func archive(_ a: Archive) {
+    a("result", &result)
+    a("path", &path)
+    a("argv", &argv)
+    a("envp", &envp)
   }
 }
 

@@ -1,3 +1,5 @@
+import Engine
+
 /// Tasks that wait on futexes, by key, in the order of their coming.
 ///
 /// - SeeAlso: Linux, `kernel/futex/`
@@ -6,10 +8,12 @@ struct FutexTable {
 }
 
 /// One task's wait on a futex.
-final class FutexWait {
-  let task: Task
-  var key: FutexKey
-  let bitset: UInt32
+final class FutexWait: Archivable {
+  private(set) var task: Task
+  var key: FutexKey { didSet { object = key.object } }
+  /// What the key names, which the key itself does not keep.
+  fileprivate private(set) weak var object: AnyObject?
+  private(set) var bitset: UInt32
   /// Set when the futex was woken: the wait is over.
   var isWoken = false
 
@@ -17,6 +21,25 @@ final class FutexWait {
     self.task = task
     self.key = key
     self.bitset = bitset
+    object = key.object
+  }
+
+  package init(placeholderFor a: Archive) {
+    task = a.placeholder(Task.self)
+    key = FutexKey(object: task, offset: 0)
+    bitset = 0
+  }
+
+  package func archive(_ a: Archive) {
+    a.ref("task", &task)
+    var object = self.object
+    var offset = key.offset
+    a.any("object", &object)
+    a.parts("key") { a("offset", &offset) }
+    a("bitset", &bitset)
+    a("isWoken", &isWoken)
+    // Of one whose futex is gone nobody will ask.
+    if a.isReading { key = FutexKey(object: object ?? task, offset: offset) }
   }
 }
 
@@ -132,5 +155,32 @@ extension Kernel {
     guard (try? space.store(address, died)) != nil else { return false }
     if value & FutexOperation.WAITERS != 0 { wakeFutex(space, address, count: 1) }
     return true
+  }
+}
+
+extension FutexTable: Archived {
+  package static func placeholder(_ a: Archive) -> FutexTable { FutexTable() }
+
+  /// The queues, in the order of their first tasks: keys have no order of their own.
+  package mutating func archive(_ a: Archive) {
+    a.parts("queues") {
+      var all = a.isReading ? [] : queues.values.filter { $0.contains { $0.object != nil } }
+      all.sort {
+        ($0[0].task.tid, $0[0].key.offset) < ($1[0].task.tid, $1[0].key.offset)
+      }
+      var number = all.count
+      a.number(&number)
+      if a.isReading { all = Array(repeating: [], count: number) }
+      for index in all.indices { a.refs("queue", &all[index]) }
+      guard a.isReading else { return }
+      queues = [:]
+      // Their keys are not known before they are whole.
+      let kernel = a.kernel
+      a.afterwards {
+        for queue in all {
+          if let key = queue.first?.key { kernel.futexes.queues[key] = queue }
+        }
+      }
+    }
   }
 }

@@ -1,3 +1,5 @@
+import Engine
+
 /// `setitimer`'s and `alarm`'s timers.
 struct IntervalTimer {
   /// Nanoseconds between expirations; 0: once.
@@ -10,14 +12,16 @@ struct IntervalTimer {
 }
 
 /// A timer of `timer_create`.
-final class PosixTimer {
-  let id: Int32
-  let clock: Int32
+final class PosixTimer: Archivable {
+  private(set) var id: Int32
+  private(set) var clock: Int32
   /// `sigev_notify`: 0 signal, 1 none, 4 to a thread.
-  let notify: Int32
-  let signal: Int32
-  let value: UInt64
+  private(set) var notify: Int32
+  private(set) var signal: Int32
+  private(set) var value: UInt64
   weak var thread: Task?
+  /// Whose it is, once it was armed.
+  weak var process: Process?
   var interval: UInt64 = 0
   /// When it expires next, monotonic; 0: not armed.
   var expires: UInt64 = 0
@@ -31,6 +35,45 @@ final class PosixTimer {
     self.signal = signal
     self.value = value
     self.thread = thread
+  }
+
+  package init(placeholderFor a: Archive) {
+    (id, clock, notify, signal, value) = (0, 0, 0, 0, 0)
+  }
+
+  package func archive(_ a: Archive) {
+    a("id", &id)
+    a("clock", &clock)
+    a("notify", &notify)
+    a("signal", &signal)
+    a("value", &value)
+    a.ref("thread", &thread)
+    a.ref("process", &process)
+    a("interval", &interval)
+    a("expires", &expires)
+    a.ref("timer", &timer)
+    a("overrun", &overrun)
+  }
+}
+
+extension Process: TimerTarget {
+  func timerFired(_ timer: Timer, _ kernel: Kernel) {
+    kernel.realTimerFired(self, timer.deadline)
+  }
+}
+
+extension PosixTimer: TimerTarget {
+  func timerFired(_ timer: Timer, _ kernel: Kernel) {
+    kernel.posixTimerFired(self, timer.deadline)
+  }
+}
+
+extension IntervalTimer: Archived {
+  package static func placeholder(_ a: Archive) -> IntervalTimer { IntervalTimer() }
+  package mutating func archive(_ a: Archive) {
+    a("interval", &interval)
+    a("value", &value)
+    a.ref("timer", &timer)
   }
 }
 
@@ -63,19 +106,20 @@ extension Kernel {
 
   private func armRealTimer(_ process: Process, at deadline: UInt64) {
     process.intervalTimers[0].value = deadline
-    process.intervalTimers[0].timer = at(deadline) { [weak self, weak process] in
-      guard let self, let process, !process.isZombie else { return }
-      let interval = process.intervalTimers[0].interval
-      process.intervalTimers[0].value = 0
-      if let leader = process.leader {
-        self.send(.kernel(Signal.SIGALRM), to: leader, group: true)
-      }
-      guard interval > 0 else { return }
-      let late = self.now &- min(deadline, self.now)
-      let (next, overflow) = deadline.addingReportingOverflow(
-        interval &* (late / interval &+ 1))
-      if !overflow { self.armRealTimer(process, at: next) }
+    process.intervalTimers[0].timer = at(deadline, process)
+  }
+
+  fileprivate func realTimerFired(_ process: Process, _ deadline: UInt64) {
+    guard !process.isZombie else { return }
+    let interval = process.intervalTimers[0].interval
+    process.intervalTimers[0].value = 0
+    if let leader = process.leader {
+      send(.kernel(Signal.SIGALRM), to: leader, group: true)
     }
+    guard interval > 0 else { return }
+    let late = now &- min(deadline, now)
+    let (next, overflow) = deadline.addingReportingOverflow(interval &* (late / interval &+ 1))
+    if !overflow { armRealTimer(process, at: next) }
   }
 
   /// What `getitimer` reports: nanoseconds left, and the interval.
@@ -113,24 +157,26 @@ extension Kernel {
     timer.timer = nil
     timer.expires = deadline
     guard deadline != 0 else { return }
-    timer.timer = at(deadline) { [weak self, weak process] in
-      guard let self, let process, !process.isZombie else { return }
-      timer.expires = 0
-      let late = self.now &- min(deadline, self.now)
-      var missed: UInt64 = 0
-      if timer.interval > 0 {
-        missed = late / timer.interval
-        let (next, overflow) = deadline.addingReportingOverflow(
-          timer.interval &* (missed &+ 1))
-        if !overflow { self.arm(timer, at: next, of: process) }
-      }
-      timer.overrun = Int32(truncatingIfNeeded: min(missed, UInt64(Int32.max)))
-      guard timer.notify != 1, let target = timer.thread ?? process.leader else { return }
-      let info = SignalInfo(
-        timer.signal, code: SignalInfo.SI_TIMER,
-        .timer(id: timer.id, overrun: timer.overrun, value: timer.value))
-      self.send(info, to: target, group: timer.notify != 4)
+    timer.process = process
+    timer.timer = at(deadline, timer)
+  }
+
+  fileprivate func posixTimerFired(_ timer: PosixTimer, _ deadline: UInt64) {
+    guard let process = timer.process, !process.isZombie else { return }
+    timer.expires = 0
+    let late = now &- min(deadline, now)
+    var missed: UInt64 = 0
+    if timer.interval > 0 {
+      missed = late / timer.interval
+      let (next, overflow) = deadline.addingReportingOverflow(timer.interval &* (missed &+ 1))
+      if !overflow { arm(timer, at: next, of: process) }
     }
+    timer.overrun = Int32(truncatingIfNeeded: min(missed, UInt64(Int32.max)))
+    guard timer.notify != 1, let target = timer.thread ?? process.leader else { return }
+    let info = SignalInfo(
+      timer.signal, code: SignalInfo.SI_TIMER,
+      .timer(id: timer.id, overrun: timer.overrun, value: timer.value))
+    send(info, to: target, group: timer.notify != 4)
   }
 
   /// Disarms everything: at a process's end.

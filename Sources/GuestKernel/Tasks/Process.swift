@@ -1,7 +1,9 @@
+import Engine
+
 /// A thread group: what Linux keeps in `signal_struct` and in the group leader.
-public final class Process {
+public final class Process: Archivable {
   /// Its number (`getpid`).
-  public let pid: Int32
+  public private(set) var pid: Int32
   /// Threads that have not ended, the oldest first.
   public internal(set) var threads: [Task] = []
   /// The process that waits for it.
@@ -22,9 +24,9 @@ public final class Process {
   /// The thread that execs and waits for the others to end.
   weak var execTask: Task?
   /// Woken when a thread ends.
-  let threadQueue = WaitQueue()
+  private(set) var threadQueue = WaitQueue()
   /// Woken when a child changes state.
-  let childQueue = WaitQueue()
+  private(set) var childQueue = WaitQueue()
   /// The signal that its end sends to its parent.
   var exitSignal: Int32
   /// Whether it has called `execve` since its creation (`setpgid` refuses then).
@@ -74,7 +76,7 @@ public final class Process {
   /// Its environment at `execve`.
   public internal(set) var environment: [[UInt8]] = []
   /// When it started.
-  public let started: UInt64
+  public private(set) var started: UInt64
   /// What its name was when its last thread ended.
   var lastName = ""
 
@@ -87,6 +89,52 @@ public final class Process {
     self.sid = sid
     self.exitSignal = exitSignal
     self.started = started
+  }
+
+  package init(placeholderFor a: Archive) {
+    (pid, pgid, sid, exitSignal, started) = (0, 0, 0, 0, 0)
+  }
+
+  package func archive(_ a: Archive) {
+    a("pid", &pid)
+    a.refs("threads", &threads)
+    a.ref("parent", &parent)
+    a.refs("children", &children)
+    a("pgid", &pgid)
+    a("sid", &sid)
+    a("isZombie", &isZombie)
+    a("exitStatus", &exitStatus)
+    a("groupExit", &groupExit)
+    a.ref("execTask", &execTask)
+    a.ref("threadQueue", &threadQueue)
+    a.ref("childQueue", &childQueue)
+    a("exitSignal", &exitSignal)
+    a("didExec", &didExec)
+    a("groupStop", &groupStop)
+    a("isStopped", &isStopped)
+    a("stopToReport", &stopToReport)
+    a("continueToReport", &continueToReport)
+    a("pending", &pending)
+    a("credentials", &credentials)
+    a("limits", &limits)
+    a("intervalTimers", &intervalTimers)
+    if intervalTimers.count != 3 { a.fail("a process with \(intervalTimers.count) timers") }
+    a.refs("posixTimers", &posixTimers)
+    a("nextPosixTimer", &nextPosixTimer)
+    a("endedRuntime", &endedRuntime)
+    a("endedUsage", &endedUsage)
+    a("childrenRuntime", &childrenRuntime)
+    a("childrenUsage", &childrenUsage)
+    a("isSubreaper", &isSubreaper)
+    a("isDumpable", &isDumpable)
+    a("noNewPrivileges", &noNewPrivileges)
+    a("membarrier", &membarrier)
+    a("executable", &executable)
+    a.ref("executableFile", &executableFile)
+    a("arguments", &arguments)
+    a("environment", &environment)
+    a("started", &started)
+    a("lastName", &lastName)
   }
 
   /// The thread whose number is the process's, or else the oldest.
@@ -170,5 +218,32 @@ public struct ResourceLimits: Sendable, Equatable {
   /// Whether all limits are equal.
   public static func == (a: ResourceLimits, b: ResourceLimits) -> Bool {
     a.values.elementsEqual(b.values) { $0.soft == $1.soft && $0.hard == $1.hard }
+  }
+}
+
+extension Identity: Archived {
+  package static func placeholder(_ a: Archive) -> Identity { Identity() }
+  package mutating func archive(_ a: Archive) {
+    a("ruid", &ruid)
+    a("euid", &euid)
+    a("suid", &suid)
+    a("fsuid", &fsuid)
+    a("rgid", &rgid)
+    a("egid", &egid)
+    a("sgid", &sgid)
+    a("fsgid", &fsgid)
+    a("groups", &groups)
+  }
+}
+
+extension ResourceLimits: Archived {
+  package static func placeholder(_ a: Archive) -> ResourceLimits { ResourceLimits() }
+  package mutating func archive(_ a: Archive) {
+    a.parts("values") {
+      for index in values.indices {
+        a("soft", &values[index].soft)
+        a("hard", &values[index].hard)
+      }
+    }
   }
 }

@@ -6,16 +6,16 @@ extension Kernel {
 
   // MARK: Timers
 
-  /// Arranges for something to happen at a moment of guest time.
-  func at(_ deadline: UInt64, _ action: @escaping () -> Void) -> Timer {
-    timers.add(deadline, action)
+  /// Arranges for a timer to happen to `target` at a moment of guest time.
+  func at(_ deadline: UInt64, _ target: any TimerTarget) -> Timer {
+    timers.add(deadline, target)
   }
 
   /// Lets every timer happen whose time has come.
   func runTimers() {
     guard timers.next != nil else { return }
     let now = self.now
-    while let timer = timers.expired(now) { timer.fire() }
+    while let timer = timers.expired(now) { timer.fire(self) }
   }
 
   // MARK: The run queue
@@ -27,7 +27,7 @@ extension Kernel {
     runQueue.append(task)
     if runQueue.count - runQueueHead == 1, quantumEnd <= now {
       // The running task had no competitor until now.
-      quantumEnd = now &+ Self.quantum
+      quantumEnd = now &+ host.timeSlice(Self.quantum)
     }
   }
 
@@ -82,7 +82,7 @@ extension Kernel {
     isIdle = false
     if next !== previous { statistics.contextSwitches &+= 1 }
     current = next
-    quantumEnd = now &+ Self.quantum
+    quantumEnd = now &+ host.timeSlice(Self.quantum)
     return next.block.va
   }
 
@@ -103,7 +103,7 @@ extension Kernel {
       account(current)
       if now >= quantumEnd {
         if hasRunnable { current.block.flags.insert(.needResched) }
-        quantumEnd = now &+ Self.quantum
+        quantumEnd = now &+ host.timeSlice(Self.quantum)
       }
     } else if hasRunnable {
       idleBlock?.flags.insert(.needResched)

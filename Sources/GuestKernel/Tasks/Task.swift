@@ -1,7 +1,7 @@
 import Engine
 
 /// What a task is doing.
-public enum TaskState: Sendable, Equatable {
+public enum TaskState: UInt8, Sendable, Equatable {
   /// It runs or waits for its turn.
   case runnable
   /// It sleeps until woken or until a signal comes (`TASK_INTERRUPTIBLE`).
@@ -15,15 +15,15 @@ public enum TaskState: Sendable, Equatable {
 }
 
 /// One thread of a program: what Linux calls `task_struct`.
-public final class Task: Waiter {
+public final class Task: Waiter, Archivable {
   /// Its number (`gettid`).
   public internal(set) var tid: Int32
   /// The thread group it belongs to.
-  public let process: Process
+  public private(set) var process: Process
   /// The kernel it belongs to.
   public unowned let kernel: Kernel
   /// Its 16 KiB block in guest memory.
-  public let block: TaskBlock
+  public private(set) var block: TaskBlock
   /// What it is doing.
   @exclusivity(unchecked) public internal(set) var state = TaskState.runnable
   /// Its name (`PR_SET_NAME`), at most 15 bytes.
@@ -67,8 +67,6 @@ public final class Task: Waiter {
   var blockedInCall = false
   /// What the guest must do besides when the present system call returns.
   var replyActions: GateAction = []
-  /// What is to be done on its next way to user mode.
-  var notifyWork: [(Task, UInt64) -> Void] = []
   private var queues: [WaitQueue] = []
   private var timer: Timer?
   /// What probes keep for this task.
@@ -104,7 +102,7 @@ public final class Task: Waiter {
   /// Guest time spent running.
   public internal(set) var runtime: UInt64 = 0
   /// When it started.
-  public let started: UInt64
+  public private(set) var started: UInt64
   /// Voluntary and involuntary switches, minor and major faults.
   var usage = TaskUsage()
 
@@ -124,6 +122,67 @@ public final class Task: Waiter {
     started = kernel.now
   }
 
+  package init(placeholderFor a: Archive) {
+    tid = 0
+    process = a.placeholder(Process.self)
+    kernel = a.kernel
+    block = a.noBlock
+    state = .dead
+    files = a.placeholder(FileTable.self)
+    fs = a.placeholder(FileSystemContext.self)
+    handlers = a.placeholder(SignalHandlers.self)
+    comm = ""
+    started = 0
+  }
+
+  package func archive(_ a: Archive) {
+    a("tid", &tid)
+    a.ref("process", &process)
+    a("block", &block)
+    a.enumeration("state", &state)
+    a("comm", &comm)
+    a.ref("space", &space)
+    a.ref("files", &files)
+    a.ref("fs", &fs)
+    a.ref("handlers", &handlers)
+    a("blocked", &blocked)
+    a("savedMask", &savedMask)
+    a("pending", &pending)
+    a("awaited", &awaited)
+    a("signalStack", &signalStack)
+    a("restartResult", &restartResult)
+    a("restartBlock", &restartBlock)
+    a("progress", &progress)
+    a("blockedInCall", &blockedInCall)
+    a("replyActions", &replyActions)
+    a.refs("queues", &queues)
+    a.ref("timer", &timer)
+    a.any("probeState", &probeState)
+    a("queued", &queued)
+    a("clearChildTID", &clearChildTID)
+    a.parts("robustList") {
+      a("head", &robustList.head)
+      a("length", &robustList.length)
+    }
+    a.ref("vforkParent", &vforkParent)
+    a("parentDeathSignal", &parentDeathSignal)
+    a.ref("creator", &creator)
+    a("affinity", &affinity)
+    a.parts("policy") {
+      a("policy", &policy.policy)
+      a("priority", &policy.priority)
+    }
+    a("nice", &nice)
+    a("timerSlack", &timerSlack)
+    a("runtime", &runtime)
+    a("started", &started)
+    a("usage", &usage)
+    a.transient(["kernel"])
+  }
+
+  /// It belongs to a state that is no more: nothing wakes it.
+  func retire() { state = .dead }
+
   /// Whether it is the thread whose number is the process's.
   public var isLeader: Bool { tid == process.pid }
 
@@ -137,7 +196,7 @@ public final class Task: Waiter {
     self.queues = queues
     for queue in queues { queue.add(self) }
     if let deadline, deadline < .max {
-      timer = kernel.at(deadline) { [weak self] in self?.wake() }
+      timer = kernel.at(deadline, self)
     }
     self.state = state
   }
@@ -208,4 +267,8 @@ enum RestartBlock {
   case futex(
     address: UInt64, value: UInt32, deadline: UInt64, bitset: UInt32, isPrivate: Bool)
   case poll(descriptors: UInt64, count: UInt64, deadline: UInt64)
+}
+
+extension Task: TimerTarget {
+  func timerFired(_ timer: Timer, _ kernel: Kernel) { wake() }
 }

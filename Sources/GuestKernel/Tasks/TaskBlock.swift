@@ -24,7 +24,6 @@ public struct TaskBlock {
     /// `TIF_SIGPENDING`.
     static let signalPending = Flags(rawValue: 2)
     /// `TIF_NOTIFY`.
-    static let notify = Flags(rawValue: 4)
   }
 
   init(pa: UInt64, va: UInt64, layout: TaskLayout, ram: PhysicalMemory) {

@@ -1,25 +1,47 @@
+import Engine
+
+/// To whom a timer happens.
+protocol TimerTarget: AnyObject {
+  func timerFired(_ timer: Timer, _ kernel: Kernel)
+}
+
 /// Something that happens at a moment of guest time, once.
-public final class Timer {
+///
+/// What happens is its target's affair: a timer is data, which can be archived.
+public final class Timer: Archivable {
   /// When, in nanoseconds of guest monotonic time.
-  public let deadline: UInt64
-  let sequence: UInt64
-  let action: () -> Void
+  public private(set) var deadline: UInt64
+  private(set) var sequence: UInt64
+  private weak var target: (any TimerTarget)?
   /// Whether it still will happen.
   public private(set) var isActive = true
 
-  init(deadline: UInt64, sequence: UInt64, action: @escaping () -> Void) {
+  init(deadline: UInt64, sequence: UInt64, target: any TimerTarget) {
     self.deadline = deadline
     self.sequence = sequence
-    self.action = action
+    self.target = target
+  }
+
+  package init(placeholderFor a: Archive) { (deadline, sequence) = (0, 0) }
+
+  package func archive(_ a: Archive) {
+    a("deadline", &deadline)
+    a("sequence", &sequence)
+    a("isActive", &isActive)
+    var object: AnyObject? = target
+    a.any("target", &object)
+    guard a.isReading else { return }
+    target = object as? any TimerTarget
+    if object != nil, target == nil { a.fail("a timer of nobody who knows timers") }
   }
 
   /// Makes it not happen.
   public func cancel() { isActive = false }
 
-  func fire() {
+  func fire(_ kernel: Kernel) {
     guard isActive else { return }
     isActive = false
-    action()
+    target?.timerFired(self, kernel)
   }
 
   func precedes(_ other: Timer) -> Bool {
@@ -41,9 +63,9 @@ struct TimerHeap {
     }
   }
 
-  mutating func add(_ deadline: UInt64, _ action: @escaping () -> Void) -> Timer {
+  mutating func add(_ deadline: UInt64, _ target: any TimerTarget) -> Timer {
     sequence &+= 1
-    let timer = Timer(deadline: deadline, sequence: sequence, action: action)
+    let timer = Timer(deadline: deadline, sequence: sequence, target: target)
     heap.append(timer)
     var child = heap.count - 1
     while child > 0 {
@@ -76,5 +98,13 @@ struct TimerHeap {
       heap.swapAt(parent, least)
       parent = least
     }
+  }
+}
+
+extension TimerHeap: Archived {
+  package static func placeholder(_ a: Archive) -> TimerHeap { TimerHeap() }
+  package mutating func archive(_ a: Archive) {
+    a.refs("heap", &heap)
+    a("sequence", &sequence)
   }
 }

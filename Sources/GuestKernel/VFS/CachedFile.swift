@@ -13,6 +13,7 @@ public class CachedFile: Inode {
   final var length: UInt64 = 0
 
   deinit {
+    if fileSystem.frames.isInert { return }
     for (_, pa) in inOrder { fileSystem.releaseFrame(pa) }
   }
 
@@ -22,6 +23,13 @@ public class CachedFile: Inode {
   /// handed out in it.
   final var inOrder: [(index: UInt64, pa: UInt64)] {
     pages.map { (index: $0.key, pa: $0.value) }.sorted { $0.index < $1.index }
+  }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("pages", &pages)
+    a("length", &length)
+    a.checkFrames(pages.values, self.fileSystem.frames)
   }
 
   override public var size: UInt64 { length }
@@ -88,6 +96,11 @@ public class CachedFile: Inode {
 public final class TmpfsFile: CachedFile {
   /// Whether it was opened with `O_TMPFILE` and may still get a name.
   var isLinkable = false
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("isLinkable", &isLinkable)
+  }
 
   override var blocks: UInt64 { UInt64(pages.count) &* (Self.pageSize / 512) }
 
@@ -221,16 +234,36 @@ public final class TmpfsFile: CachedFile {
 ///
 /// Its pages come into frames when they are first read or mapped, and can be dropped again.
 public final class HostFile: CachedFile {
-  private let bytes: HostBytes
+  private var bytes: HostBytes
+  private var origin: HostOrigin
 
-  init(_ fileSystem: FileSystem, _ bytes: HostBytes) {
+  init(_ fileSystem: FileSystem, _ bytes: HostBytes, _ origin: HostOrigin) {
     self.bytes = bytes
+    self.origin = origin
     super.init(fileSystem, FileMode(.regular, bytes.permissions))
     length = min(bytes.size, Self.sizeLimit)
     modified = Int64(clamping: bytes.modified)
     accessed = modified
     changed = modified
     created = modified
+  }
+
+  package required init(placeholderFor a: Archive) {
+    bytes = HostBytes([])
+    origin = .path("")
+    super.init(placeholderFor: a)
+  }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a.parts("bytes") {
+      a("size", &bytes.size)
+      a("permissions", &bytes.permissions)
+      a("modified", &bytes.modified)
+    }
+    a("origin", &origin)
+    guard a.isReading else { return }
+    bytes.read = origin.reader(of: bytes, a)
   }
 
   override var blocks: UInt64 { length / 512 &+ (length % 512 == 0 ? 0 : 1) }

@@ -1,10 +1,12 @@
+import Engine
+
 /// A name of an inode in a directory (`struct dentry`), or the root of a file system, or the
 /// nameless place of a pipe and the like.
 ///
 /// Hard links are several dentries of one inode.
-public final class Dentry {
+public final class Dentry: Archivable {
   /// What the name stands for.
-  public let inode: Inode
+  public private(set) var inode: Inode
   /// The name in the directory; of the root `/`; of nameless files what `/proc/self/fd` shows.
   public internal(set) var name: Path
   /// The directory it is in; `nil` for roots and nameless files.
@@ -19,7 +21,7 @@ public final class Dentry {
   /// Place in the listing of a ``TmpfsDirectory``.
   var cookie: UInt64 = 0
   /// Whether it is the root of a file system.
-  let isRoot: Bool
+  private(set) var isRoot: Bool
 
   /// A name for `inode` in the directory `parent`.
   public init(_ inode: Inode, name: Path, parent: Dentry?, isRoot: Bool = false) {
@@ -27,6 +29,23 @@ public final class Dentry {
     self.name = name
     self.parent = parent
     self.isRoot = isRoot
+  }
+
+  package init(placeholderFor a: Archive) {
+    inode = a.placeholder(Inode.self)
+    name = Path([UInt8]())
+    isRoot = false
+  }
+
+  package func archive(_ a: Archive) {
+    a.ref("inode", &inode)
+    a("name", &name)
+    a.ref("parent", &parent)
+    a("isUnlinked", &isUnlinked)
+    a.ref("mounted", &mounted)
+    a.ref("covered", &covered)
+    a("cookie", &cookie)
+    a("isRoot", &isRoot)
   }
 
   /// The file system that the name is in: what it is compared by for `EXDEV`.

@@ -1,3 +1,5 @@
+import Engine
+
 /// What drives a character device.
 protocol DeviceDriver: AnyObject {
   func open(_ file: OpenFile) throws(Errno)
@@ -28,13 +30,50 @@ extension DeviceDriver {
 ///
 /// One without a driver can't be opened.
 final class DeviceNode: Inode {
-  private let driver: (any DeviceDriver)?
+  /// Which driver serves it.
+  enum Driver: Equatable {
+    case null, zero, full, random
+    /// `/dev/tty`
+    case terminal
+    /// One of the standard streams.
+    case console(stream: Int)
+
+    fileprivate func make(_ console: Console) -> (any DeviceDriver)? {
+      switch self {
+      case .null: NullDevice()
+      case .zero: ZeroDevice(isFull: false)
+      case .full: ZeroDevice(isFull: true)
+      case .random: console.host.map { RandomDevice($0) }
+      case .terminal: ConsoleDevice(console, stream: 1, isControlling: true)
+      case .console(let stream): ConsoleDevice(console, stream: stream)
+      }
+    }
+  }
+
+  private var kindOfDriver: Driver?
+  private var console: Console
+  private var driver: (any DeviceDriver)?
+
+  package required init(placeholderFor a: Archive) {
+    console = a.placeholder(Console.self)
+    super.init(placeholderFor: a)
+  }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("kindOfDriver", &kindOfDriver)
+    a.ref("console", &console)
+    a.transient(["driver"])
+    if a.isReading { driver = kindOfDriver?.make(console) }
+  }
 
   init(
     _ fileSystem: FileSystem, _ kind: FileKind, permissions: UInt32, _ device: DeviceNumber,
-    _ driver: (any DeviceDriver)?, number: UInt64? = nil
+    _ driver: Driver?, _ console: Console, number: UInt64? = nil
   ) {
-    self.driver = driver
+    kindOfDriver = driver
+    self.console = console
+    self.driver = driver?.make(console)
     super.init(fileSystem, FileMode(kind, permissions), number: number)
     representedDevice = device
   }
@@ -112,9 +151,9 @@ final class RandomDevice: DeviceDriver {
 ///
 /// `Deviation:` there is no line discipline of our own: the host's terminal echoes and edits. Modes
 /// that a program sets are kept and told back, and decide whether a read ends with the line.
-final class Console {
+final class Console: Archivable {
   fileprivate weak var host: (any HostServices)?
-  let queue = WaitQueue()
+  private(set) var queue = WaitQueue()
   private let options: VFS.Options
   private var input: [UInt8] = []
   private var isAtEnd = false
@@ -122,7 +161,13 @@ final class Console {
   private var window: [UInt8]
   private var group: Int32?
   /// Process group and session of the caller.
-  var identity: () -> (group: Int32, session: Int32) = { (1, 1) }
+  weak var vfs: VFS?
+  private var identity: (group: Int32, session: Int32) {
+    guard let proc = vfs?.proc, let status = proc.status(of: proc.currentProcess) else {
+      return (1, 1)
+    }
+    return (status.group, status.session)
+  }
 
   init(_ host: any HostServices, _ options: VFS.Options) {
     self.host = host
@@ -134,6 +179,24 @@ final class Console {
       + littleEndian(UInt32(0o105073)) + [0]
       + [3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0]
     window = littleEndian(options.rows) + littleEndian(options.columns) + [0, 0, 0, 0]
+  }
+
+  package init(placeholderFor a: Archive) {
+    host = a.kernel.host
+    options = a.kernel.vfs.options
+    (termios, window) = ([], [])
+  }
+
+  package func archive(_ a: Archive) {
+    a.ref("queue", &queue)
+    a("input", &input)
+    a("isAtEnd", &isAtEnd)
+    a("termios", &termios)
+    a("window", &window)
+    a("group", &group)
+    a.ref("vfs", &vfs)
+    a.transient(["host", "options"])
+    if a.isReading, termios.count != 36 || window.count != 8 { a.fail("a console without modes") }
   }
 
   /// Whether a stream of the host is a terminal.
@@ -189,13 +252,13 @@ final class Console {
     case IOControl.getWindow: try memory.write(argument, window)
     case IOControl.setWindow: window = try memory.read(argument, 8)
     case IOControl.getGroup:
-      try memory.write(argument, littleEndian(group ?? identity().group))
+      try memory.write(argument, littleEndian(group ?? identity.group))
     case IOControl.setGroup:
       let bytes = try memory.read(argument, 4)
       let value = bytes.reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
       guard let wanted = Int32(exactly: value) else { throw .EINVAL }
       group = wanted
-    case IOControl.getSession: try memory.write(argument, littleEndian(identity().session))
+    case IOControl.getSession: try memory.write(argument, littleEndian(identity.session))
     case IOControl.bytesToRead:
       _ = poll()
       try memory.write(argument, littleEndian(Int32(clamping: input.count)))
@@ -243,5 +306,31 @@ final class ConsoleDevice: DeviceDriver {
   func ioctl(_ request: UInt32, _ argument: UInt64, _ memory: any UserMemory) throws(Errno) -> Int {
     let terminal = isControlling ? (0...2).first(where: console.isTerminal) ?? stream : stream
     return try console.ioctl(request, argument, memory, stream: terminal)
+  }
+}
+
+extension DeviceNode.Driver: Archived {
+  package static func placeholder(_ a: Archive) -> DeviceNode.Driver { .null }
+  package mutating func archive(_ a: Archive) {
+    var number: Int
+    switch self {
+    case .null: number = 0
+    case .zero: number = 1
+    case .full: number = 2
+    case .random: number = 3
+    case .terminal: number = 4
+    case .console(let stream): number = 5 + stream
+    }
+    a("", &number)
+    guard a.isReading else { return }
+    switch number {
+    case 0: self = .null
+    case 1: self = .zero
+    case 2: self = .full
+    case 3: self = .random
+    case 4: self = .terminal
+    case 5...7: self = .console(stream: number - 5)
+    default: a.fail("no driver has number \(number)")
+    }
   }
 }

@@ -1,3 +1,5 @@
+import Engine
+
 /// A directory of a tmpfs.
 ///
 /// A name's place in the listing is a number that only grows, so that a listing that is under way
@@ -9,6 +11,20 @@ public final class TmpfsDirectory: Inode {
   private var children: [Path: Dentry] = [:]
   private var order: [Dentry] = []
   private var nextCookie: UInt64 = 2
+
+  package required init(placeholderFor a: Archive) { super.init(placeholderFor: a) }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a.refs("order", &order)
+    a("nextCookie", &nextCookie)
+    a.transient(["children"])
+    guard a.isReading else { return }
+    // Their names are not known before they are whole.
+    a.afterwards { [self] in
+      children = Dictionary(order.map { ($0.name, $0) }) { $1 }
+    }
+  }
 
   init(_ fileSystem: FileSystem, permissions: UInt32) {
     super.init(fileSystem, FileMode(.directory, permissions))
@@ -75,7 +91,17 @@ public final class TmpfsDirectory: Inode {
 
 /// A symbolic link.
 public final class Symlink: Inode {
-  private let target: Path
+  private var target: Path
+
+  package required init(placeholderFor a: Archive) {
+    target = Path([UInt8]())
+    super.init(placeholderFor: a)
+  }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("target", &target)
+  }
 
   init(_ fileSystem: FileSystem, _ target: Path) {
     self.target = target
@@ -92,11 +118,26 @@ public final class Symlink: Inode {
 ///
 /// `Deviation:` hard links of the host are shown as files of their own.
 public final class HostDirectory: Inode {
-  private let path: String
-  private let tree: HostTree
+  private var path: String
+  private var tree: HostTree
   private var children: [Path: Dentry] = [:]
   private var added: [Path] = []
   private var names: [Path]?
+
+  package required init(placeholderFor a: Archive) {
+    path = ""
+    tree = a.placeholder(HostTree.self)
+    super.init(placeholderFor: a)
+  }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("path", &path)
+    a.ref("tree", &tree)
+    a.refs("children", &children)
+    a("added", &added)
+    a("names", &names)
+  }
 
   init(_ tree: HostTree, path: String, _ node: HostNode?) {
     self.tree = tree
@@ -171,14 +212,27 @@ public final class HostDirectory: Inode {
 }
 
 /// The directory of the host that was given to the run.
-final class HostTree {
-  let fileSystem: FileSystem
+final class HostTree: Archivable {
+  private(set) var fileSystem: FileSystem
   weak var host: (any HostServices)?
   private var files: [WeakFile] = []
 
   init(_ fileSystem: FileSystem, _ host: any HostServices) {
     self.fileSystem = fileSystem
     self.host = host
+  }
+
+  package init(placeholderFor a: Archive) {
+    fileSystem = a.placeholder(FileSystem.self)
+    host = a.kernel.host
+  }
+
+  package func archive(_ a: Archive) {
+    a.ref("fileSystem", &fileSystem)
+    var kept = files.compactMap(\.file)
+    a.refs("files", &kept)
+    if a.isReading { files = kept.map { WeakFile(file: $0) } }
+    a.transient(["host"])
   }
 
   /// A new inode for what the host has at a path.
@@ -193,14 +247,14 @@ final class HostTree {
       let bytes = HostBytes(
         size: node.size, permissions: node.permissions, modified: node.modified
       ) { [weak self] offset, count in self?.host?.hostRead(path, offset: offset, count: count) }
-      return makeFile(bytes)
+      return makeFile(bytes, .path(path))
     case .other: return nil
     }
   }
 
   /// A file whose pages can be dropped.
-  func makeFile(_ bytes: HostBytes) -> HostFile {
-    let file = HostFile(fileSystem, bytes)
+  func makeFile(_ bytes: HostBytes, _ origin: HostOrigin) -> HostFile {
+    let file = HostFile(fileSystem, bytes, origin)
     files.append(WeakFile(file: file))
     return file
   }

@@ -1,3 +1,5 @@
+import Engine
+
 /// What `stat` and `statx` tell of a file.
 ///
 /// The system-call layer encodes it.
@@ -149,4 +151,21 @@ extension UserMemory {
   }
   /// Memory without protections.
   public func writeForced(_ va: UInt64, _ bytes: [UInt8]) throws(Errno) { try write(va, bytes) }
+}
+
+extension DeviceNumber: Archived {
+  package static func placeholder(_ a: Archive) -> DeviceNumber { DeviceNumber(0, 0) }
+  package mutating func archive(_ a: Archive) {
+    a("major", &major)
+    a("minor", &minor)
+  }
+}
+
+extension Credentials: Archived {
+  package static func placeholder(_ a: Archive) -> Credentials { Credentials() }
+  package mutating func archive(_ a: Archive) {
+    a("uid", &uid)
+    a("gid", &gid)
+    a("groups", &groups)
+  }
 }

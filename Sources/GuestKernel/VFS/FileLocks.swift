@@ -1,3 +1,5 @@
+import Engine
+
 /// A record lock as `struct flock` has it.
 public struct RecordLock: Sendable, Equatable {
   /// `F_RDLCK` 0, `F_WRLCK` 1, `F_UNLCK` 2.
@@ -23,9 +25,9 @@ public struct RecordLock: Sendable, Equatable {
 /// Locks on one inode: `flock`'s by open file, `fcntl`'s by descriptor table.
 ///
 /// `Deviation:` no deadlock is found (`EDEADLK`).
-final class FileLocks {
-  private struct Held {
-    var owner: ObjectIdentifier
+final class FileLocks: Archivable {
+  fileprivate struct Held {
+    weak var owner: AnyObject?
     var process: Int32
     var isExclusive: Bool
     var start: Int64
@@ -33,41 +35,59 @@ final class FileLocks {
     var end: Int64
   }
   private var records: [Held] = []
-  private var flocks: [(owner: ObjectIdentifier, isExclusive: Bool)] = []
-  let queue = WaitQueue()
+  fileprivate struct Flock {
+    weak var owner: AnyObject?
+    var isExclusive: Bool
+  }
+  private var flocks: [Flock] = []
+  private(set) var queue = WaitQueue()
 
-  func releaseFlock(_ owner: ObjectIdentifier) {
-    guard flocks.contains(where: { $0.owner == owner }) else { return }
-    flocks.removeAll { $0.owner == owner }
+  /// Whether nobody holds or wants a lock.
+  var isIdle: Bool { records.isEmpty && flocks.isEmpty && queue.isEmpty }
+
+  init() {}
+
+  package init(placeholderFor a: Archive) {}
+
+  package func archive(_ a: Archive) {
+    a("records", &records)
+    a("flocks", &flocks)
+    a.ref("queue", &queue)
+  }
+
+  func releaseFlock(_ owner: AnyObject) {
+    guard flocks.contains(where: { $0.owner == nil || $0.owner === owner }) else { return }
+    // Of one that is just going nothing is known any more.
+    flocks.removeAll { $0.owner == nil || $0.owner === owner }
     queue.wakeAll()
   }
 
-  func releaseRecords(_ owner: ObjectIdentifier) {
-    guard records.contains(where: { $0.owner == owner }) else { return }
-    records.removeAll { $0.owner == owner }
+  func releaseRecords(_ owner: AnyObject) {
+    guard records.contains(where: { $0.owner == nil || $0.owner === owner }) else { return }
+    records.removeAll { $0.owner == nil || $0.owner === owner }
     queue.wakeAll()
   }
 
-  func flock(_ owner: ObjectIdentifier, isExclusive: Bool) throws(Errno) {
+  func flock(_ owner: AnyObject, isExclusive: Bool) throws(Errno) {
     // As in Linux a conversion first gives up what was held.
     releaseFlock(owner)
     guard !flocks.contains(where: { $0.isExclusive || isExclusive }) else { throw .EAGAIN }
-    flocks.append((owner, isExclusive))
+    flocks.append(Flock(owner: owner, isExclusive: isExclusive))
   }
 
   private func conflict(
-    _ owner: ObjectIdentifier, _ exclusive: Bool, _ range: ClosedRange<Int64>
+    _ owner: AnyObject, _ exclusive: Bool, _ range: ClosedRange<Int64>
   )
     -> Held?
   {
     records.first {
-      $0.owner != owner && ($0.isExclusive || exclusive) && $0.start <= range.upperBound
+      $0.owner !== owner && ($0.isExclusive || exclusive) && $0.start <= range.upperBound
         && $0.end >= range.lowerBound
     }
   }
 
   func test(
-    _ owner: ObjectIdentifier, exclusive: Bool, _ range: ClosedRange<Int64>
+    _ owner: AnyObject, exclusive: Bool, _ range: ClosedRange<Int64>
   )
     -> RecordLock?
   {
@@ -80,12 +100,12 @@ final class FileLocks {
 
   /// `exclusive` `nil` unlocks.
   func set(
-    _ owner: ObjectIdentifier, process: Int32, exclusive: Bool?, _ range: ClosedRange<Int64>
+    _ owner: AnyObject, process: Int32, exclusive: Bool?, _ range: ClosedRange<Int64>
   ) throws(Errno) {
     if let exclusive, conflict(owner, exclusive, range) != nil { throw .EAGAIN }
     var kept: [Held] = []
     for held in records {
-      guard held.owner == owner, held.start <= range.upperBound, held.end >= range.lowerBound
+      guard held.owner === owner, held.start <= range.upperBound, held.end >= range.lowerBound
       else {
         kept.append(held)
         continue
@@ -123,9 +143,9 @@ extension OpenFile {
   public func flock(_ operation: Int32) throws(Errno) {
     guard !flags.contains(.path) else { throw .EBADF }
     switch operation & ~4 {
-    case 1: try inode.locks.flock(ObjectIdentifier(self), isExclusive: false)
-    case 2: try inode.locks.flock(ObjectIdentifier(self), isExclusive: true)
-    case 8: inode.locks.releaseFlock(ObjectIdentifier(self))
+    case 1: try inode.locks.flock(self, isExclusive: false)
+    case 2: try inode.locks.flock(self, isExclusive: true)
+    case 8: inode.locks.releaseFlock(self)
     default: throw .EINVAL
     }
   }
@@ -135,7 +155,7 @@ extension OpenFile {
     guard !flags.contains(.path) else { throw .EBADF }
     guard lock.kind == 0 || lock.kind == 1 else { throw .EINVAL }
     let range = try range(lock)
-    if let held = inode.locks.test(ObjectIdentifier(table), exclusive: lock.kind == 1, range) {
+    if let held = inode.locks.test(table, exclusive: lock.kind == 1, range) {
       return held
     }
     var free = lock
@@ -161,7 +181,7 @@ extension OpenFile {
     default: throw .EINVAL
     }
     try inode.locks.set(
-      ObjectIdentifier(table), process: lock.process, exclusive: exclusive, range)
+      table, process: lock.process, exclusive: exclusive, range)
   }
 
   private func range(_ lock: RecordLock) throws(Errno) -> ClosedRange<Int64> {
@@ -184,5 +204,32 @@ extension OpenFile {
     let (end, tooFar) = start.addingReportingOverflow(lock.length &- 1)
     guard !tooFar else { throw .EOVERFLOW }
     return start...end
+  }
+}
+
+extension FileLocks.Held: Archived {
+  package static func placeholder(_ a: Archive) -> FileLocks.Held {
+    FileLocks.Held(owner: nil, process: 0, isExclusive: false, start: 0, end: 0)
+  }
+  package mutating func archive(_ a: Archive) {
+    var owner = self.owner
+    a.any("owner", &owner)
+    if a.isReading { self.owner = owner }
+    a("process", &process)
+    a("isExclusive", &isExclusive)
+    a("start", &start)
+    a("end", &end)
+  }
+}
+
+extension FileLocks.Flock: Archived {
+  package static func placeholder(_ a: Archive) -> FileLocks.Flock {
+    FileLocks.Flock(owner: nil, isExclusive: false)
+  }
+  package mutating func archive(_ a: Archive) {
+    var owner = self.owner
+    a.any("owner", &owner)
+    if a.isReading { self.owner = owner }
+    a("isExclusive", &isExclusive)
   }
 }

@@ -1,40 +1,66 @@
+import Engine
+
 /// A mounted file system: what its inodes share (`struct super_block`).
-public final class FileSystem {
+public final class FileSystem: Archivable {
   /// The device number that `stat` shows.
-  public let device: DeviceNumber
+  public private(set) var device: DeviceNumber
   /// What `/proc/mounts` calls it.
-  public let typeName: String
+  public private(set) var typeName: String
   /// `f_type` of `statfs`.
-  public let magic: UInt64
+  public private(set) var magic: UInt64
   /// Whether nothing can be changed.
-  public let isReadOnly: Bool
+  public private(set) var isReadOnly: Bool
   /// Frames for the page cache.
-  public let frames: PageAllocator
+  @exclusivity(unchecked) public private(set) var frames: PageAllocator
   /// Nanoseconds since 1970, now.
-  public let now: () -> UInt64
+  /// It is always 1970 without.
+  private var clock: (() -> UInt64)?
 
   /// Frames that its files hold.
   private(set) var cachedPages = 0
   /// Names in its directories: at most ``nameLimit``, so that a guest can't eat the host's memory.
   var names: UInt64 = 0
   /// As tmpfs's `nr_inodes`: one for two pages of RAM.
-  let nameLimit: UInt64
+  private(set) var nameLimit: UInt64
   /// Frees frames that can be filled again.
-  var reclaim: (() -> Int)?
+  weak var reclaimer: HostTree?
   private var lastInode: UInt64 = 0
 
   /// A file system without files.
   public init(
     device: DeviceNumber, typeName: String, magic: UInt64, isReadOnly: Bool = false,
-    frames: PageAllocator, now: @escaping () -> UInt64
+    frames: PageAllocator, now: (() -> UInt64)?
   ) {
     self.device = device
     self.typeName = typeName
     self.magic = magic
     self.isReadOnly = isReadOnly
     self.frames = frames
-    self.now = now
+    clock = now
     nameLimit = UInt64(max(frames.total / 2, 64))
+  }
+
+  package init(placeholderFor a: Archive) {
+    device = DeviceNumber(0, 0)
+    (typeName, magic, isReadOnly, nameLimit) = ("", 0, false, 0)
+    frames = a.placeholder(PageAllocator.self)
+  }
+
+  package func archive(_ a: Archive) {
+    a("device", &device)
+    a("typeName", &typeName)
+    a("magic", &magic)
+    a("isReadOnly", &isReadOnly)
+    a.ref("frames", &frames)
+    var hasClock = clock != nil
+    a("", &hasClock)
+    if a.isReading { clock = hasClock ? a.kernel.vfs.now : nil }
+    a("cachedPages", &cachedPages)
+    a("names", &names)
+    a("nameLimit", &nameLimit)
+    a.ref("reclaimer", &reclaimer)
+    a("lastInode", &lastInode)
+    a.transient(["clock"])
   }
 
   /// A new inode number.
@@ -49,7 +75,7 @@ public final class FileSystem {
     do {
       pa = try frames.allocate()
     } catch {
-      guard let reclaim, reclaim() > 0 else { throw error }
+      guard let reclaimer, reclaimer.reclaim() > 0 else { throw error }
       pa = try frames.allocate()
     }
     cachedPages += 1
@@ -86,5 +112,5 @@ public final class FileSystem {
   static let hostMagic: UInt64 = 0xef53
 
   /// The time, as inodes keep it.
-  var time: Int64 { Int64(clamping: now()) }
+  var time: Int64 { Int64(clamping: clock?() ?? 0) }
 }

@@ -1,5 +1,7 @@
+import Engine
+
 /// Where a process is in the tree (`struct fs_struct`), and as whom.
-public final class FileSystemContext {
+public final class FileSystemContext: Archivable {
   /// Where absolute paths begin.
   public internal(set) var root: Dentry
   /// Where relative paths begin.
@@ -13,6 +15,18 @@ public final class FileSystemContext {
   public init(root: Dentry, cwd: Dentry) {
     self.root = root
     self.cwd = cwd
+  }
+
+  package init(placeholderFor a: Archive) {
+    root = a.placeholder(Dentry.self)
+    cwd = root
+  }
+
+  package func archive(_ a: Archive) {
+    a.ref("root", &root)
+    a.ref("cwd", &cwd)
+    a("umask", &umask)
+    a("credentials", &credentials)
   }
 
   /// `fork` without `CLONE_FS`.

@@ -1,5 +1,7 @@
+import Engine
+
 /// The descriptors of a process (`struct files_struct`).
-public final class FileTable {
+public final class FileTable: Archivable {
   /// `RLIMIT_NOFILE`: descriptors are below it.
   public var limit: UInt64 = 1024
   /// No limit is above it (`fs.nr_open`).
@@ -7,7 +9,7 @@ public final class FileTable {
   /// `AT_FDCWD`.
   public static let workingDirectory: Int32 = -100
 
-  private struct Slot {
+  fileprivate struct Slot {
     var file: OpenFile
     var closeOnExec: Bool
   }
@@ -16,7 +18,22 @@ public final class FileTable {
   private var firstFree = 0
 
   /// A table without descriptors.
+  /// How many tasks use it.
+  @exclusivity(unchecked) var users = 0
+
   public init() {}
+
+  package init(placeholderFor a: Archive) {}
+
+  package func archive(_ a: Archive) {
+    a("limit", &limit)
+    a("slots", &slots)
+    a("firstFree", &firstFree)
+    a("users", &users)
+    if a.isReading, slots.count > Self.hardLimit || !(0...slots.count).contains(firstFree) {
+      a.fail("a table of \(slots.count) descriptors, the first free one \(firstFree)")
+    }
+  }
 
   deinit { closeAll() }
 
@@ -84,7 +101,7 @@ public final class FileTable {
     guard fd >= 0, fd < slots.count, let slot = slots[fd] else { return nil }
     slots[fd] = nil
     firstFree = min(firstFree, fd)
-    slot.file.inode.locks.releaseRecords(ObjectIdentifier(self))
+    slot.file.inode.locks.releaseRecords(self)
     return slot.file
   }
 
@@ -159,7 +176,7 @@ public final class FileTable {
     let all = slots
     slots = []
     firstFree = 0
-    for slot in all { slot?.file.inode.locks.releaseRecords(ObjectIdentifier(self)) }
+    for slot in all { slot?.file.inode.locks.releaseRecords(self) }
     withExtendedLifetime(all) {}
   }
 
@@ -201,5 +218,15 @@ public final class FileTable {
     copy.slots = slots
     copy.firstFree = firstFree
     return copy
+  }
+}
+
+extension FileTable.Slot: Archived {
+  package static func placeholder(_ a: Archive) -> FileTable.Slot {
+    FileTable.Slot(file: a.placeholder(OpenFile.self), closeOnExec: false)
+  }
+  package mutating func archive(_ a: Archive) {
+    a.ref("file", &file)
+    a("closeOnExec", &closeOnExec)
   }
 }

@@ -1,3 +1,5 @@
+import Engine
+
 /// Who maps pages of an inode: an address space (an entry of `i_mmap`).
 public protocol InodeMapping: AnyObject {
   /// The pages from `index` on are about to leave the page cache: unmap them, private copies
@@ -9,16 +11,16 @@ public protocol InodeMapping: AnyObject {
 ///
 /// Kinds of files are subclasses; what they do not override answers as Linux answers for a missing
 /// operation.
-public class Inode {
+public class Inode: Archivable {
   /// Bytes in a page of the page cache.
   public static let pageSize: UInt64 = 4096
   /// `MAX_LFS_FILESIZE`: no file is longer.
   public static let sizeLimit = UInt64(Int64.max)
 
   /// The file system that it belongs to.
-  public let fileSystem: FileSystem
+  @exclusivity(unchecked) public private(set) var fileSystem: FileSystem
   /// Inode number.
-  public let number: UInt64
+  public private(set) var number: UInt64
   /// Kind and permissions.
   public internal(set) var mode: FileMode
   /// Owner.
@@ -35,7 +37,7 @@ public class Inode {
   /// How many open files can write to it, and how many forbid it (`i_writecount`).
   var writers = 0
   var writeDenials = 0
-  let locks = FileLocks()
+  private(set) var locks = FileLocks()
   private var mappings: [WeakMapping] = []
 
   init(_ fileSystem: FileSystem, _ mode: FileMode, number: UInt64? = nil) {
@@ -47,6 +49,36 @@ public class Inode {
     modified = time
     changed = time
     created = time
+  }
+
+  package required init(placeholderFor a: Archive) {
+    fileSystem = a.placeholder(FileSystem.self)
+    (number, mode) = (0, [])
+    (accessed, modified, changed, created) = (0, 0, 0, 0)
+  }
+
+  package func archive(_ a: Archive) {
+    a.ref("fileSystem", &fileSystem)
+    a("number", &number)
+    a("mode", &mode)
+    a("uid", &uid)
+    a("gid", &gid)
+    a("links", &links)
+    a("representedDevice", &representedDevice)
+    a("accessed", &accessed)
+    a("modified", &modified)
+    a("changed", &changed)
+    a("created", &created)
+    a("writers", &writers)
+    a("writeDenials", &writeDenials)
+    // Few files are ever locked.
+    var hasLocks = !locks.isIdle
+    a("", &hasLocks)
+    if hasLocks { a.ref("locks", &locks) }
+    var spaces = mappings.compactMap { $0.mapping as? AddressSpace }
+    a.refs("mappings", &spaces)
+    if a.isReading { mappings = spaces.map { WeakMapping(mapping: $0) } }
+    a.transient(["locks"])
   }
 
   /// What it is.

@@ -1,10 +1,12 @@
+import Engine
+
 /// An open file description (`struct file`).
 ///
 /// Descriptors that were duplicated or inherited share one; so do mappings. When the last reference
 /// goes, the file is closed.
-public final class OpenFile {
+public final class OpenFile: Archivable {
   /// Under which name it was opened.
-  public let dentry: Dentry
+  public private(set) var dentry: Dentry
   /// The file.
   public var inode: Inode { dentry.inode }
   /// `O_*`, without those that matter to `open` only.
@@ -39,11 +41,28 @@ public final class OpenFile {
     isOpen = true
   }
 
+  package init(placeholderFor a: Archive) {
+    dentry = a.placeholder(Dentry.self)
+    flags = []
+  }
+
+  package func archive(_ a: Archive) {
+    a.ref("dentry", &dentry)
+    a("flags", &flags)
+    a("offset", &offset)
+    a.any("state", &state)
+    a("deniesWrites", &deniesWrites)
+    a("countsAsWriter", &countsAsWriter)
+    a("isOpen", &isOpen)
+  }
+
   deinit {
     let inode = dentry.inode
+    // The state that it belonged to is no more.
+    if inode.fileSystem.frames.isInert { return }
     if countsAsWriter { inode.writers -= 1 }
     if deniesWrites { inode.writeDenials -= 1 }
-    inode.locks.releaseFlock(ObjectIdentifier(self))
+    inode.locks.releaseFlock(self)
     if isOpen { inode.closed(flags) }
   }
 

@@ -1,3 +1,5 @@
+import Engine
+
 /// A path or a name in a directory: bytes, as Linux has it.
 ///
 /// No encoding is assumed, so that any name can be told from any other.
@@ -34,4 +36,14 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
   func appending(_ name: Path) -> Path {
     Path(bytes + (bytes.last == Self.slash ? [] : [Self.slash]) + name.bytes)
   }
+}
+
+extension Path: Archived {
+  package static func placeholder(_ a: Archive) -> Path { Path([UInt8]()) }
+  package mutating func archive(_ a: Archive) { a("bytes", &bytes) }
+}
+
+extension Path: Comparable {
+  /// The order of bytes.
+  public static func < (a: Path, b: Path) -> Bool { a.bytes.lexicographicallyPrecedes(b.bytes) }
 }

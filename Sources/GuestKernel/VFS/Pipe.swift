@@ -1,3 +1,5 @@
+import Engine
+
 /// The bytes of a pipe: slots of up to a page, as Linux has them, so that it is full and writable
 /// when Linux's is.
 ///
@@ -70,20 +72,47 @@ final class Pipe: Inode {
   /// closed again.
   private var readerOpenings: UInt64 = 0
   private var writerOpenings: UInt64 = 0
-  private let toRead = WaitQueue()
-  private let toWrite = WaitQueue()
-  private let isNamed: Bool
+  private var toRead = WaitQueue()
+  private var toWrite = WaitQueue()
+  private var isNamed: Bool
 
   /// What an open file remembers: the other side's openings when it came.
-  private final class Opening {
-    let writerOpenings: UInt64
+  final class Opening: Archivable {
+    private(set) var writerOpenings: UInt64
     var waits: Bool
-    let readerOpenings: UInt64
+    private(set) var readerOpenings: UInt64
     init(_ writerOpenings: UInt64, _ readerOpenings: UInt64, waits: Bool) {
       self.writerOpenings = writerOpenings
       self.readerOpenings = readerOpenings
       self.waits = waits
     }
+
+    package init(placeholderFor a: Archive) {
+      (writerOpenings, readerOpenings, waits) = (0, 0, false)
+    }
+
+    package func archive(_ a: Archive) {
+      a("writerOpenings", &writerOpenings)
+      a("waits", &waits)
+      a("readerOpenings", &readerOpenings)
+    }
+  }
+
+  package required init(placeholderFor a: Archive) {
+    isNamed = false
+    super.init(placeholderFor: a)
+  }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("buffer", &buffer)
+    a("readingSides", &readingSides)
+    a("writingSides", &writingSides)
+    a("readerOpenings", &readerOpenings)
+    a("writerOpenings", &writerOpenings)
+    a.ref("toRead", &toRead)
+    a.ref("toWrite", &toWrite)
+    a("isNamed", &isNamed)
   }
 
   init(_ fileSystem: FileSystem, permissions: UInt32, isNamed: Bool) {
@@ -211,4 +240,26 @@ final class Pipe: Inode {
 /// The bytes of a value as a little-endian guest has them.
 func littleEndian<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
   withUnsafeBytes(of: value.littleEndian) { Array($0) }
+}
+
+extension PipeBuffer: Archived {
+  package static func placeholder(_ a: Archive) -> PipeBuffer { PipeBuffer() }
+  package mutating func archive(_ a: Archive) {
+    a("capacity", &capacity)
+    a("count", &count)
+    a.parts("slots") {
+      var number = slots.count
+      a.number(&number)
+      if a.isReading { slots = Array(repeating: ([], 0), count: number) }
+      for index in slots.indices {
+        a("bytes", &slots[index].bytes)
+        a("start", &slots[index].start)
+      }
+    }
+    guard a.isReading else { return }
+    guard slots.allSatisfy({ $0.start >= 0 && $0.start < $0.bytes.count }),
+      slots.reduce(0, { $0 + $1.bytes.count - $1.start }) == count, capacity > 0,
+      capacity <= 1 << 20
+    else { return a.fail("a pipe whose bytes do not add up") }
+  }
 }

@@ -1,18 +1,78 @@
-/// A file of `/proc` whose text is made when it is opened and read from the beginning.
-final class ProcText: Inode {
-  private let make: () throws(Errno) -> [UInt8]
+import Engine
 
-  private final class Snapshot {
+/// A node of procfs: what it shows is made when it is asked for.
+///
+/// A snapshot keeps its place in the tree. What makes its text is found again by that, once it is
+/// needed.
+class ProcNode: Inode {
+  /// The directory that made it, and for which name. `nil`: it is the root.
+  fileprivate(set) var place: (directory: ProcDirectory, name: Path)?
+  private unowned var vfs: VFS?
+
+  override init(_ fileSystem: FileSystem, _ mode: FileMode, number: UInt64? = nil) {
+    super.init(fileSystem, mode, number: number)
+  }
+
+  package required init(placeholderFor a: Archive) { super.init(placeholderFor: a) }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    var directory = place?.directory
+    var name = place?.name ?? Path([UInt8]())
+    a.parts("place") {
+      a.ref("directory", &directory)
+      a("name", &name)
+    }
+    a.transient(["vfs"])
+    guard a.isReading else { return }
+    place = directory.map { ($0, name) }
+    a.afterwards { [self] in vfs = a.kernel.vfs }
+  }
+
+  /// A node that shows the same.
+  final func remade() -> ProcNode? {
+    if let place { return place.directory.again(place.name) }
+    return vfs.flatMap { ProcTree.makeRoot(fileSystem, $0) as? ProcNode }
+  }
+}
+
+/// A file of `/proc` whose text is made when it is opened and read from the beginning.
+final class ProcText: ProcNode {
+  private var make: ((_ about: OpenFile?) throws(Errno) -> [UInt8])?
+  /// What it tells of, where that is no task.
+  private(set) var subject: OpenFile?
+
+  /// The text as a first read found it.
+  final class Copy: Archivable {
     var bytes: [UInt8]
     init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    package init(placeholderFor a: Archive) { bytes = [] }
+    package func archive(_ a: Archive) { a("bytes", &bytes) }
   }
 
   init(
     _ fileSystem: FileSystem, number: UInt64, permissions: UInt32 = 0o444,
-    _ make: @escaping () throws(Errno) -> [UInt8]
+    about subject: OpenFile? = nil,
+    _ make: @escaping (_ about: OpenFile?) throws(Errno) -> [UInt8]
   ) {
     self.make = make
+    self.subject = subject
     super.init(fileSystem, FileMode(.regular, permissions), number: number)
+  }
+
+  package required init(placeholderFor a: Archive) { super.init(placeholderFor: a) }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a.ref("subject", &subject)
+    a.transient(["make"])
+  }
+
+  private func text() throws(Errno) -> [UInt8] {
+    if make == nil { make = (remade() as? ProcText)?.make }
+    guard let make else { throw .ESRCH }
+    return try make(subject)
   }
 
   override var isSeekable: Bool { true }
@@ -23,11 +83,11 @@ final class ProcText: Inode {
     -> [UInt8]
   {
     let bytes: [UInt8]
-    if offset > 0, let kept = file?.state as? Snapshot {
+    if offset > 0, let kept = file?.state as? Copy {
       bytes = kept.bytes
     } else {
-      bytes = try make()
-      file?.state = Snapshot(bytes)
+      bytes = try text()
+      file?.state = Copy(bytes)
     }
     guard count > 0, offset < UInt64(bytes.count) else { return [] }
     return Array(bytes[Int(offset)...].prefix(count))
@@ -35,11 +95,23 @@ final class ProcText: Inode {
 }
 
 /// `/proc/pid/mem`: the memory of a process, by address.
-final class ProcMemory: Inode {
-  private let memory: () -> (any UserMemory)?
+final class ProcMemory: ProcNode {
+  private var find: (() -> (any UserMemory)?)?
+
+  package required init(placeholderFor a: Archive) { super.init(placeholderFor: a) }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a.transient(["find"])
+  }
+
+  private func memory() -> (any UserMemory)? {
+    if find == nil { find = (remade() as? ProcMemory)?.find }
+    return find?()
+  }
 
   init(_ fileSystem: FileSystem, number: UInt64, _ memory: @escaping () -> (any UserMemory)?) {
-    self.memory = memory
+    find = memory
     super.init(fileSystem, FileMode(.regular, 0o600), number: number)
   }
 
@@ -67,9 +139,22 @@ final class ProcMemory: Inode {
 }
 
 /// A link of `/proc`: its text, and for a magic link the place itself.
-final class ProcLink: Inode {
-  private let text: () throws(Errno) -> Path
-  private let target: (() throws(Errno) -> Dentry)?
+final class ProcLink: ProcNode {
+  private var text: (() throws(Errno) -> Path)?
+  private var target: (() throws(Errno) -> Dentry)?
+
+  package required init(placeholderFor a: Archive) { super.init(placeholderFor: a) }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a.transient(["text", "target"])
+  }
+
+  private func remake() {
+    guard text == nil, let same = remade() as? ProcLink else { return }
+    text = same.text
+    target = same.target
+  }
 
   init(
     _ fileSystem: FileSystem, number: UInt64, permissions: UInt32 = 0o777,
@@ -81,18 +166,21 @@ final class ProcLink: Inode {
   }
 
   override func readlink() throws(Errno) -> Path {
+    remake()
+    guard let text else { throw .ENOENT }
     let path = try text()
     guard path.bytes.count < Path.pathLimit else { throw .ENAMETOOLONG }
     return path
   }
   override func magicTarget() throws(Errno) -> Dentry? {
+    remake()
     guard let target else { return nil }
     return try target()
   }
 }
 
 /// A directory of `/proc`: its names are asked for each time.
-final class ProcDirectory: Inode {
+final class ProcDirectory: ProcNode {
   /// One name: its place in the listing and what it is.
   struct Entry {
     var name: Path
@@ -102,12 +190,34 @@ final class ProcDirectory: Inode {
     var place: UInt64
   }
 
-  private let entries: () -> [Entry]
-  private let make: (Path) throws(Errno) -> Inode?
+  /// Makes the node of a name. One that need not exist is made even where what it tells of has gone.
+  typealias Make = (_ name: Path, _ mustExist: Bool) throws(Errno) -> ProcNode?
+
+  private var entries: (() -> [Entry])?
+  private var make: Make?
+
+  package required init(placeholderFor a: Archive) { super.init(placeholderFor: a) }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a.transient(["entries", "make"])
+  }
+
+  private func remake() {
+    guard make == nil, let same = remade() as? ProcDirectory else { return }
+    entries = same.entries
+    make = same.make
+  }
+
+  /// The node of a name, as it was made before.
+  fileprivate func again(_ name: Path) -> ProcNode? {
+    remake()
+    return try? make?(name, false)
+  }
 
   init(
     _ fileSystem: FileSystem, number: UInt64, permissions: UInt32 = 0o555,
-    entries: @escaping () -> [Entry], make: @escaping (Path) throws(Errno) -> Inode?
+    entries: @escaping () -> [Entry], make: @escaping Make
   ) {
     self.entries = entries
     self.make = make
@@ -118,7 +228,9 @@ final class ProcDirectory: Inode {
   override var isEmpty: Bool { false }
 
   override func lookup(_ name: Path, in here: Dentry) throws(Errno) -> Dentry? {
-    guard let inode = try make(name) else { return nil }
+    remake()
+    guard let make, let inode = try make(name, true) else { return nil }
+    inode.place = (self, name)
     return Dentry(inode, name: name, parent: here)
   }
 
@@ -128,8 +240,9 @@ final class ProcDirectory: Inode {
     -> [DirectoryEntry]
   {
     // Places count from 0; cookies 0 and 1 are `.` and `..`.
-    Array(
-      entries().lazy.filter { $0.place &+ 2 >= cookie }.prefix(max(limit, 0)).map {
+    remake()
+    return Array(
+      (entries?() ?? []).lazy.filter { $0.place &+ 2 >= cookie }.prefix(max(limit, 0)).map {
         DirectoryEntry(cookie: $0.place &+ 2, inode: $0.number, kind: $0.kind, name: $0.name)
       })
   }

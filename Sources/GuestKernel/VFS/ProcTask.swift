@@ -3,7 +3,7 @@ extension ProcTree {
   /// The directory of a task.
   ///
   /// It holds the id only: a task that has gone answers `ESRCH`.
-  func task(_ tid: Int32, isThread: Bool = false) -> Inode {
+  func task(_ tid: Int32, isThread: Bool = false) -> ProcNode {
     let base: UInt64 = isThread ? 0x8000 : 0
     var rows = files(tid)
     if !isThread {
@@ -15,9 +15,9 @@ extension ProcTree {
                 name: Path(String($0)), kind: .directory, number: Self.number($0, 0x8000),
                 place: UInt64($0))
             }
-          } more: { name throws(Errno) in
+          } more: { name, mustExist throws(Errno) in
             guard let id = Self.id(name), let source = self.source,
-              source.threads(of: tid).contains(id)
+              !mustExist || source.threads(of: tid).contains(id)
             else { return nil }
             return self.task(id, isThread: true)
           }
@@ -37,7 +37,7 @@ extension ProcTree {
     _ make: @escaping (any ProcSource) -> [UInt8]
   ) -> Row {
     Row(name: name, kind: .regular) { [fileSystem] number in
-      ProcText(fileSystem, number: number, permissions: permissions) { () throws(Errno) in
+      ProcText(fileSystem, number: number, permissions: permissions) { _ throws(Errno) in
         guard let source = self.source, source.status(of: tid) != nil else { throw .ESRCH }
         return make(source)
       }
@@ -81,8 +81,10 @@ extension ProcTree {
       descriptors("fd", tid, kind: .symlink) { number, file, fd in self.link(number, tid, fd, file)
       },
       descriptors("fdinfo", tid, kind: .regular) { number, file, _ in
-        ProcText(self.fileSystem, number: number, permissions: 0o400) {
-          Array(
+        ProcText(self.fileSystem, number: number, permissions: 0o400, about: file) {
+          file throws(Errno) in
+          guard let file else { throw .ENOENT }
+          return Array(
             ("pos:\t\(file.offset)\nflags:\t0\(String(file.flags.rawValue, radix: 8))\n"
               + "mnt_id:\t\(file.inode.fileSystem.device.minor)\nino:\t\(file.inode.number)\n").utf8
           )
@@ -99,7 +101,7 @@ extension ProcTree {
 
   private func descriptors(
     _ name: Path, _ tid: Int32, kind: FileKind,
-    _ make: @escaping (_ number: UInt64, _ file: OpenFile, _ fd: Int32) -> Inode
+    _ make: @escaping (_ number: UInt64, _ file: OpenFile?, _ fd: Int32) -> ProcNode
   ) -> Row {
     let first: UInt64 = kind == .symlink ? 0x10_0000 : 0x20_0000
     func number(_ fd: Int32) -> UInt64 { Self.number(tid, first &+ UInt64(fd)) }
@@ -109,18 +111,17 @@ extension ProcTree {
           ProcDirectory.Entry(
             name: Path(String($0)), kind: kind, number: number($0), place: UInt64($0))
         }
-      } more: { name throws(Errno) in
-        guard let fd = Self.id(name), let file = try? self.source?.files(of: tid)?.raw(fd) else {
-          return nil
-        }
-        return make(number(fd), file, fd)
+      } more: { name, mustExist throws(Errno) in
+        guard let fd = Self.id(name) else { return nil }
+        let file = try? self.source?.files(of: tid)?.raw(fd)
+        return file == nil && mustExist ? nil : make(number(fd), file, fd)
       }
     }
   }
 
-  private func link(_ number: UInt64, _ tid: Int32, _ fd: Int32, _ file: OpenFile) -> Inode {
+  private func link(_ number: UInt64, _ tid: Int32, _ fd: Int32, _ file: OpenFile?) -> ProcNode {
     let permissions: UInt32 =
-      0o100 | (file.flags.reads ? 0o400 : 0) | (file.flags.writes ? 0o200 : 0)
+      0o100 | (file?.flags.reads ?? false ? 0o400 : 0) | (file?.flags.writes ?? false ? 0o200 : 0)
     let find: () throws(Errno) -> Dentry = { [weak self] () throws(Errno) in
       guard let file = try? self?.source?.files(of: tid)?.raw(fd) else { throw .ENOENT }
       return file.dentry

@@ -21,8 +21,10 @@ final class ProcTree {
           name: Path(String($0)), kind: .directory, number: Self.number($0, 0),
           place: UInt64(1) << 24 &+ UInt64($0))
       }
-    } more: { name throws(Errno) in
-      guard let tid = Self.id(name), tree.source?.status(of: tid) != nil else { return nil }
+    } more: { name, mustExist throws(Errno) in
+      guard let tid = Self.id(name), !mustExist || tree.source?.status(of: tid) != nil else {
+        return nil
+      }
       return tree.task(tid)
     }
   }
@@ -31,7 +33,7 @@ final class ProcTree {
   struct Row {
     var name: Path
     var kind: FileKind
-    var make: (_ number: UInt64) -> Inode
+    var make: (_ number: UInt64) -> ProcNode
   }
 
   /// A directory of a table's names and perhaps others.
@@ -40,8 +42,8 @@ final class ProcTree {
   func directory(
     _ first: UInt64, _ rows: [Row], number: UInt64,
     others: @escaping () -> [ProcDirectory.Entry] = { [] },
-    more: @escaping (Path) throws(Errno) -> Inode? = { _ in nil }
-  ) -> Inode {
+    more: @escaping ProcDirectory.Make = { _, _ in nil }
+  ) -> ProcNode {
     func entryNumber(_ index: Int) -> UInt64 { first &+ UInt64(index) &+ 2 }
     let fixed = rows.enumerated().map {
       ProcDirectory.Entry(
@@ -49,11 +51,11 @@ final class ProcTree {
     }
     let all = { fixed + others() }
     return ProcDirectory(fileSystem, number: number, entries: all) {
-      name throws(Errno) in
+      name, mustExist throws(Errno) in
       if let index = rows.firstIndex(where: { $0.name == name }) {
         return rows[index].make(entryNumber(index))
       }
-      return try more(name)
+      return try more(name, mustExist)
     }
   }
 
@@ -72,7 +74,7 @@ final class ProcTree {
 
   func text(_ name: Path, _ make: @escaping () throws(Errno) -> String) -> Row {
     Row(name: name, kind: .regular) { [fileSystem] number in
-      ProcText(fileSystem, number: number) { () throws(Errno) in Array(try make().utf8) }
+      ProcText(fileSystem, number: number) { _ throws(Errno) in Array(try make().utf8) }
     }
   }
 

@@ -1,3 +1,5 @@
+import Engine
+
 /// One end of a `socketpair(AF_UNIX, SOCK_STREAM)`.
 final class SocketEnd: Inode {
   /// Bytes that can be under way in one direction (`net.core.wmem_default`).
@@ -9,8 +11,26 @@ final class SocketEnd: Inode {
   private var readIsShut = false
   private var writeIsShut = false
   private var wasReset = false
-  private let toRead = WaitQueue()
-  private let toWrite = WaitQueue()
+  private var toRead = WaitQueue()
+  private var toWrite = WaitQueue()
+
+  package required init(placeholderFor a: Archive) { super.init(placeholderFor: a) }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("inbound", &inbound)
+    a("start", &start)
+    a.ref("peer", &peer)
+    a("readIsShut", &readIsShut)
+    a("writeIsShut", &writeIsShut)
+    a("wasReset", &wasReset)
+    a.ref("toRead", &toRead)
+    a.ref("toWrite", &toWrite)
+    if a.isReading, !(0...inbound.count).contains(start) {
+      start = 0
+      a.fail("a socket whose bytes do not add up")
+    }
+  }
 
   init(_ fileSystem: FileSystem) { super.init(fileSystem, FileMode(.socket, 0o777)) }
 
@@ -127,9 +147,22 @@ final class SocketEnd: Inode {
 /// - SeeAlso: Linux, `fs/eventfd.c`; eventfd(2).
 final class EventCounter: Inode {
   private var value: UInt64
-  private let isSemaphore: Bool
-  private let toRead = WaitQueue()
-  private let toWrite = WaitQueue()
+  private var isSemaphore: Bool
+  private var toRead = WaitQueue()
+  private var toWrite = WaitQueue()
+
+  package required init(placeholderFor a: Archive) {
+    (value, isSemaphore) = (0, false)
+    super.init(placeholderFor: a)
+  }
+
+  package override func archive(_ a: Archive) {
+    super.archive(a)
+    a("value", &value)
+    a("isSemaphore", &isSemaphore)
+    a.ref("toRead", &toRead)
+    a.ref("toWrite", &toWrite)
+  }
 
   init(_ fileSystem: FileSystem, _ value: UInt64, isSemaphore: Bool) {
     self.value = value

@@ -1,8 +1,10 @@
+import Engine
+
 /// The tree of files: mounts, paths, and the operations that take paths.
 ///
 /// In every one of them `base` is where a relative path begins (see ``FileTable/base(_:_:)``),
 /// `nil` for the working directory.
-public final class VFS {
+public final class VFS: Archivable {
   /// What the tree is made of.
   public struct Options: Sendable {
     /// Whether `/` is the host directory given to the run, read-only.
@@ -16,25 +18,27 @@ public final class VFS {
   }
 
   /// The root of all.
-  public let root: Dentry
+  public private(set) var root: Dentry
   /// What `/proc` asks.
   ///
   /// Set once tasks exist.
   public weak var proc: (any ProcSource)?
   /// For inodes of other rooms that have no name in the tree: `epoll`, `timerfd` and so on.
-  public let anonymousFiles: FileSystem
+  public private(set) var anonymousFiles: FileSystem
 
-  let frames: PageAllocator
+  private(set) var frames: PageAllocator
   let options: Options
   let now: () -> UInt64
-  let console: Console
-  let hostTree: HostTree
-  private let pipes: FileSystem
-  private let sockets: FileSystem
-  let hidden: FileSystem
+  private(set) var console: Console
+  private(set) var hostTree: HostTree
+  private var pipes: FileSystem
+  private var sockets: FileSystem
+  private(set) var hidden: FileSystem
   weak var host: (any HostServices)?
   private(set) var mounts: [(point: Dentry?, root: Dentry)] = []
   private var nextMinor: UInt32 = 20
+  /// The programs that the machine put into the tree, in their order.
+  var installed: [HostBytes] = []
 
   /// Makes the tree: `/` (empty, or the host's directory), `/dev`, `/proc`, `/sys`, `/tmp`.
   public init(
@@ -66,16 +70,51 @@ public final class VFS {
       : TmpfsDirectory(make(16, "tmpfs", FileSystem.tmpfsMagic), permissions: 0o755)
     root = Dentry(top, name: "/", parent: nil, isRoot: true)
     mounts.append((nil, root))
-    hidden.reclaim = { [weak hostTree] in hostTree?.reclaim() ?? 0 }
-    top.fileSystem.reclaim = hidden.reclaim
-    hostTree.fileSystem.reclaim = hidden.reclaim
-    console.identity = { [weak self] in
-      guard let proc = self?.proc, let status = proc.status(of: proc.currentProcess) else {
-        return (1, 1)
-      }
-      return (status.group, status.session)
+    for fileSystem in [hidden, top.fileSystem, hostTree.fileSystem] {
+      fileSystem.reclaimer = hostTree
     }
+    console.vfs = self
     populate()
+  }
+
+  /// Settings and programs are those of the machine.
+  package init(placeholderFor a: Archive) {
+    let machine = a.kernel.vfs
+    frames = a.placeholder(PageAllocator.self)
+    host = machine.host
+    options = machine.options
+    now = machine.now
+    installed = machine.installed
+    console = a.placeholder(Console.self)
+    hostTree = a.placeholder(HostTree.self)
+    anonymousFiles = a.placeholder(FileSystem.self)
+    (pipes, sockets, hidden) = (anonymousFiles, anonymousFiles, anonymousFiles)
+    root = a.placeholder(Dentry.self)
+  }
+
+  package func archive(_ a: Archive) {
+    a.ref("root", &root)
+    a.ref("anonymousFiles", &anonymousFiles)
+    a.ref("frames", &frames)
+    a.ref("console", &console)
+    a.ref("hostTree", &hostTree)
+    a.ref("pipes", &pipes)
+    a.ref("sockets", &sockets)
+    a.ref("hidden", &hidden)
+    a.parts("mounts") {
+      var number = mounts.count
+      a.number(&number)
+      if a.isReading { mounts = Array(repeating: (nil, root), count: number) }
+      for index in mounts.indices {
+        a.ref("point", &mounts[index].point)
+        a.ref("root", &mounts[index].root)
+      }
+    }
+    a("nextMinor", &nextMinor)
+    var hasProc = proc != nil
+    a("", &hasProc)
+    if a.isReading { proc = hasProc ? a.kernel.proc : nil }
+    a.transient(["proc", "options", "now", "host", "installed"])
   }
 
   deinit {
@@ -110,7 +149,7 @@ public final class VFS {
       device: DeviceNumber(0, nextMinor), typeName: type, magic: magic, isReadOnly: readOnly,
       frames: frames, now: now)
     nextMinor &+= 1
-    fileSystem.reclaim = hidden.reclaim
+    fileSystem.reclaimer = hidden.reclaimer
     let top = Dentry(makeRoot(fileSystem), name: "/", parent: nil, isRoot: true)
     top.covered = point
     point.mounted = top
@@ -184,7 +223,7 @@ public final class VFS {
   {
     let fileSystem = FileSystem(
       device: DeviceNumber(0, 1), typeName: "tmpfs", magic: FileSystem.tmpfsMagic, frames: frames,
-      now: { 0 })
+      now: nil)
     let file = TmpfsFile(fileSystem, FileMode(.regular, 0o777))
     try file.truncate(to: size)
     return try unlinked(file, "/dev/zero")

@@ -64,7 +64,9 @@ extension VFS {
       here = try child(name, of: here)
       while let mounted = here.mounted { here = mounted }
     }
-    try put(Dentry(hostTree.makeFile(bytes), name: last, parent: here), in: here)
+    let file = hostTree.makeFile(bytes, .installed(installed.count))
+    installed.append(bytes)
+    try put(Dentry(file, name: last, parent: here), in: here)
   }
 
   // MARK: Devices
@@ -101,19 +103,19 @@ extension VFS {
   func makeDevice(
     _ fileSystem: FileSystem, _ kind: FileKind, _ permissions: UInt32, _ number: DeviceNumber
   ) -> Inode {
-    var driver: (any DeviceDriver)?
+    var driver: DeviceNode.Driver?
     if kind == .character {
       switch (number.major, number.minor) {
-      case (1, 3): driver = NullDevice()
-      case (1, 5): driver = ZeroDevice(isFull: false)
-      case (1, 7): driver = ZeroDevice(isFull: true)
-      case (1, 8), (1, 9): driver = host.map { RandomDevice($0) }
-      case (5, 0): driver = ConsoleDevice(console, stream: 1, isControlling: true)
-      case (5, 1): driver = ConsoleDevice(console, stream: 1)
+      case (1, 3): driver = .null
+      case (1, 5): driver = .zero
+      case (1, 7): driver = .full
+      case (1, 8), (1, 9): driver = .random
+      case (5, 0): driver = .terminal
+      case (5, 1): driver = .console(stream: 1)
       default: break
       }
     }
-    return DeviceNode(fileSystem, kind, permissions: permissions, number, driver)
+    return DeviceNode(fileSystem, kind, permissions: permissions, number, driver, console)
   }
 
   /// Open files for descriptors 0, 1 and 2: the console, with each its own stream of the host.
@@ -123,7 +125,7 @@ extension VFS {
     return (0..<3).compactMap { stream in
       let inode = DeviceNode(
         dev.inode.fileSystem, .character, permissions: 0o600, Self.consoleNumber,
-        ConsoleDevice(console, stream: stream), number: node.inode.number)
+        .console(stream: stream), console, number: node.inode.number)
       // All three can be read and written, as a terminal's are.
       return try? OpenFile(
         Dentry(inode, name: node.name, parent: dev), [.readWrite, .largeFile])

@@ -28,6 +28,13 @@ enum MMUIndex {
   static let count = 5
 }
 
+/// A translation as an architectural TLB keeps it: a leaf entry and the size of its page.
+struct CachedEntry {
+  var entry: UInt64
+  var level: Int
+  var address: UInt64
+}
+
 extension RV64 {
   /// Chooses TLB and translation flags for the present privilege and status.
   func updateMode(_ hart: Hart) {
@@ -95,14 +102,14 @@ extension RV64 {
       }
       guard hart.ram.load(found.address, as: UInt64.self) == entry else {
         // The entry changed since it was cached: the manual starts the walk again.
-        tlb.removeAll()
+        forgetAll(hart)
         return walk(va, access, for: hart)
       }
       // The walker's own doing is no reason to forget the page.
       hart.ram.updateTableEntry(found.address, updated, by: hart)
       remember(va, updated, found.level, found.address, hart)
     }
-    if found.level > 0 { superpages.note(va, found.level) }
+    if found.level > 0 { noteSuperpage(va, found.level) }
     let offset = (UInt64(1) << UInt64(12 + 9 * found.level)) &- 1
     let pa = PTE.pa(entry) & ~offset | va & offset
     return protect(
@@ -119,7 +126,7 @@ extension RV64 {
   /// - SeeAlso: RISC-V Privileged ISA Manual, 'Virtual Address Translation Process'.
   private func lookUp(
     _ va: UInt64, _ access: Access, _ levels: Int, _ privilege: UInt64, _ hart: Hart
-  ) -> ArchitecturalTLB.Entry? {
+  ) -> CachedEntry? {
     if let cached = cachedEntry(va, hart) { return cached }
     var table = (hart.x[SystemSlot.satp] & 0xfff_ffff_ffff) << 12
     var level = levels - 1
@@ -142,7 +149,7 @@ extension RV64 {
         let low = (UInt64(1) << UInt64(12 + 9 * level)) &- 4096
         guard PTE.pa(entry) & low == 0 else { return pageFault(va, access, hart) }
         remember(va, entry, level, address, hart)
-        return ArchitecturalTLB.Entry(entry: entry, level: level, address: address)
+        return CachedEntry(entry: entry, level: level, address: address)
       }
       // D, A and U are reserved in entries that lead on.
       guard entry & (PTE.dirty | PTE.accessed | PTE.user) == 0 else {
@@ -174,9 +181,16 @@ extension RV64 {
 
   // MARK: The architectural TLB
 
-  private func cachedEntry(_ va: UInt64, _ hart: Hart) -> ArchitecturalTLB.Entry? {
+  private func cachedEntry(_ va: UInt64, _ hart: Hart) -> CachedEntry? {
     guard hart.cacheModel == .architectural else { return nil }
-    return tlb.find(va, space: hart.x[SystemSlot.satp] >> 44 & 0xffff)
+    let asid = hart.x[SystemSlot.satp] >> 44 & 0xffff
+    for level in 0..<4 {
+      let page = va >> UInt64(12 + 9 * level)
+      for space in [asid, RV64.globalSpace] {
+        if let found = tlb[TLBKey(space: space, page: page, level: level)] { return found }
+      }
+    }
+    return nil
   }
 
   private func remember(
@@ -184,10 +198,23 @@ extension RV64 {
   ) {
     guard hart.cacheModel == .architectural else { return }
     let space =
-      entry & PTE.global != 0
-      ? ArchitecturalTLB.globalSpace : hart.x[SystemSlot.satp] >> 44 & 0xffff
-    tlb.insert(
-      ArchitecturalTLB.Entry(entry: entry, level: level, address: address), va, space: space)
+      entry & PTE.global != 0 ? RV64.globalSpace : hart.x[SystemSlot.satp] >> 44 & 0xffff
+    let page = va >> UInt64(12 + 9 * level)
+    // Hardware has room for no more either, and the guest must not fill the host's memory.
+    if tlb.count >= Self.tlbLimit { forgetAll(hart) }
+    tlb[TLBKey(space: space, page: page, level: level)] = CachedEntry(
+      entry: entry, level: level, address: address)
+  }
+
+  /// Makes room.
+  ///
+  /// The hart's own TLB never holds what the architectural one does not, so that the latter says it
+  /// all.
+  private func forgetAll(_ hart: Hart) {
+    tlb.removeAll(keepingCapacity: true)
+    hart.flushTLB()
+    hart.requestLook()
+    forgetSuperpages()
   }
 
   /// `sfence.vma`: forgets what the operands select.
@@ -199,16 +226,18 @@ extension RV64 {
   /// - SeeAlso: RISC-V Privileged ISA Manual, 'Supervisor Memory-Management Fence Instruction'.
   public func fence(va: UInt64?, asid: UInt64?, _ hart: Hart) {
     if hart.cacheModel == .architectural {
-      tlb.remove(va: va) { space in
-        asid.map { space != ArchitecturalTLB.globalSpace && space == $0 & 0xffff } ?? true
+      tlb = tlb.filter { key, _ in
+        if let asid, key.space == RV64.globalSpace || key.space != asid & 0xffff { return true }
+        if let va { return key.page != va >> UInt64(12 + 9 * key.level) }
+        return false
       }
     }
     // The hart's TLB holds superpages in parts, all of which go with the one entry.
-    if let va, hart.cacheModel == .coherent, !superpages.contains(va) {
+    if let va, hart.cacheModel == .coherent, !hasSuperpage(va) {
       hart.flushTLB(page: va)
     } else {
       hart.flushTLB()
-      superpages.removeAll()
+      forgetSuperpages()
     }
   }
 
@@ -344,5 +373,43 @@ extension RV64 {
     hart.x[SystemSlot.pmpaddr] = 0x3f_ffff_ffff_ffff
     hart.x[SystemSlot.pmpcfg] = 0x1f
     pmpChanged(hart)
+  }
+}
+
+// MARK: Snapshots
+
+extension RV64 {
+  /// The architectural TLB.
+  public func archive(_ archive: Archive, for hart: Hart) {
+    guard hart.cacheModel == .architectural else { return }
+    var keys = archive.isReading ? [] : tlb.keys.sorted()
+    var number = keys.count
+    archive.number(&number, each: 48)
+    if archive.isReading {
+      tlb = [:]
+      keys = Array(repeating: TLBKey(space: 0, page: 0, level: 0), count: number)
+    }
+    for var key in keys {
+      var entry = tlb[key] ?? CachedEntry(entry: 0, level: 0, address: 0)
+      archive.raw(&key.space)
+      archive.raw(&key.page)
+      archive.raw(&key.level)
+      archive.raw(&entry.entry)
+      archive.raw(&entry.level)
+      archive.raw(&entry.address)
+      guard archive.isReading else { continue }
+      guard (0..<4).contains(entry.level), entry.level == key.level else {
+        archive.fail("a TLB entry of level \(entry.level)")
+        return
+      }
+      tlb[key] = entry
+    }
+  }
+
+  /// Mode and memory protection follow from the slots.
+  public func restored(_ hart: Hart) {
+    forgetSuperpages()
+    pmpChanged(hart)
+    updateMode(hart)
   }
 }

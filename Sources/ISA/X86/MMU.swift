@@ -121,6 +121,10 @@ extension X64 {
     }
     guard let found = lookUp(va, access, hart) else { return nil }
     if hart.cacheModel == .architectural {
+      if tlb.isFull {
+        flushTranslations(hart)
+        hart.requestLook()
+      }
       let isGlobal = found.entry & PTE.global != 0 && x[SystemSlot.cr4] & CR4.globalPages != 0
       tlb.insert(found, va, space: isGlobal ? ArchitecturalTLB.globalSpace : context(x))
     }

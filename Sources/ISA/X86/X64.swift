@@ -191,6 +191,17 @@ public final class X64: GuestISA {
     return .fromOpaque(raw)
   }
 
+  /// The mode follows from the slots.
+  public func restored(_ hart: Hart) {
+    largePages.removeAll()
+    Self.updateMode(hart)
+  }
+
+  /// The architectural TLB.
+  public func archive(_ archive: Archive, for hart: Hart) {
+    if hart.cacheModel == .architectural { tlb.archive(archive) }
+  }
+
   // MARK: Exceptions
 
   /// Makes an exception pending.

@@ -1,3 +1,4 @@
+import Engine
 import GuestKernel
 
 /// What events ask of the world around the kernel.
@@ -46,6 +47,8 @@ public final class EventTracer {
   public private(set) var events = EventSet()
   /// Receives each line, its newline included.
   public var output: ([UInt8]) -> Void = { _ in }
+  /// Receives each hit that becomes a line.
+  public var observer: ((TraceRecord) -> Void)?
   /// How lines are written.
   public let format: TraceFormat
 
@@ -53,7 +56,8 @@ public final class EventTracer {
   public var filter = EventFilter()
 
   private let probes: ProbeSubsystem
-  let world: EventWorld
+  /// What definitions ask of the world.
+  public let world: EventWorld
   /// A probe for each definition.
   private(set) var registered: [Registered] = []
   /// What belongs to each event.
@@ -269,17 +273,22 @@ public final class EventTracer {
       isReturn: definition.isReturn, comm: hit.pid == 0 ? Self.idle : context.comm,
       pid: hit.pid, cpu: hit.cpu, time: hit.now, address: hit.function,
       returnAddress: hit.returnAddress, arguments: arguments)
+    observer?(record)
     output(record.line(format, world.symbol))
   }
 }
 
 /// Arguments that a function was called with, kept for its return.
-private final class EntryValues {
-  let values: [UInt64?]
+final class EntryValues: Archivable {
+  private(set) var values: [UInt64?]
 
   init(_ definition: EventDefinition, _ hit: ProbeContext) {
     values = definition.entryArguments.map { hit.argument($0 + 1) }
   }
+
+  init(placeholderFor a: Archive) { values = [] }
+
+  func archive(_ a: Archive) { a("values", &values) }
 }
 
 /// A hit as fetch programs see it.

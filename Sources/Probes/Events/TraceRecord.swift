@@ -70,6 +70,13 @@ public struct TraceRecord: Sendable, Equatable {
     format == .text ? text(symbol) : json(symbol)
   }
 
+  /// What a line of ``TraceFormat/text`` shows behind an argument's `name=`.
+  public func text(of argument: Argument, _ symbol: (UInt64) -> KernelSymbol?) -> String {
+    var bytes: [UInt8] = []
+    Self.print(argument.value, argument.type, symbol, into: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   // MARK: Linux's text
 
   /// - SeeAlso: Linux, `kernel/trace/trace_output.c`, `trace_print_context`, `trace_print_lat_fmt`;

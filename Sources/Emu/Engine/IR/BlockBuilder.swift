@@ -21,6 +21,10 @@ public final class BlockBuilder {
   private(set) var offsets: [UInt16] = []
   /// Whether an observer sees every instruction: every slot must be exact at each of them.
   public private(set) var observing = false
+  /// Whether the block says that it begins.
+  private var logging = false
+  /// Whether the observer sees the instruction being lifted.
+  private var isSeen = false
   /// Physical address of the first byte, and of the second page where the block touches one.
   var pa: UInt64 = 0
   var secondPA: UInt64?
@@ -35,7 +39,7 @@ public final class BlockBuilder {
     offsets.reserveCapacity(Self.maxInsns + 1)
   }
 
-  func begin(pc: UInt64, pa: UInt64, limit: Int, observing: Bool) {
+  func begin(pc: UInt64, pa: UInt64, limit: Int, observing: Bool, logging: Bool) {
     start = pc
     self.pc = pc
     self.pa = pa
@@ -44,6 +48,8 @@ public final class BlockBuilder {
     count = 0
     ended = false
     self.observing = observing
+    self.logging = logging
+    isSeen = false
     ops.removeAll(keepingCapacity: true)
     offsets.removeAll(keepingCapacity: true)
   }
@@ -128,7 +134,11 @@ public final class BlockBuilder {
   @inline(__always)
   public func beginInsn() {
     offsets.append(UInt16(truncatingIfNeeded: pc &- start))
-    if observing { emit(.observe, imm: Int64(bitPattern: pc)) }
+    if logging, count == 0 { emit(.logBlock) }
+    if observing {
+      isSeen = hart._withUnsafeGuaranteedRef { $0.observer?.sees(pc) ?? false }
+      if isSeen { emit(.observe, imm: Int64(bitPattern: pc)) }
+    }
   }
 
   /// Completes the instruction: the next one starts `length` bytes further.
@@ -144,7 +154,7 @@ public final class BlockBuilder {
   public func emit(
     _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, e: UInt8 = 0, imm: Int64 = 0
   ) {
-    if observing, let access = op.access {
+    if isSeen, let access = op.access {
       observeAccess(a: a, imm: imm, size: access.size, isStore: access.isStore)
     }
     ops.append(
@@ -156,7 +166,7 @@ public final class BlockBuilder {
   ///
   /// The builder knows it of the micro-ops that load and store.
   public func observeAccess(a: UInt8, imm: Int64 = 0, size: UInt8, isStore: Bool) {
-    guard observing else { return }
+    guard isSeen else { return }
     ops.append(
       MicroOp(
         .observeAccess, a: a, gi: UInt16(truncatingIfNeeded: count), c: size, e: isStore ? 1 : 0,

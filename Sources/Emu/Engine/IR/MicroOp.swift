@@ -52,6 +52,8 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case helper, helperExit
   // Reports an instruction to the hart's observer; `imm` is its pc.
   case observe
+  // Notes in the hart's block log that the block begins.
+  case logBlock
   // Reports an access to x[a] + imm to the observer: of `c` bytes, a store where `e` is 1.
   case observeAccess
   // Terminators. `imm` is the target's pc; the other way is the block's end.

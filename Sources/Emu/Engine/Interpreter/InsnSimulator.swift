@@ -19,7 +19,7 @@ public final class InsnSimulator {
   public func prepare(
     pc: UInt64, length: UInt64, _ lift: (BlockBuilder) -> Void
   ) -> SimulatedInsn {
-    builder.begin(pc: pc, pa: 0, limit: 1, observing: false)
+    builder.begin(pc: pc, pa: 0, limit: 1, observing: false, logging: false)
     builder.beginInsn()
     lift(builder)
     builder.endInsn(length: length)

@@ -311,6 +311,9 @@ func interpret(
               // A stop before the instruction: it has not begun.
               return left &+ block.pointee.count &- Int64(op.pointee.gi)
             }
+          case .logBlock:
+            spill(x, block, ip, left)
+            noteBlock(x)
           case .observeAccess:
             spill(x, block, ip, left)
             observedAccess(x, ip)
@@ -627,6 +630,16 @@ func storeSlow(
 ) -> Bool {
   Hart.of(x)._withUnsafeGuaranteedRef { $0.store(va, size, value) }
   return x[Slot.pending] != 0
+}
+
+/// The block of `Slot.block` begins: the hart's log gets it.
+@inline(never)
+func noteBlock(_ x: UnsafeMutablePointer<UInt64>) {
+  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else { return }
+    let begun = x[Slot.target] &- x[Slot.left] &- UInt64(bitPattern: block.pointee.count)
+    hart.blockLog?.enter(block, begun, hart)
+  }
 }
 
 @inline(never)

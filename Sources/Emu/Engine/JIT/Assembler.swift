@@ -162,8 +162,8 @@ struct Assembler {
     if to != from { rr(Alu.mov, to, from) }
   }
 
-  mutating func load(_ to: HostRegister, _ base: HostRegister, _ disp: Int32) {
-    rm(Alu.mov, to, base, disp)
+  mutating func load(_ to: HostRegister, _ base: HostRegister, _ disp: Int32, w: Bool = true) {
+    rm(Alu.mov, to, base, disp, w: w)
   }
 
   mutating func store(_ from: HostRegister, _ base: HostRegister, _ disp: Int32) {
@@ -294,15 +294,60 @@ struct Assembler {
     byte(0xc8 | reg & 7)
   }
 
-  mutating func storeByte(_ from: HostRegister, _ base: HostRegister) {
-    rex(false, from, 0, base, force: true)
-    byte(0x88)
-    memory(from, base, 0)
+  /// 0f op reg, [base + index + disp].
+  mutating func rx0f(
+    _ op: UInt8, _ reg: UInt8, _ base: HostRegister, _ index: HostRegister, _ disp: Int32,
+    w: Bool = true, prefix: UInt8 = 0
+  ) {
+    if prefix != 0 { byte(prefix) }
+    rex(w, reg, index, base)
+    byte(0x0f)
+    byte(op)
+    memory(reg, base, index, 0, disp)
   }
 
-  mutating func storeHalf(_ from: HostRegister, _ base: HostRegister) {
+  mutating func storeByte(
+    _ from: HostRegister, _ base: HostRegister, _ index: HostRegister, _ disp: Int32
+  ) {
+    rex(false, from, index, base, force: true)
+    byte(0x88)
+    memory(from, base, index, 0, disp)
+  }
+
+  mutating func storeHalf(
+    _ from: HostRegister, _ base: HostRegister, _ index: HostRegister, _ disp: Int32
+  ) {
     byte(0x66)
-    rm(0x89, from, base, 0, w: false)
+    rx(0x89, from, base, index, disp, w: false)
+  }
+
+  /// stmxcsr [base + disp].
+  mutating func storeFloatState(_ base: HostRegister, _ disp: Int32) {
+    rm0f(0xae, 3, base, disp, w: false)
+  }
+
+  /// ldmxcsr [target], which is near the code.
+  mutating func loadFloatState(_ target: UnsafeMutablePointer<UInt8>) {
+    rip0f(0xae, 2, target, w: false)
+  }
+
+  /// op reg, [target], which is near the code.
+  mutating func rip(_ op: UInt8, _ reg: HostRegister, _ target: UnsafeMutablePointer<UInt8>) {
+    rex(true, reg, 0, 0)
+    byte(op)
+    modrm(0, reg, 5)
+    int32(Int32(truncatingIfNeeded: target - (p + 4)))
+  }
+
+  /// 0f op reg, [target].
+  mutating func rip0f(
+    _ op: UInt8, _ reg: HostRegister, _ target: UnsafeMutablePointer<UInt8>, w: Bool = true
+  ) {
+    rex(w, reg, 0, 0)
+    byte(0x0f)
+    byte(op)
+    modrm(0, reg, 5)
+    int32(Int32(truncatingIfNeeded: target - (p + 4)))
   }
 
   mutating func push(_ reg: HostRegister) {
@@ -339,6 +384,15 @@ struct Assembler {
     byte(0xc4)
     byte((reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0) | 2)
     byte((w ? 0x80 : 0) | (~second & 15) << 3 | prefix)
+    byte(op)
+    modrm(3, reg, rm)
+  }
+
+  /// A three-operand VEX instruction of the 0f map; `prefix` 2 for f3, 3 for f2.
+  mutating func vex0f(_ op: UInt8, _ reg: UInt8, _ second: UInt8, _ rm: UInt8, prefix: UInt8) {
+    byte(0xc4)
+    byte((reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0) | 1)
+    byte((~second & 15) << 3 | prefix)
     byte(op)
     modrm(3, reg, rm)
   }

@@ -8,22 +8,27 @@ final class CodeCache {
   /// What a block of code must leave free, so that no instruction needs to ask.
   static let margin = 4096
 
+  /// Bytes for code, and behind them for what code reads.
   let size: Int
+  private let dataSize: Int
+  private var dataUsed = 0
   /// The same memory twice.
   let writable: UnsafeMutablePointer<UInt8>
   let executable: UnsafeMutablePointer<UInt8>
-  private(set) var used = 0
+  @exclusivity(unchecked) private(set) var used = 0
   /// Something did not fit.
-  var overflowed = false
+  @exclusivity(unchecked) var overflowed = false
   /// Where the shared pieces are.
-  private(set) var stubs = Stubs()
+  @exclusivity(unchecked) private(set) var stubs = Stubs()
   /// Bytes of shared pieces, which are never dropped.
-  private var fixed = 0
+  @exclusivity(unchecked) private var fixed = 0
 
   let features: HostFeatures
 
   /// - Returns: `nil` where the host forbids such memory.
-  init?(bytes: Int) {
+  ///
+  /// `floats` says whether its code is to do floating point.
+  init?(bytes: Int, floats: Bool = false) {
     typealias Create = @convention(c) (UnsafePointer<CChar>, UInt32) -> Int32
     guard let symbol = dlsym(nil, "memfd_create") else { return nil }
     let closeOnExec: UInt32 = 1
@@ -31,26 +36,27 @@ final class CodeCache {
     guard file >= 0 else { return nil }
     defer { close(file) }
     size = (max(bytes, 1 << 13) + 4095) & ~4095
-    guard ftruncate(file, size) == 0 else { return nil }
-    guard let low = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0),
+    dataSize = (size / 16 + 4095) & ~4095
+    guard ftruncate(file, size + dataSize) == 0 else { return nil }
+    guard let low = mmap(nil, size + dataSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0),
       low != MAP_FAILED
     else { return nil }
-    guard let high = mmap(nil, size, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0),
+    guard let high = mmap(nil, size + dataSize, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0),
       high != MAP_FAILED
     else {
-      munmap(low, size)
+      munmap(low, size + dataSize)
       return nil
     }
     writable = low.assumingMemoryBound(to: UInt8.self)
     executable = high.assumingMemoryBound(to: UInt8.self)
     features = HostFeatures(scratch: writable, run: UnsafeMutableRawPointer(executable))
-    used = stubs.write(at: writable)
+    used = stubs.write(at: writable, floats: floats)
     fixed = used
   }
 
   deinit {
-    munmap(writable, size)
-    munmap(executable, size)
+    munmap(writable, size + dataSize)
+    munmap(executable, size + dataSize)
   }
 
   /// Whether the next block might not fit.
@@ -58,6 +64,9 @@ final class CodeCache {
 
   /// Whether nothing but the shared pieces is there.
   var isEmpty: Bool { used == fixed }
+
+  /// Where compiled code is entered.
+  var enter: UInt { address(stubs.enter) }
 
   /// The host address of an offset.
   func address(_ offset: Int) -> UInt { UInt(bitPattern: executable + offset) }
@@ -72,7 +81,17 @@ final class CodeCache {
   /// Its bytes stay until others take their place: what is running can finish.
   func clear() {
     used = fixed
+    dataUsed = 0
     overflowed = false
+  }
+
+  /// Memory that code can read and this process write.
+  ///
+  /// - Returns: its offset; `nil` where none is left.
+  func data(_ bytes: Int) -> Int? {
+    guard dataSize - dataUsed >= bytes else { return nil }
+    defer { dataUsed += bytes }
+    return size + dataUsed
   }
 
   /// Makes code at `entry` go to `target` instead.

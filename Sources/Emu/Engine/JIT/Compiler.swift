@@ -26,17 +26,16 @@ extension Hart {
       guard block.pointee.code != 0 || heat(block), let cache = blocks.code else {
         return runAlone(block, left)
       }
-      if block.pointee.remembers, (block.pointee.leader ?? block).pointee.misses < 0 {
-        translateAnew(block, cache)
-      }
       let jump = jumpCache + JumpEntry.index(block.pointee.pc)
       if jump.pointee.block == block { jump.pointee.code = block.pointee.code }
       x[Slot.exit] = 0
-      left = unsafeBitCast(cache.address(cache.stubs.enter), to: Enter.self)(
-        x, block.pointee.code, left)
+      left = unsafeBitCast(cache.enter, to: Enter.self)(x, block.pointee.code, left)
       let exit = x[Slot.exit]
       // Something is pending, or pc says where to go on.
-      if exit == 0 || exit == Stubs.exitToPC { return left }
+      if exit == 0 || exit == Stubs.exitToPC {
+        if x[Slot.stale] != 0 { renew(cache) }
+        return left
+      }
       let way = Block.Link(raw: UInt(exit & ~Stubs.exitBudget))
       guard let from = way.block else { return left }
       if exit & Stubs.exitBudget != 0 {
@@ -93,7 +92,10 @@ extension Hart {
     block.pointee.heat += 1
     guard block.pointee.heat >= jitOptions.threshold else { return false }
     if blocks.code == nil {
-      guard let made = CodeCache(bytes: jitOptions.codeBytes) else {
+      guard
+        let made = CodeCache(
+          bytes: jitOptions.codeBytes, floats: !isa.nativeFloat.isEmpty)
+      else {
         engine = .interpreter
         return false
       }
@@ -103,9 +105,7 @@ extension Hart {
     }
     guard let cache = blocks.code else { return false }
     let fresh = cache.isEmpty
-    if compiler.compile(blocks.unit(around: block, jitOptions), cache, jitOptions) {
-      return true
-    }
+    if build(blocks.unit(around: block, jitOptions), cache) { return true }
     if fresh {
       // It will not fit later either.
       cache.overflowed = false
@@ -114,21 +114,27 @@ extension Hart {
     return false
   }
 
-  /// Translates a loop without memory of pages; the old code leads to the new.
-  private func translateAnew(_ block: UnsafeMutablePointer<Block>, _ cache: CodeCache) {
-    var unit: [UnsafeMutablePointer<Block>] = []
-    var next = block.pointee.leader
-    while let member = next {
-      unit.append(member)
-      next = member.pointee.nextInUnit
+  /// Translates the unit that asked for it anew.
+  private func renew(_ cache: CodeCache) {
+    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.stale])) else { return }
+    x[Slot.stale] = 0
+    // Its loop may have become part of another one.
+    let first = block.pointee.leader ?? block
+    guard first.pointee.valid, first.pointee.code != 0 else { return }
+    _ = build(BlockCache.unit(of: first), cache)
+  }
+
+  /// Compiles a unit; old code of its blocks leads to the new.
+  private func build(_ unit: [UnsafeMutablePointer<Block>], _ cache: CodeCache) -> Bool {
+    let entries = unit.map { $0.pointee.code == 0 ? nil : Optional($0.pointee.entry) }
+    if unit[0].pointee.sites == nil {
+      unit[0].pointee.sites = blocks.makeSites()
     }
-    if unit.isEmpty { unit = [block] }
-    let entries = unit.map(\.pointee.entry)
-    for member in unit { member.pointee.remembers = false }
-    guard compiler.compile(unit, cache, jitOptions) else { return }
+    guard compiler.compile(unit, cache, jitOptions) else { return false }
     for (member, entry) in zip(unit, entries) {
-      cache.redirect(entry, to: member.pointee.entry)
+      if let entry { cache.redirect(entry, to: member.pointee.entry) }
     }
+    return true
   }
 
   /// Where compiled code goes on for a block that it found in the jump cache.
@@ -140,20 +146,71 @@ extension Hart {
 }
 
 extension BlockCache {
-  /// A block and those that lead to it again, if there are any: a loop, as far as it is known and not
-  /// compiled yet.
+  /// The blocks that were compiled together with one.
+  static func unit(
+    of first: UnsafeMutablePointer<Block>
+  ) -> [UnsafeMutablePointer<Block>] {
+    var unit: [UnsafeMutablePointer<Block>] = []
+    var next = first.pointee.leader
+    while let member = next {
+      unit.append(member)
+      next = member.pointee.nextInUnit
+    }
+    return unit.isEmpty ? [first] : unit
+  }
+
+  /// Memory for what a unit's accesses learn.
+  func makeSites() -> UnsafeMutablePointer<SiteState> {
+    let bytes = SiteState.limit * MemoryLayout<SiteState>.stride
+    let sites = allocate((bytes + 15) & ~15).bindMemory(
+      to: SiteState.self, capacity: SiteState.limit)
+    sites.initialize(repeating: SiteState(), count: SiteState.limit)
+    return sites
+  }
+
+  /// How often a block is compiled as part of one loop after the other.
+  private static let rebuilds: UInt8 = 6
+
+  /// A block and those that lead to it again, if there are any: a loop, as far as it is known.
+  ///
+  /// Loops within it that were compiled already become part of it.
   func unit(
     around first: UnsafeMutablePointer<Block>, _ options: JITOptions
   ) -> [UnsafeMutablePointer<Block>] {
     guard options.unitBlocks > 1, options.chains, first.pointee.secondPA == Block.onePage else {
       return [first]
     }
+    let all = loop(around: first, options, absorbing: true)
+    guard all.contains(where: { $0.pointee.code != 0 }) else {
+      return all.count <= options.unitBlocks
+        ? all : loop(around: first, options, absorbing: false)
+    }
+    // What was compiled together must stay together, or a block could live on in code of others.
+    let whole =
+      all.count <= options.unitBlocks
+      && all.allSatisfy { block in
+        block.pointee.rebuilt < Self.rebuilds
+          && (block.pointee.code == 0
+            || Self.unit(of: block.pointee.leader ?? block).allSatisfy(all.contains))
+      }
+    guard whole else { return loop(around: first, options, absorbing: false) }
+    for block in all {
+      block.pointee.rebuilt += 1
+      // Blocks of inner loops are one deeper than those that are new.
+      if block.pointee.depth > 0 { block.pointee.depth = min(block.pointee.depth + 1, 8) }
+    }
+    return all
+  }
+
+  private func loop(
+    around first: UnsafeMutablePointer<Block>, _ options: JITOptions, absorbing: Bool
+  ) -> [UnsafeMutablePointer<Block>] {
     // Reachable from the first, in an order in which what falls through follows.
     var found = [first]
     var successors: [[UnsafeMutablePointer<Block>]] = []
     var index = 0
     while index < found.count {
-      let next = ways(of: found[index], first)
+      let next = ways(of: found[index], first, absorbing: absorbing)
       successors.append(next)
       for block in next where !found.contains(block) && found.count < 2 * options.unitBlocks {
         found.append(block)
@@ -176,14 +233,32 @@ extension BlockCache {
         }
       }
     }
-    let loop = zip(found, leads).filter(\.1).map(\.0).prefix(options.unitBlocks)
-    return Array(loop)
+    let loop = zip(found, leads).filter(\.1).map(\.0)
+    return Self.inLine(absorbing ? loop : Array(loop.prefix(options.unitBlocks)))
   }
 
-  /// Where a block leads within its page, as far as it was translated for the same circumstances and
-  /// has no code yet.
+  /// The blocks in an order in which what falls through follows, the first one first.
+  private static func inLine(
+    _ loop: [UnsafeMutablePointer<Block>]
+  ) -> [UnsafeMutablePointer<Block>] {
+    var rest = loop
+    var result: [UnsafeMutablePointer<Block>] = []
+    var next = rest.isEmpty ? nil : Optional(rest[0])
+    while let block = next ?? rest.first {
+      rest.removeAll { $0 == block }
+      result.append(block)
+      let last = block.pointee.ops[block.pointee.opCount - 1]
+      let follows =
+        last.op == .goto ? UInt64(bitPattern: last.imm) : block.pointee.end
+      next = rest.first { $0.pointee.pc == follows }
+    }
+    return result
+  }
+
+  /// Where a block leads within its page, as far as it was translated for the same circumstances and,
+  /// unless absorbing, has no code yet.
   private func ways(
-    of block: UnsafeMutablePointer<Block>, _ first: UnsafeMutablePointer<Block>
+    of block: UnsafeMutablePointer<Block>, _ first: UnsafeMutablePointer<Block>, absorbing: Bool
   ) -> [UnsafeMutablePointer<Block>] {
     let last = block.pointee.ops[block.pointee.opCount - 1]
     var targets: [UInt64] = []
@@ -199,7 +274,7 @@ extension BlockCache {
           pa: first.pointee.pa &+ (target &- first.pointee.pc), pc: target,
           flags: first.pointee.flags),
         block.pointee.secondPA == Block.onePage, block.pointee.valid,
-        block == first || block.pointee.code == 0, block.pointee.heat >= 0
+        block == first || absorbing || block.pointee.code == 0, block.pointee.heat >= 0
       else { return nil }
       return block
     }

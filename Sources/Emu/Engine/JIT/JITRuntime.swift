@@ -12,41 +12,41 @@ enum JITRuntime {
   }
   static var restAddress: UnsafeRawPointer { unsafeBitCast(rest, to: UnsafeRawPointer.self) }
 
-  static var rememberAddress: UnsafeRawPointer {
-    unsafeBitCast(remember, to: UnsafeRawPointer.self)
+  static var siteMissedAddress: UnsafeRawPointer {
+    unsafeBitCast(siteMissed, to: UnsafeRawPointer.self)
   }
 
-  /// (site, va, TLB, size or 256 + size for a store) -> whether the TLB knows the page: then the site
-  /// remembers it and its neighbours that lie next to it on the host.
-  private static let remember:
+  /// (site, base address, x, the unit's first block, ``SiteMiss/packed``) -> whether the TLB knows the
+  /// pages of a group of accesses: then the site remembers them, with neighbours that lie next to
+  /// them on the host.
+  ///
+  /// Where it misses again and again in quick succession, the unit is to be translated anew.
+  private static let siteMissed:
     @convention(c) (
-      UnsafeMutablePointer<UInt64>, UInt64, UnsafeMutableRawPointer, UInt64
-    ) -> UInt64 = { site, va, raw, kind in
-      let tlb = raw.assumingMemoryBound(to: TLBEntry.self)
-      let size = kind & 255
-      let page = va & TLB.pageMask
-      guard (va &+ (size &- 1)) & TLB.pageMask == page else { return 0 }
-      func addend(_ page: UInt64) -> UInt64? {
-        let entry = tlb + TLB.index(page)
-        let tag = kind & 256 != 0 ? entry.pointee.write : entry.pointee.read
-        return tag == page ? entry.pointee.addend : nil
+      UnsafeMutablePointer<UInt64>, UInt64, UnsafeMutablePointer<UInt64>, UnsafeMutableRawPointer,
+      UInt64
+    ) -> UInt64 = { record, address, x, raw, packed in
+      let miss = SiteMiss(packed: packed)
+      let block = raw.assumingMemoryBound(to: Block.self)
+      if let state = block.pointee.sites {
+        let site = state + Int(miss.site)
+        let now = x[Slot.target] &- x[Slot.left]
+        let soon = now &- site.pointee.last < 256
+        site.pointee.last = now
+        if soon {
+          site.pointee.misses += 1
+          if site.pointee.misses >= 128 {
+            site.pointee.misses = 0
+            site.pointee.mode =
+              miss.mode == SiteState.Mode.oneRange && miss.canHaveTwo
+              ? SiteState.Mode.twoRanges : SiteState.Mode.lookUp
+            x[Slot.stale] = UInt64(UInt(bitPattern: block))
+            return 0
+          }
+        }
       }
-      guard let found = addend(page) else { return 0 }
-      var (low, high) = (page, page)
-      var room = 256
-      // The range must not wrap.
-      while room > 0, low >= 4096, addend(low &- 4096) == found {
-        low &-= 4096
-        room -= 1
-      }
-      while room > 0, high < TLB.pageMask, addend(high &+ 4096) == found {
-        high &+= 4096
-        room -= 1
-      }
-      site[0] = low
-      site[1] = high &- low &+ 4097 &- size
-      site[2] = found &+ low
-      return 1
+      guard let tlb = UnsafePointer<TLBEntry>(bitPattern: UInt(x[Slot.tlb])) else { return 0 }
+      return miss.remember(record, address, tlb) ? 1 : 0
     }
 
   private static let step: Step = { x, raw in
@@ -66,6 +66,9 @@ enum JITRuntime {
     case .st16: leaves = storeSlow(x, va, 2, x[Int(op.b)])
     case .st32: leaves = storeSlow(x, va, 4, x[Int(op.b)])
     case .st64: leaves = storeSlow(x, va, 8, x[Int(op.b)])
+    case .logBlock:
+      noteBlock(x)
+      return 0
     default: return stepByInterpreter(x, op) ? 1 : 0
     }
     if leaves { leave(x) }
@@ -92,20 +95,41 @@ enum JITRuntime {
 
   private static let pending: Leave = { x, _ in leave(x) }
 
-  private static let helperExit: Leave = { x, raw in
+  /// (x, op) -> whether compiled code may go on at `Slot.pc`, with `Slot.left`.
+  ///
+  /// Exceptions and calls of the environment are done here, as ``Hart/run(until:)`` would.
+  private static let helperExit: Step = { x, raw in
     let op = raw.assumingMemoryBound(to: MicroOp.self)
-    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else { return }
+    guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else { return 0 }
     x[Slot.pc] = block.pointee.end
     unsafeBitCast(Int(truncatingIfNeeded: op.pointee.imm), to: Helper.self)(
       x, UnsafeRawPointer(raw).assumingMemoryBound(to: MicroOpRaw.self))
-    if x[Slot.pending] == Pending.exception.rawValue { leave(x) }
+    switch x[Slot.pending] {
+    case Pending.none.rawValue: break
+    case Pending.exception.rawValue:
+      leave(x)
+      Hart.of(x)._withUnsafeGuaranteedRef { $0.settle(exception: true) }
+    case Pending.environment.rawValue:
+      Hart.of(x)._withUnsafeGuaranteedRef { $0.settle(exception: false) }
+    default: return 0
+    }
+    return x[Slot.pending] | x[Slot.checkInterrupts] | x[Slot.single] == 0 && x[Slot.left] != 0
+      ? 1 : 0
   }
 
   /// Runs the block of `Slot.block` from the micro-op on in the interpreter.
   private static let rest: Leave = { x, raw in
     guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else { return }
+    if block.pointee.grouped {
+      block.pointee.strayed += 1
+      if block.pointee.strayed == 64 {
+        block.pointee.strayed = 0
+        block.pointee.ungrouped = true
+        x[Slot.stale] = UInt64(UInt(bitPattern: block.pointee.leader ?? block))
+      }
+    }
     let ops = raw.assumingMemoryBound(to: MicroOp.self)
-    x[Slot.left] &+= UInt64(bitPattern: interpretAlone(x, block.pointee, ops))
+    x[Slot.left] &+= UInt64(bitPattern: interpretAlone(x, block, ops))
   }
 
   /// The micro-op behind one that is run alone: it was completed.
@@ -127,7 +151,7 @@ enum JITRuntime {
     x[Slot.exit] = 0
     let left = withUnsafeMutableBytes(of: &pair) {
       guard let ops = $0.assumingMemoryBound(to: MicroOp.self).baseAddress else { return Int64(0) }
-      return interpretAlone(x, block.pointee, ops)
+      return interpretAlone(x, block, ops)
     }
     let completed = x[Slot.exit] != 0
     x[Slot.exit] = 0
@@ -138,16 +162,19 @@ enum JITRuntime {
   /// Runs `ops`, of `block`, in the interpreter, which leaves behind them: it gets the budget of the
   /// one block, and the target is moved so that counts are exact meanwhile.
   private static func interpretAlone(
-    _ x: UnsafeMutablePointer<UInt64>, _ block: Block, _ ops: UnsafeMutablePointer<MicroOp>
+    _ x: UnsafeMutablePointer<UInt64>, _ block: UnsafeMutablePointer<Block>,
+    _ ops: UnsafeMutablePointer<MicroOp>
   ) -> Int64 {
     let left = x[Slot.left]
-    var alone = block
+    // The interpreter may note the copy as the block being run, which must not outlive it.
+    defer { x[Slot.block] = UInt64(UInt(bitPattern: block)) }
+    var alone = block.pointee
     alone.ops = ops
     alone.taken = nil
     alone.fall = nil
     return withUnsafeMutablePointer(to: &alone) {
       x[Slot.target] &-= left
-      let rest = interpret(x, $0, block.count)
+      let rest = interpret(x, $0, block.pointee.count)
       x[Slot.target] &+= left
       x[Slot.left] = left
       return rest

@@ -8,10 +8,9 @@ struct Stubs {
   /// displacement away.
   static let bias: Int32 = 128
 
-  /// Bytes of stack for what a loop remembers of its accesses: eight, and ``siteSize`` for each.
-  static let frame: Int32 = 8 + siteSize * sites
-  static let sites: Int32 = 16
-  static let siteSize: Int32 = 24
+  /// Bytes of stack for the distances of groups of accesses; keeps calls aligned.
+  static let frame: Int32 = 8 + temps * 8
+  static let temps: Int32 = 32
 
   static func slot(_ index: Int) -> Int32 { Int32(index * 8) - bias }
 
@@ -39,7 +38,11 @@ struct Stubs {
   /// With the address of a block: it did not fit in the budget.
   static let exitBudget: UInt64 = 2
 
-  mutating func write(at start: UnsafeMutablePointer<UInt8>) -> Int {
+  /// - Parameters:
+  ///   - start: where they go.
+  ///   - floats: whether compiled code does floating point, whose flags MXCSR then collects.
+  /// - Returns: how many bytes they are.
+  mutating func write(at start: UnsafeMutablePointer<UInt8>, floats: Bool) -> Int {
     var asm = Assembler(p: start)
     func here() -> Int { (asm.p - start + 15) & ~15 }
     func begin() -> Int {
@@ -49,6 +52,26 @@ struct Stubs {
     let saved: [HostRegister] = [Host.rbx, Host.rbp, 12, 13, 14, 15]
     let slotsToFirst = -Self.bias
 
+    // MXCSR without flags; and `fpFlags` by MXCSR's flags.
+    asm.int32(0x1f80)
+    let table = asm.p
+    for flags in UInt8(0)..<64 { asm.byte(Self.guestFlags(flags)) }
+    /// Adds what was collected to the guest's; changes rax, rcx and the flags.
+    func deliver() {
+      guard floats else { return }
+      asm.mi(7, Host.rbx, Self.slot(Slot.floatLive), imm: 0)
+      let none = asm.jccShort(Condition.equal)
+      asm.storeImmediate(Host.rbx, Self.slot(Slot.floatLive), 0)
+      // Below the stack, where nobody else writes before the next call.
+      asm.storeFloatState(Host.rsp, -8)
+      asm.load(Host.rax, Host.rsp, -8, w: false)
+      asm.ri(4, Host.rax, 63, w: false)
+      asm.rip(0x8d, Host.rcx, table)
+      asm.rx0f(0xb6, Host.rax, Host.rcx, Host.rax, 0, w: false)
+      asm.rm(0x09, Host.rax, Host.rbx, Self.slot(Slot.fpFlags))
+      asm.bindShort(none)
+    }
+
     enter = begin()
     for register in saved { asm.push(register) }
     asm.ri(5, Host.rsp, Self.frame)
@@ -57,7 +80,12 @@ struct Stubs {
     asm.load(Host.r14, Host.rbx, Self.slot(Slot.tlb))
     asm.indirect(4, Host.rsi)
 
+    /// Leaves with MXCSR already delivered.
+    let leaveQuietly = begin()
+    let quietly = asm.jmp()
     leave = begin()
+    deliver()
+    asm.bind(quietly)
     asm.mov(Host.rax, Host.r15)
     asm.ri(0, Host.rsp, Self.frame)
     for register in saved.reversed() { asm.pop(register) }
@@ -69,6 +97,7 @@ struct Stubs {
       asm.store(Host.rdx, Host.rbx, Self.slot(Slot.block))
       asm.rx(0x8d, Host.rsi, Host.rdx, Host.rcx, 0)
       asm.store(Host.rsi, Host.rbx, Self.slot(Slot.op))
+      deliver()
       asm.lea(Host.rdi, Host.rbx, slotsToFirst)
     }
     func call(_ function: UnsafeRawPointer) {
@@ -77,7 +106,7 @@ struct Stubs {
     }
     func leaveWithLeft() {
       asm.load(Host.r15, Host.rbx, Self.slot(Slot.left))
-      asm.jmp(to: start + leave)
+      asm.jmp(to: start + leaveQuietly)
     }
 
     step = begin()
@@ -109,7 +138,26 @@ struct Stubs {
     helperExit = begin()
     spill()
     call(JITRuntime.helperExitAddress)
-    leaveWithLeft()
+    asm.load(Host.r15, Host.rbx, Self.slot(Slot.left))
+    asm.test(Host.rax, Host.rax)
+    asm.jcc(Condition.equal, to: start + leaveQuietly)
+    // Nothing is to be looked at: on through the jump cache, under what mode there is now.
+    asm.load(Host.r14, Host.rbx, Self.slot(Slot.tlb))
+    asm.load(Host.rax, Host.rbx, Self.slot(Slot.pc))
+    asm.mov(Host.rcx, Host.rax)
+    asm.mov(Host.rdx, Host.rax)
+    asm.shift(5, Host.rcx, 1, w: false)
+    asm.shift(5, Host.rdx, 12)
+    asm.rr(Alu.xor, Host.rcx, Host.rdx, w: false)
+    asm.ri(4, Host.rcx, Int32(JumpEntry.entries - 1), w: false)
+    asm.shift(4, Host.rcx, UInt8(MemoryLayout<JumpEntry>.stride.trailingZeroBitCount), w: false)
+    asm.rm(Alu.add, Host.rcx, Host.rbx, Self.slot(Slot.jumpCache))
+    asm.rm(Alu.cmp, Host.rax, Host.rcx, Translator.entryPC)
+    let missed = asm.jcc(Condition.notEqual)
+    asm.load(Host.rdx, Host.rbx, Self.slot(Slot.jumpTag))
+    asm.rm(Alu.cmp, Host.rdx, Host.rcx, Translator.entryTag)
+    let stale = asm.jcc(Condition.notEqual)
+    asm.indirect(4, Host.rcx, Translator.entryCode)
 
     rest = begin()
     spill()
@@ -125,6 +173,9 @@ struct Stubs {
     asm.storeImmediate(Host.rbx, Self.slot(Slot.exit), -1)
     asm.jmp(to: start + leave)
 
+    Assembler.patch(missed, to: start + indirect)
+    Assembler.patch(stale, to: start + indirect)
+
     budget = begin()
     asm.store(Host.rcx, Host.rbx, Self.slot(Slot.exit))
     asm.rm(
@@ -132,6 +183,20 @@ struct Stubs {
       Int32(Self.countOffset) - Int32(Self.exitBudget))
     asm.jmp(to: start + leave)
     return here()
+  }
+
+  /// Where MXCSR's value without flags lies.
+  static let floatState = 0
+
+  /// ``FloatFlags`` by MXCSR's: invalid, denormal, division by zero, overflow, underflow, inexact.
+  private static func guestFlags(_ host: UInt8) -> UInt8 {
+    var flags: FloatFlags = []
+    if host & 1 != 0 { flags.insert(.invalid) }
+    if host & 4 != 0 { flags.insert(.divideByZero) }
+    if host & 8 != 0 { flags.insert(.overflow) }
+    if host & 16 != 0 { flags.insert(.underflow) }
+    if host & 32 != 0 { flags.insert(.inexact) }
+    return flags.rawValue
   }
 
   private static let countOffset = MemoryLayout<Block>.offset(of: \Block.count) ?? 0

@@ -1,8 +1,8 @@
 #if arch(x86_64) && os(Linux)
 extension Translator {
-  private static let entryPC = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.pc) ?? 0)
-  private static let entryTag = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.tag) ?? 0)
-  private static let entryCode = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.code) ?? 0)
+  static let entryPC = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.pc) ?? 0)
+  static let entryTag = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.tag) ?? 0)
+  static let entryCode = Int32(MemoryLayout<JumpEntry>.offset(of: \JumpEntry.code) ?? 0)
 
   /// Where one of the block's ways leads.
   func wayTarget(fall: Bool) -> UInt64 {
@@ -76,6 +76,15 @@ extension Translator {
     default: condition = Condition.aboveOrEqual
     }
     if let inner = inner(fall: false) {
+      if inner.pointee.head == 0, isNext(inner), inner.pointee.pc != block.pointee.end {
+        // What is taken follows in line.
+        if let other = self.inner(fall: true) {
+          scratch.fixups.append((asm.jcc(condition ^ 1), other))
+        } else {
+          cold(.way(fall: true), jump(condition ^ 1))
+        }
+        return
+      }
       scratch.fixups.append((asm.jcc(condition), inner))
     } else {
       cold(.way(fall: false), jump(condition))

@@ -1,6 +1,9 @@
 #if arch(x86_64) && os(Linux)
-// Floating point. The conditions under which the host's result is the helper's are those of
-// `HostFloat.swift`; what does not meet them calls the helper.
+// Floating point: the host's, with the host's flags. While compiled code runs MXCSR rounds to nearest
+// and, once `Slot.floatLive` says so, collects the exceptions; whoever looks at the guest's state finds
+// them in `Slot.fpFlags`, because every way out of compiled code adds them there (`Stubs`). Both sides round, underflow (after rounding)
+// and overflow alike, so only NaN results are left: those the helper makes anew. An invalid operation
+// has then raised the host's flag, which is the one that the helper raises.
 extension Translator {
   private static let double: UInt8 = 0xf2
   private static let single: UInt8 = 0xf3
@@ -10,10 +13,10 @@ extension Translator {
     guard options.nativeFloat, isNative(float, op) else { return callHelper() }
     let isDouble = float.isDouble
     switch float.operation {
-    case .add: arithmetic(0x58, op, isDouble, .finite)
-    case .sub: arithmetic(0x5c, op, isDouble, .finite)
-    case .mul: arithmetic(0x59, op, isDouble, .normal(either: true))
-    case .div: arithmetic(0x5e, op, isDouble, .normal(either: false))
+    case .add: arithmetic(0x58, op, isDouble)
+    case .sub: arithmetic(0x5c, op, isDouble)
+    case .mul: arithmetic(0x59, op, isDouble)
+    case .div: arithmetic(0x5e, op, isDouble)
     case .sqrt: squareRoot(op, isDouble)
     case .fmadd: multiplyAdd(0xa9, op, isDouble)
     case .fmsub: multiplyAdd(0xab, op, isDouble)
@@ -30,20 +33,15 @@ extension Translator {
 
   // MARK: State
 
-  /// Where inexact has not accrued or rounding is not to nearest, the interpreter runs the rest of
-  /// the block.
-  private mutating func require(inexact: Bool, nearest: Bool) {
-    if inexact, !inexactKnown {
-      asm.rm(0xf6, 0, Host.rbx, Stubs.slot(Slot.fpFlags), w: false)
-      asm.byte(1)
-      cold(.rest, jump(Condition.equal))
-      inexactKnown = true
-    }
-    if nearest, !nearestKnown {
-      asm.mi(7, Host.rbx, Stubs.slot(Slot.fpRounding), imm: 0)
-      cold(.rest, jump(Condition.notEqual))
-      nearestKnown = true
-    }
+  /// Makes sure that the host collects exceptions.
+  ///
+  /// Where rounding is not to nearest, or to no direction at all, which is illegal even where nothing
+  /// is rounded, the interpreter runs the rest of the block.
+  private mutating func prepare() {
+    guard !floatLive else { return }
+    asm.mi(7, Host.rbx, Stubs.slot(Slot.floatLive), imm: 0)
+    cold(.collect, jump(Condition.equal))
+    floatLive = true
   }
 
   // MARK: Operands
@@ -103,110 +101,62 @@ extension Translator {
 
   // MARK: Results
 
-  private enum Wanted {
-    /// Neither infinite nor a NaN.
-    case finite
-    /// Above the least normal numbers; or zero because an operand is.
-    case normal(either: Bool)
-    /// The same without zeros.
-    case normalOnly
+  /// The register to make a result in: that of `d` where no operand lies there, else xmm0.
+  private func resultRegister(_ d: UInt8, _ operands: UInt8...) -> UInt8 {
+    let host = hostOf[Int(d)]
+    guard host >= 16, host != Self.nowhere, !operands.contains(host - 16) else { return 0 }
+    return host - 16
   }
 
-  /// rax = a register's sign and exponent, as a small number.
-  private mutating func exponent(_ register: UInt8, _ isDouble: Bool) {
-    asm.rr0f(0x7e, register, Host.rax, w: isDouble, prefix: 0x66)
-    asm.shift(5, Host.rax, isDouble ? 52 : 23, w: isDouble)
-  }
-
-  /// Jumps where the result in xmm0 is not what is wanted.
-  private mutating func check(_ wanted: Wanted, _ isDouble: Bool) -> Jump {
-    exponent(0, isDouble)
-    if case .finite = wanted {
-      asm.group3(2, Host.rax, w: false)
-      asm.testImmediate(Host.rax, isDouble ? 0x7ff : 0xff)
+  /// Takes the result unless it is a NaN.
+  private mutating func finish(_ op: MicroOp, _ isDouble: Bool, in result: UInt8, _ jumps: [Jump]) {
+    asm.rr0f(0x2e, result, result, w: false, prefix: isDouble ? 0x66 : 0)
+    let odd = jump(Condition.parity)
+    if result != 0 {
+      noteWritten(op.d, result + 16)
     } else {
-      // 1, 2, 3 and the greatest plus one have none of these bits.
-      asm.ri(0, Host.rax, 1, w: false)
-      asm.testImmediate(Host.rax, isDouble ? 0x7fc : 0xfc)
+      commit(op.d, isDouble)
     }
-    return jump(Condition.equal)
-  }
-
-  private mutating func finish(
-    _ op: MicroOp, _ isDouble: Bool, _ wanted: Wanted, _ jumps: [Jump]
-  ) {
-    let odd = check(wanted, isDouble)
-    let at = asm.p
-    commit(op.d, isDouble)
-    if case .normal(let either) = wanted {
-      cold(.zeroOrHelper(either: either, isDouble: isDouble), odd, commit: at)
-    } else {
-      cold(.helper, odd)
-    }
+    cold(.helper, odd)
     for jump in jumps { cold(.helper, jump) }
-  }
-
-  /// Out of line, before the helper is called: a zero that an operand makes is right.
-  mutating func zeroCheck(_ cold: Cold, either: Bool, isDouble: Bool) {
-    let op = block.pointee.ops[cold.op]
-    asm.rr0f(0x7e, 0, Host.rax, w: isDouble, prefix: 0x66)
-    asm.rr(Alu.add, Host.rax, Host.rax, w: isDouble)
-    let helper = asm.jccShort(Condition.notEqual)
-    for slot in either ? [op.a, op.b] : [op.a] {
-      let host = hostOf[Int(slot)]
-      // As the slot was before the micro-op: that is where the operand still lies.
-      if host == Self.nowhere || cold.before & 1 << UInt32(host) == 0 {
-        asm.load(Host.rax, Host.rbx, Self.offset(slot))
-      } else if host < 16 {
-        asm.mov(Host.rax, host)
-      } else {
-        asm.rr0f(0x7e, host - 16, Host.rax, prefix: 0x66)
-      }
-      asm.rr(Alu.add, Host.rax, Host.rax, w: isDouble)
-      asm.jcc(Condition.equal, to: cold.commit)
-    }
-    asm.bindShort(helper)
   }
 
   // MARK: Operations
 
-  private mutating func arithmetic(_ code: UInt8, _ op: MicroOp, _ isDouble: Bool, _ wanted: Wanted)
-  {
-    require(inexact: true, nearest: op.e == 7)
+  private mutating func arithmetic(_ code: UInt8, _ op: MicroOp, _ isDouble: Bool) {
+    prepare()
     var jumps: [Jump] = []
     let a = operand(op.a, 0, isDouble, &jumps)
     let b = operand(op.b, 1, isDouble, &jumps)
-    copy(0, a)
-    sse(code, 0, b, isDouble)
-    finish(op, isDouble, wanted, jumps)
+    // A single must be boxed, which is done on the way from xmm0.
+    let to = isDouble && cache.features.fma ? resultRegister(op.d, a, b) : 0
+    if cache.features.fma {
+      asm.vex0f(code, to, a, b, prefix: isDouble ? 3 : 2)
+    } else {
+      copy(0, a)
+      sse(code, 0, b, isDouble)
+    }
+    finish(op, isDouble, in: to, jumps)
   }
 
   private mutating func squareRoot(_ op: MicroOp, _ isDouble: Bool) {
-    require(inexact: true, nearest: op.e == 7)
+    prepare()
     var jumps: [Jump] = []
     let a = operand(op.a, 1, isDouble, &jumps)
     sse(0x51, 0, a, isDouble)
-    finish(op, isDouble, .finite, jumps)
+    finish(op, isDouble, in: 0, jumps)
   }
 
   private mutating func multiplyAdd(_ code: UInt8, _ op: MicroOp, _ isDouble: Bool) {
-    require(inexact: true, nearest: op.e == 7)
+    prepare()
     var jumps: [Jump] = []
-    // The addend may be in memory: it is loaded to xmm1, the second factor multiplied from there.
+    // The addend may be in memory: it is loaded to a register that the map does not use.
     let a = operand(op.a, 0, isDouble, &jumps)
-    copy(0, a)
     let b = operand(op.b, 1, isDouble, &jumps)
-    let c: UInt8
-    let host = hostOf[Int(op.c)]
-    if host >= 16, host != Self.nowhere {
-      c = operand(op.c, 0, isDouble, &jumps)
-    } else {
-      // No register is left: the helper's turn would come, but this is rare enough for xmm17's
-      // stand-in, a register that the map does not use.
-      c = operand(op.c, Self.spare, isDouble, &jumps)
-    }
+    let c = operand(op.c, Self.spare, isDouble, &jumps)
+    copy(0, a)
     asm.vex38(code, 0, b, c, w: isDouble)
-    finish(op, isDouble, .normalOnly, jumps)
+    finish(op, isDouble, in: 0, jumps)
   }
 
   /// An SSE register that no slot is mapped to.
@@ -277,8 +227,7 @@ extension Translator {
   private mutating func fromInteger(
     _ operation: NativeFloat.Operation, _ op: MicroOp, _ isDouble: Bool
   ) {
-    // A double holds every integer of 32 bits.
-    require(inexact: !(isDouble && operation != .fromInt64), nearest: op.e == 7)
+    prepare()
     var from = read(op.a, else: Host.rax)
     if operation == .fromUInt32 {
       asm.rr(Alu.mov, Host.rax, from, w: false)
@@ -293,16 +242,19 @@ extension Translator {
   private mutating func toInteger(
     _ operation: NativeFloat.Operation, _ op: MicroOp, _ isDouble: Bool
   ) {
-    require(inexact: true, nearest: false)
+    prepare()
     var jumps: [Jump] = []
     let a = operand(op.a, 0, isDouble, &jumps)
     let wide = operation != .toInt32
-    asm.rr0f(0x2c, Host.rax, a, w: wide, prefix: isDouble ? Self.double : Self.single)
     if operation == .toUInt32 {
-      asm.rr(Alu.mov, Host.rcx, Host.rax, w: false)
-      asm.rr(Alu.cmp, Host.rcx, Host.rax)
-      jumps.append(jump(Condition.notEqual))
-    } else {
+      // What does not fit must not be converted: it is invalid and not inexact.
+      asm.rr0f(0x7e, a, Host.rax, w: isDouble, prefix: 0x66)
+      asm.shift(5, Host.rax, isDouble ? 52 : 23, w: isDouble)
+      asm.ri(7, Host.rax, isDouble ? 1023 + 32 : 127 + 32, w: false)
+      jumps.append(jump(Condition.aboveOrEqual))
+    }
+    asm.rr0f(0x2c, Host.rax, a, w: wide, prefix: isDouble ? Self.double : Self.single)
+    if operation != .toUInt32 {
       // Out of range is the least integer, which overflows when one is taken away.
       asm.mov(Host.rcx, Host.rax)
       asm.ri(5, Host.rcx, 1, w: wide)
@@ -319,8 +271,8 @@ extension Translator {
 
   private mutating func convert(_ op: MicroOp, toDouble: Bool) {
     var jumps: [Jump] = []
+    prepare()
     if toDouble {
-      require(inexact: false, nearest: op.e == 7)
       let a = operand(op.a, 1, false, &jumps)
       asm.rr0f(0x2e, a, a, w: false)
       jumps.append(jump(Condition.parity))
@@ -329,11 +281,10 @@ extension Translator {
       commit(op.d, true)
       for jump in jumps { cold(.helper, jump) }
     } else {
-      require(inexact: true, nearest: op.e == 7)
       let a = operand(op.a, 1, true, &jumps)
       asm.rr0f(0x57, 0, 0, w: false)
       sse(0x5a, 0, a, true)
-      finish(op, false, .normalOnly, jumps)
+      finish(op, false, in: 0, jumps)
     }
   }
 

@@ -293,10 +293,10 @@ extension Translator {
   }
 
   private mutating func multiply(_ op: MicroOp, w: Bool = true) {
-    var to = target(op.d)
-    if to != Host.rax, op.b == op.d, op.a != op.d { to = Host.rax }
-    readInto(to, op.a)
-    let b = read(op.b, else: Host.rdx)
+    let to = target(op.d)
+    let swaps = op.b == op.d && op.a != op.d
+    readInto(to, swaps ? op.b : op.a)
+    let b = read(swaps ? op.a : op.b, else: Host.rdx)
     asm.rr0f(0xaf, to, b, w: w)
     if !w { asm.rr(Alu.movsxd, to, to) }
     write(op.d, to)

@@ -23,20 +23,11 @@ extension Translator {
     }
   }
 
-  /// Turns the virtual address in rax into a host address, or jumps out of line.
-  private mutating func hostAddress(size: Int32, tag: Int32) -> Jump {
-    guard options.inlineTLB else { return jump() }
-    lookUp(size: size, tag: tag)
-    let missed = jump(Condition.notEqual)
-    asm.rx(Alu.add, Host.rax, Host.r14, Host.rcx, Self.addend)
-    return missed
-  }
-
   /// Compares the TLB entry's tag with the page of the access at rax: rcx = the entry, rdx = the page.
   ///
   /// The index is that of ``TLB/index(_:)``; the page compared is that of the access's last byte,
   /// which is never in the same entry as the page before it.
-  private mutating func lookUp(size: Int32, tag: Int32) {
+  mutating func lookUp(size: Int32, tag: Int32) {
     if cache.features.bmi2 {
       asm.rorx(Host.rcx, Host.rax, 12)
       asm.rorx(Host.rdx, Host.rax, UInt8(12 + TLB.bits))
@@ -58,119 +49,194 @@ extension Translator {
     asm.rx(Alu.cmp, Host.rdx, Host.r14, Host.rcx, tag)
   }
 
-  // MARK: Accesses of loops
+  // MARK: Ways to memory
 
-  // While a loop runs and calls nobody, translations can't change. So each of its accesses keeps, in
-  // the frame, the page that it was to last: its address, what is left of it behind the last place
-  // for an access, and where it lies on the host. The limit is zero where nothing is known.
+  /// Where on the host an access goes: [base + index + disp].
+  struct Place {
+    var base: HostRegister
+    var index: HostRegister
+    var disp: Int32
+    /// What leads out of line instead, and where that takes up again.
+    var jumps: [Jump]
+    var kind: Cold.Kind
+    var again: UnsafeMutablePointer<UInt8>?
+  }
 
-  /// Says how many accesses of the loop remember their page.
-  mutating func chooseSites() {
-    guard options.inlineTLB, unit[0].pointee.misses >= 0 else { return }
-    var count: Int32 = 0
-    for block in unit {
-      for index in 0..<block.pointee.opCount {
-        let op = block.pointee.ops[index]
-        if op.op.isAccess { count += 1 }
-        // Who calls often would forget often.
-        if shape(of: op) == [], index < block.pointee.opCount - 1 { return }
+  /// What holds the distance to the host's addresses for groups outside of loops.
+  static let delta: HostRegister = 13
+
+  /// Finds an access's bytes, or jumps out of line; rdx is free behind it.
+  private mutating func place(_ op: MicroOp, size: Int32, tag: Int32) -> Place {
+    let plan = scratch.plan
+    let number = plan.groupOf[planStart + at]
+    guard number >= 0 else {
+      virtualAddress(op)
+      var place = Place(
+        base: Host.rax, index: Host.rcx, disp: 0, jumps: [],
+        kind: plan.live[planStart + at] ? .rest : .step, again: nil)
+      guard options.inlineTLB else {
+        place.jumps = [jump()]
+        return place
+      }
+      lookUp(size: size, tag: tag)
+      place.jumps = [jump(Condition.notEqual)]
+      asm.rx(Alu.mov, Host.rcx, Host.r14, Host.rcx, Self.addend)
+      return place
+    }
+    let group = plan.groups[Int(number)]
+    let disp = Int32(truncatingIfNeeded: op.imm)
+    if group.site >= 0 { return remembered(op, group, Int(number), disp) }
+    if group.leader != at {
+      if inDelta != number {
+        asm.load(Self.delta, Host.rsp, group.temp * 8)
+        inDelta = number
+      }
+      return Place(
+        base: read(op.a, else: Host.rax), index: Self.delta, disp: disp, jumps: [], kind: .step,
+        again: nil)
+    }
+    let base = hostOf[Int(op.a)]
+    if base < 16 {
+      ensure(base)
+      asm.lea(Host.rax, base, Int32(truncatingIfNeeded: group.low))
+    } else {
+      readInto(Host.rax, op.a)
+      if group.low != 0 { asm.ri(0, Host.rax, Int32(truncatingIfNeeded: group.low)) }
+    }
+    lookUp(size: Int32(truncatingIfNeeded: group.high - group.low), tag: tag)
+    let missed = jump(Condition.notEqual)
+    asm.rx(Alu.mov, Self.delta, Host.r14, Host.rcx, Self.addend)
+    if group.interleaved { asm.store(Self.delta, Host.rsp, group.temp * 8) }
+    inDelta = number
+    return Place(
+      base: Host.rax, index: Self.delta,
+      disp: Int32(truncatingIfNeeded: op.imm - group.low), jumps: [missed],
+      kind: .leader(Int(number), tag: tag), again: nil)
+  }
+
+  /// An access that remembers where its page lies, or follows one that does.
+  private mutating func remembered(
+    _ op: MicroOp, _ group: AccessGroup, _ number: Int, _ disp: Int32
+  ) -> Place {
+    let site = cache.writable + record + Self.siteOffset(Int(group.site))
+    let isLeader = group.leader == at
+    let again = asm.p
+    let base = read(op.a, else: Host.rcx)
+    var jumps: [Jump] = []
+    if isLeader {
+      asm.rip(Alu.cmp, base, site)
+      jumps.append(jump(Condition.below))
+      asm.rip(Alu.cmp, base, site + 8)
+      jumps.append(jump(Condition.above))
+      if group.mode == SiteState.Mode.twoRanges, group.high - group.low > 1 {
+        // Both ranges never serve one access.
+        asm.testImmediate(base, Int32(truncatingIfNeeded: group.high - group.low - 1))
+        jumps.append(jump(Condition.notEqual))
       }
     }
-    siteLimit = min(count, Stubs.sites)
-  }
-
-  mutating func forgetSites(bias: Int32 = 0) {
-    if siteLimit > 0 { asm.store(Host.r15, Host.rsp, bias) }
-    for site in 0..<siteLimit {
-      asm.storeImmediate(Host.rsp, bias + Self.siteOffset(site) + 8, 0)
+    asm.rip(Alu.mov, Host.rax, site + 16)
+    if group.mode == SiteState.Mode.twoRanges {
+      asm.rip(Alu.cmp, base, site + 24)
+      asm.rip0f(0x40 | Condition.aboveOrEqual, Host.rax, site + 32)
     }
+    return Place(
+      base: base, index: Host.rax, disp: disp, jumps: jumps, kind: .site(number), again: again)
   }
 
-  private static func siteOffset(_ site: Int32) -> Int32 { 8 + site * Stubs.siteSize }
+  /// Out of line: a group outside of loops whose page the TLB does not know, or which lies in two.
+  ///
+  /// The first access is done alone, which makes the page known; where that does not help the
+  /// interpreter does the rest of the block.
+  mutating func leaderMissed(_ cold: Cold, _ number: Int, _ tag: Int32) {
+    let group = scratch.plan.groups[number]
+    let op = block.pointee.ops[cold.op]
+    store(cold.dirty)
+    opOffset(cold.op)
+    blockAddress(Host.rdx)
+    asm.call(cache.writable + cache.stubs.step)
+    var failed: UnsafeMutablePointer<UInt8>?
+    if op.op.access?.isStore == true || op.d != op.a {
+      asm.load(Host.rax, Host.rbx, Self.offset(op.a))
+      if group.low != 0 { asm.ri(0, Host.rax, Int32(truncatingIfNeeded: group.low)) }
+      lookUp(size: Int32(truncatingIfNeeded: group.high - group.low), tag: tag)
+      failed = asm.jcc(Condition.notEqual)
+      asm.rx(Alu.mov, Self.delta, Host.r14, Host.rcx, Self.addend)
+      if group.interleaved { asm.store(Self.delta, Host.rsp, group.temp * 8) }
+      refill(cold)
+      asm.jmp(to: cold.resume)
+    }
+    if let failed { asm.bind(failed) }
+    opOffset(cold.op + 1)
+    blockAddress(Host.rdx)
+    asm.jmp(to: cache.writable + cache.stubs.rest)
+  }
 
-  /// rax = the host address of the access at rax.
-  private mutating func remembered(size: Int32) -> (missed: Jump, hit: UnsafeMutablePointer<UInt8>)
-  {
-    let at = Self.siteOffset(siteCount)
-    asm.rm(Alu.sub, Host.rax, Host.rsp, at)
-    asm.rm(Alu.cmp, Host.rax, Host.rsp, at + 8)
-    let missed = jump(Condition.aboveOrEqual)
-    let hit = asm.p
-    asm.rm(Alu.add, Host.rax, Host.rsp, at + 16)
-    return (missed, hit)
+  // MARK: Accesses of loops
+
+  /// On the way into a loop: what it remembers must be of the translations that are in force.
+  mutating func checkRecord() {
+    guard siteCount > 0 else { return }
+    asm.load(Host.rax, Host.rbx, Stubs.slot(Slot.pagesTag))
+    asm.rip(Alu.cmp, Host.rax, cache.writable + record)
+    cold(.forget, jump(Condition.notEqual))
+  }
+
+  /// rax = the tag: the loop remembers nothing under it.
+  ///
+  /// No base address is as high as the lowest and as low as the highest.
+  mutating func forgetSites() {
+    asm.constantKeepingFlags(
+      Host.rcx, Int64(Int(bitPattern: cache.writable + record)))
+    asm.store(Host.rax, Host.rcx, 0)
+    for group in scratch.plan.groups where group.site >= 0 {
+      let at = Int32(Self.siteOffset(Int(group.site)))
+      asm.storeImmediate(Host.rcx, at, -1)
+      asm.storeImmediate(Host.rcx, at + 8, 0)
+    }
+    asm.ret()
   }
 
   /// Out of line: an access to another page than before.
   ///
-  /// It goes on in line if the TLB knows that page.
-  ///
-  /// Where that is so again within a few turns, what lies around the page is remembered with it, as
-  /// far as it lies so on the host; and where that happens again and again, the unit is to be
-  /// translated anew without such a memory.
-  mutating func siteMissed(_ cold: Cold, _ site: Int32, _ size: Int32, _ tag: Int32) {
-    let at = Self.siteOffset(site)
-    asm.rm(Alu.add, Host.rax, Host.rsp, at)
-    asm.load(Host.rdx, Host.rsp, 0)
-    asm.store(Host.r15, Host.rsp, 0)
-    asm.rr(Alu.sub, Host.rdx, Host.r15)
-    asm.constantKeepingFlags(
-      Host.rcx, Int64(Int(bitPattern: unit[0])) &+ Self.missesOffset)
-    asm.ri(7, Host.rdx, 16 * Int32(truncatingIfNeeded: block.pointee.count))
-    let rare = asm.jcc(Condition.greaterOrEqual)
-    asm.mi(5, Host.rcx, 0, imm: 1)
-    let known = asm.jcc(Condition.notSign)
-    store(cold.dirty)
-    opOffset(cold.op)
-    blockAddress(Host.rdx)
-    asm.jmp(to: cache.writable + cache.stubs.rest)
-    asm.bind(known)
-    // The registers that a call may change, the virtual address with them.
-    let lost = cold.before & ~Self.preserved
+  /// It is taken up again if the TLB knows the page; else the interpreter does the rest of the block.
+  mutating func siteMissed(_ cold: Cold, _ number: Int) {
+    let group = scratch.plan.groups[number]
+    let op = block.pointee.ops[cold.op]
+    let base = hostOf[Int(op.a)] < 16 ? hostOf[Int(op.a)] : Host.rcx
+    asm.mov(Host.rax, base)
     store(cold.dirty & ~Self.preserved)
-    asm.store(Host.rax, Host.rbx, Stubs.slot(Slot.exit))
+    asm.store(Host.r15, Host.rbx, Stubs.slot(Slot.left))
+    let site = cache.writable + record + Self.siteOffset(Int(group.site))
+    asm.constantKeepingFlags(Host.rdi, Int64(Int(bitPattern: site)))
     asm.mov(Host.rsi, Host.rax)
-    asm.lea(Host.rdi, Host.rsp, at)
-    asm.mov(Host.rdx, Host.r14)
-    asm.constantKeepingFlags(Host.rcx, Int64(size) | (tag == Self.writeTag ? 256 : 0))
-    asm.constantKeepingFlags(Host.rax, Int64(Int(bitPattern: JITRuntime.rememberAddress)))
+    asm.lea(Host.rdx, Host.rbx, -Stubs.bias)
+    asm.constantKeepingFlags(Host.rcx, Int64(Int(bitPattern: unit[0])))
+    let miss = SiteMiss(
+      low: Int32(truncatingIfNeeded: group.low),
+      span: UInt16(truncatingIfNeeded: group.high - group.low), site: UInt8(group.site),
+      reads: group.reads, writes: group.writes, alone: group.count == 1, mode: group.mode)
+    asm.constantKeepingFlags(8, Int64(bitPattern: miss.packed))
+    asm.constantKeepingFlags(Host.rax, Int64(Int(bitPattern: JITRuntime.siteMissedAddress)))
     asm.indirect(2, Host.rax)
-    asm.mov(Host.rcx, Host.rax)
-    var rest = lost
+    asm.test(Host.rax, Host.rax)
+    let unknown = asm.jcc(Condition.equal)
+    var rest = cold.before & ~Self.preserved
     while rest != 0 {
       fill(UInt8(rest.trailingZeroBitCount))
       rest &= rest &- 1
     }
-    asm.load(Host.rax, Host.rbx, Stubs.slot(Slot.exit))
-    asm.storeImmediate(Host.rbx, Stubs.slot(Slot.exit), 0)
-    asm.test(Host.rcx, Host.rcx)
-    let unknown = asm.jcc(Condition.equal)
-    asm.rm(Alu.sub, Host.rax, Host.rsp, at)
     asm.jmp(to: cold.commit)
-    asm.bind(rare)
-    asm.mi(0, Host.rcx, 0, imm: 8)
-    lookUp(size: size, tag: tag)
-    let missed = asm.jccShort(Condition.notEqual)
-    asm.store(Host.rdx, Host.rsp, at)
-    asm.storeImmediate(Host.rsp, at + 8, 4097 - size)
-    asm.rx(Alu.mov, Host.rcx, Host.r14, Host.rcx, Self.addend)
-    asm.rr(Alu.sub, Host.rax, Host.rdx)
-    asm.rr(Alu.add, Host.rcx, Host.rdx)
-    asm.store(Host.rcx, Host.rsp, at + 16)
-    asm.jmp(to: cold.commit)
-    asm.bindShort(missed)
     asm.bind(unknown)
+    store(cold.dirty & Self.preserved)
+    opOffset(cold.op)
+    blockAddress(Host.rdx)
+    asm.jmp(to: cache.writable + cache.stubs.rest)
   }
 
-  private static let missesOffset = Int64(MemoryLayout<Block>.offset(of: \Block.misses) ?? 0)
+  // MARK: The micro-ops
 
-  /// rax = the host address of an access at rax; the jump is the one out of line.
-  private mutating func access(
-    size: Int32, tag: Int32
-  ) -> (kind: Cold.Kind, jump: Jump, commit: UnsafeMutablePointer<UInt8>?) {
-    guard siteCount < siteLimit else { return (.step, hostAddress(size: size, tag: tag), nil) }
-    let (missed, hit) = remembered(size: size)
-    siteCount += 1
-    return (.site(siteCount - 1, size: size, tag: tag), missed, hit)
+  private mutating func out(_ place: Place) {
+    for jump in place.jumps { cold(place.kind, jump, commit: place.again) }
   }
 
   mutating func load(_ op: MicroOp) {
@@ -181,30 +247,30 @@ extension Translator {
     case .ld64: size = 8
     default: size = 4
     }
-    virtualAddress(op)
-    let (kind, missed, commit) = access(size: size, tag: Self.readTag)
+    let place = place(op, size: size, tag: Self.readTag)
+    let (base, index, disp) = (place.base, place.index, place.disp)
     let host = hostOf[Int(op.d)]
     if op.op == .ld64, host >= 16, host != Self.nowhere {
-      asm.rm0f(0x10, host - 16, Host.rax, 0, w: false, prefix: 0xf2)
+      asm.rx0f(0x10, host - 16, base, index, disp, w: false, prefix: 0xf2)
       noteWritten(op.d, host)
     } else {
       let to = target(op.d)
       switch op.op {
-      case .ld8s: asm.rm0f(0xbe, to, Host.rax, 0)
-      case .ld8u: asm.rm0f(0xb6, to, Host.rax, 0, w: false)
-      case .ld16s: asm.rm0f(0xbf, to, Host.rax, 0)
-      case .ld16u: asm.rm0f(0xb7, to, Host.rax, 0, w: false)
-      case .ld32s: asm.rm(Alu.movsxd, to, Host.rax, 0)
-      case .ld32u: asm.rm(Alu.mov, to, Host.rax, 0, w: false)
+      case .ld8s: asm.rx0f(0xbe, to, base, index, disp)
+      case .ld8u: asm.rx0f(0xb6, to, base, index, disp, w: false)
+      case .ld16s: asm.rx0f(0xbf, to, base, index, disp)
+      case .ld16u: asm.rx0f(0xb7, to, base, index, disp, w: false)
+      case .ld32s: asm.rx(Alu.movsxd, to, base, index, disp)
+      case .ld32u: asm.rx(Alu.mov, to, base, index, disp, w: false)
       case .ldbox32:
-        asm.rm(Alu.mov, to, Host.rax, 0, w: false)
+        asm.rx(Alu.mov, to, base, index, disp, w: false)
         box(to)
-      default: asm.load(to, Host.rax, 0)
+      default: asm.rx(Alu.mov, to, base, index, disp)
       }
       write(op.d, to)
       if op.op == .ldbox32 { noteBoxed(op.d) }
     }
-    cold(kind, missed, commit: commit)
+    out(place)
   }
 
   /// Fills the upper half of a register, rcx aside, with ones.
@@ -218,7 +284,6 @@ extension Translator {
   }
 
   mutating func store(_ op: MicroOp) {
-    virtualAddress(op)
     let size: Int32
     switch op.op {
     case .st8: size = 1
@@ -226,32 +291,22 @@ extension Translator {
     case .st32: size = 4
     default: size = 8
     }
-    let (kind, missed, commit) = access(size: size, tag: Self.writeTag)
+    let place = place(op, size: size, tag: Self.writeTag)
+    let (base, index, disp) = (place.base, place.index, place.disp)
     let host = hostOf[Int(op.b)]
     if size >= 4, host >= 16, host != Self.nowhere {
       ensure(host)
-      asm.rm0f(0x11, host - 16, Host.rax, 0, w: false, prefix: size == 8 ? 0xf2 : 0xf3)
+      asm.rx0f(0x11, host - 16, base, index, disp, w: false, prefix: size == 8 ? 0xf2 : 0xf3)
     } else {
-      let value = read(op.b, else: Host.rcx)
+      let value = read(op.b, else: Host.rdx)
       switch size {
-      case 1: asm.storeByte(value, Host.rax)
-      case 2: asm.storeHalf(value, Host.rax)
-      case 4: asm.rm(0x89, value, Host.rax, 0, w: false)
-      default: asm.store(value, Host.rax, 0)
+      case 1: asm.storeByte(value, base, index, disp)
+      case 2: asm.storeHalf(value, base, index, disp)
+      case 4: asm.rx(0x89, value, base, index, disp, w: false)
+      default: asm.rx(0x89, value, base, index, disp)
       }
     }
-    cold(kind, missed, commit: commit)
-  }
-}
-
-extension Op {
-  /// Whether it is a load or store that has host code.
-  fileprivate var isAccess: Bool {
-    switch self {
-    case .ld8s, .ld8u, .ld16s, .ld16u, .ld32s, .ld32u, .ld64, .ldbox32, .st8, .st16, .st32, .st64:
-      true
-    default: false
-    }
+    out(place)
   }
 }
 #endif

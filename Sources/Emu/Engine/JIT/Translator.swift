@@ -5,7 +5,7 @@ final class TranslatorScratch {
   let hostOf: UnsafeMutablePointer<UInt8>
   /// By host register: the slot that it holds.
   let slotOf: UnsafeMutablePointer<UInt8>
-  let uses: UnsafeMutablePointer<UInt16>
+  let uses: UnsafeMutablePointer<UInt32>
   var used: [UInt8] = []
   var cold: [Translator.Cold] = []
   /// The ways in, by block of the unit.
@@ -14,6 +14,7 @@ final class TranslatorScratch {
   var fixups: [(site: UnsafeMutablePointer<UInt8>, block: UnsafeMutablePointer<Block>)] = []
   /// Ways out that can be linked.
   var ways: [Way] = []
+  let plan = AccessPlan()
 
   struct Way {
     var block: UnsafeMutablePointer<Block>
@@ -57,13 +58,17 @@ struct Translator {
       case step
       /// Call its helper and go on.
       case helper
-      /// A product or quotient that is no normal number: right as it is where it is zero because an
-      /// operand (bit 0: either, else the first) is.
-      case zeroOrHelper(either: Bool, isDouble: Bool)
-      /// An access of a loop that is not to the page that it was to last.
-      case site(Int32, size: Int32, tag: Int32)
+      /// An access of a loop that is not to the page that it was to last: its group.
+      case site(Int)
+      /// The first access of a group outside of loops, whose page the TLB does not know.
+      case leader(Int, tag: Int32)
+      /// A loop's memory of pages is not of the translations in force.
+      case forget
       /// Leave the rest of the block to the interpreter.
       case rest
+      /// Begin to collect floating-point exceptions; the same as the above where rounding is not to
+      /// nearest.
+      case collect
       /// Way out: 0 taken, 1 fall-through.
       case way(fall: Bool)
       /// The budget is short.
@@ -80,6 +85,8 @@ struct Translator {
     var dirty: UInt32
     var before: UInt32
     var loaded: UInt32
+    /// Whether the fast path goes on with floating-point exceptions being collected.
+    var floatLive = false
   }
 
   /// A jump out of line, and what is in registers there.
@@ -109,15 +116,18 @@ struct Translator {
   var dirty: UInt32 = 0
   /// Whether the unit leads back to itself: then all of the map is in registers at every head.
   var isLoop = false
-  /// How many accesses of the loop remember their page, so far; the limit is zero where none does.
-  var siteCount: Int32 = 0
-  var siteLimit: Int32 = 0
+  /// How many groups of accesses the loop remembers pages for, and where (``CodeCache/data(_:)``).
+  var siteCount = 0
+  var record = 0
+  /// Where the block's micro-ops begin in the plan of accesses.
+  var planStart = 0
+  /// Whether a host register holds groups' distances to the host; and whose it is.
+  var usesDelta = false
+  var inDelta: Int16 = -1
   /// Floating-point slots known to hold a boxed single.
   var boxed: UInt32 = 0
-  /// Known of floating-point state until a helper may change it: inexact has accrued, rounding is to
-  /// nearest.
-  var inexactKnown = false
-  var nearestKnown = false
+  /// The host is known to collect floating-point exceptions, until somebody is called.
+  var floatLive = false
   /// Index of the micro-op being translated.
   var at = 0
 
@@ -179,11 +189,13 @@ struct Translator {
         options.chains && last.op.isDirect && UInt64(bitPattern: last.imm) == block.pointee.pc
         && block.pointee.secondPA == Block.onePage
     }
+    planAccesses()
     chooseMap()
-    if isLoop { chooseSites() }
     let written = writtenByUnit
     for (index, next) in unit.enumerated() {
       take(next)
+      planStart = scratch.plan.starts[index]
+      inDelta = -1
       loaded = 0
       dirty = 0
       if index == 0 { enter() }
@@ -221,7 +233,7 @@ struct Translator {
   private mutating func enter() {
     scratch.entries.append(asm.p)
     if isLoop {
-      forgetSites()
+      checkRecord()
       loadAll()
     }
   }
@@ -236,7 +248,10 @@ struct Translator {
     for (index, block) in unit.enumerated() {
       let entry = scratch.entries[index] - cache.writable
       block.pointee.head = 0
-      block.pointee.remembers = siteLimit > 0
+      block.pointee.grouped = usesDelta
+      if isLoop, block.pointee.depth == 0 { block.pointee.depth = 1 }
+      block.pointee.takenSite = 0
+      block.pointee.fallSite = 0
       block.pointee.code = cache.address(entry)
       block.pointee.entry = UInt32(entry)
       block.pointee.leader = unit.count > 1 ? unit[0] : nil
@@ -259,33 +274,35 @@ struct Translator {
   /// Counts how often slots are used and gives registers to the first.
   private mutating func chooseMap() {
     for block in unit {
+      // What an inner loop uses counts for more.
+      let weight = UInt32(1) << UInt32(3 * min(block.pointee.depth, 4))
       for index in 0..<block.pointee.opCount {
         let op = block.pointee.ops[index]
         let shape = shape(of: op)
-        if shape.contains(.a) { count(op.a) }
-        if shape.contains(.b) { count(op.b) }
-        if shape.contains(.c) { count(op.c) }
-        if shape.contains(.d) { count(op.d) }
+        if shape.contains(.a) { count(op.a, weight) }
+        if shape.contains(.b) { count(op.b, weight) }
+        if shape.contains(.c) { count(op.c, weight) }
+        if shape.contains(.d) { count(op.d, weight) }
       }
     }
-    give(Self.generalPool, float: false)
-    give(Self.floatPool, float: true)
+    give(usesDelta ? Self.generalPool.dropLast() : Self.generalPool[...], float: false)
+    give(Self.floatPool[...], float: true)
     for slot in scratch.used { scratch.uses[Int(slot)] = 0 }
     scratch.used.removeAll(keepingCapacity: true)
   }
 
   @inline(__always)
-  private func count(_ slot: UInt8) {
+  private func count(_ slot: UInt8, _ weight: UInt32) {
     guard slot != Slot.zero, slot != Slot.sink else { return }
     if scratch.uses[Int(slot)] == 0 { scratch.used.append(slot) }
-    scratch.uses[Int(slot)] += 1
+    scratch.uses[Int(slot)] &+= weight
   }
 
-  private mutating func give(_ pool: [UInt8], float: Bool) {
-    let least: UInt16 = isLoop ? 1 : 2
+  private mutating func give(_ pool: ArraySlice<UInt8>, float: Bool) {
+    let least: UInt32 = isLoop ? 1 : 2
     for register in pool.prefix(options.registers) {
       var best: UInt8 = 0
-      var most: UInt16 = least &- 1
+      var most: UInt32 = least &- 1
       for slot in scratch.used
       where scratch.uses[Int(slot)] > most && Self.isFloat(slot) == float
         && hostOf[Int(slot)] == Self.nowhere
@@ -399,8 +416,7 @@ struct Translator {
 
   mutating func forgetFloat() {
     boxed = 0
-    inexactKnown = false
-    nearestKnown = false
+    floatLive = false
   }
 
   /// A general register with a slot's value, which must not be changed unless it is `other`.
@@ -488,7 +504,7 @@ struct Translator {
     scratch.cold.append(
       Cold(
         kind: kind, block: block, site: jump.site, resume: asm.p, commit: commit ?? asm.p, op: at,
-        dirty: jump.dirty, before: jump.loaded, loaded: loaded))
+        dirty: jump.dirty, before: jump.loaded, loaded: loaded, floatLive: floatLive))
   }
 
   private mutating func finishCold() -> Bool {
@@ -496,10 +512,9 @@ struct Translator {
     let base = cache.writable
     /// Forgets the pages of a loop's accesses.
     var forget: UnsafeMutablePointer<UInt8>?
-    if siteLimit > 0 {
+    if siteCount > 0 {
       forget = asm.p
-      forgetSites(bias: 8)
-      asm.ret()
+      forgetSites()
     }
     for index in scratch.cold.indices {
       guard asm.p < limit else { return false }
@@ -507,24 +522,35 @@ struct Translator {
       take(cold.block)
       asm.bind(cold.site)
       switch cold.kind {
-      case .step, .helper, .zeroOrHelper, .site:
+      case .step, .helper:
         var stub = cache.stubs.helper
-        switch cold.kind {
-        case .zeroOrHelper(let either, let isDouble):
-          zeroCheck(cold, either: either, isDouble: isDouble)
-        case .site(let site, let size, let tag):
-          siteMissed(cold, site, size, tag)
-          stub = cache.stubs.step
-        case .step: stub = cache.stubs.step
-        default: break
-        }
+        if case .step = cold.kind { stub = cache.stubs.step }
         store(cold.dirty)
         opOffset(cold.op)
         blockAddress(Host.rdx)
         asm.call(base + stub)
-        if let forget { asm.call(forget) }
+        if let forget, stub == cache.stubs.step {
+          // The access may have changed translations, if only by reading page tables.
+          asm.load(Host.rax, Host.rbx, Stubs.slot(Slot.pagesTag))
+          asm.rip(Alu.cmp, Host.rax, base + record)
+          let same = asm.jccShort(Condition.equal)
+          asm.call(forget)
+          asm.bindShort(same)
+        }
         refill(cold)
         asm.jmp(to: cold.resume)
+      case .site(let group): siteMissed(cold, group)
+      case .leader(let group, let tag): leaderMissed(cold, group, tag)
+      case .forget:
+        if let forget { asm.call(forget) }
+        asm.jmp(to: cold.resume)
+      case .collect:
+        asm.mi(7, Host.rbx, Stubs.slot(Slot.fpRounding), imm: 0)
+        let directed = asm.jcc(Condition.notEqual)
+        collect()
+        asm.jmp(to: cold.resume)
+        asm.bind(directed)
+        fallthrough
       case .rest:
         store(cold.dirty)
         opOffset(cold.op)
@@ -555,12 +581,19 @@ struct Translator {
     return true
   }
 
+  /// Has the host collect floating-point exceptions.
+  mutating func collect() {
+    asm.loadFloatState(cache.writable + Stubs.floatState)
+    asm.storeImmediate(Host.rbx, Stubs.slot(Slot.floatLive), 1)
+  }
+
   mutating func blockAddress(_ register: HostRegister) {
     asm.constantKeepingFlags(register, Int64(Int(bitPattern: block)))
   }
 
   /// Takes up again what the fast path has in registers.
-  private mutating func refill(_ cold: Cold) {
+  mutating func refill(_ cold: Cold) {
+    if cold.floatLive { collect() }
     let op = block.pointee.ops[cold.op]
     var set = cold.loaded
     // What survives a call need not be loaded, unless it is the result.

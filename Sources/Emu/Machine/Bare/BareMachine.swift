@@ -41,7 +41,7 @@ public struct BareConfiguration {
   public var virtIOConsole = false
   /// Bytes for a virtio random-number device on the last transport but one.
   public var entropy: (any EntropySource)?
-  /// Instructions that a hart runs before the next one has its turn.
+  /// Instructions that a hart runs before the next one has its turn, at most.
   public var quantum: UInt64 = 1000
 
   /// One hart and 128 MiB.
@@ -63,24 +63,31 @@ public final class BareMachine {
 
   let isas: [RV64]
   let console: any BareConsole
-  private let configuration: BareConfiguration
+  let configuration: BareConfiguration
   private let bus: Bus
-  private var clint: CLINT?
-  private var rtc: GoldfishRTC?
-  private var uart: UART16550?
-  private var transports: [VirtIOMMIO] = []
+  var clint: CLINT?
+  var plic: PLIC?
+  var finisher: TestFinisher?
+  var rtc: GoldfishRTC?
+  var uart: UART16550?
+  var transports: [VirtIOMMIO] = []
   var firmware: SBI?
-  private var htif: HTIF?
+  var htif: HTIF?
   private var checkingHTIF = false
 
   /// Ticks at the start of the present slice, and idle time skipped among them.
-  private var base: UInt64 = 0
-  private var skipped: UInt64 = 0
+  var base: UInt64 = 0
+  var skipped: UInt64 = 0
   private var running: Int?
   private var sliceStart: UInt64 = 0
-  private var turn = 0
+  /// Who had the last turn.
+  var last = -1
+  /// Decides which hart runs: round robin without one.
+  let chooser: (any Chooser)?
   /// What is left of the turn of a hart that only the limit of a run cut short.
-  private var unfinished: (hart: Int, left: UInt64)?
+  var unfinished: (hart: Int, left: UInt64)?
+  /// Whether it is inside ``run(limit:)``.
+  private(set) var isRunning = false
   var exit: BareExit?
   var states: [SBIHartState]
   var waiting: [Bool]
@@ -89,13 +96,39 @@ public final class BareMachine {
   /// A board with empty RAM.
   ///
   /// - Returns: `nil` where the host refuses the RAM.
-  public init?(_ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64) {
+  public convenience init?(
+    _ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64
+  ) {
+    self.init(configuration, console: console, startOfRun: startOfRun, chooser: nil)
+  }
+
+  /// A board with empty RAM, which asks `chooser` everything that the guest does not determine.
+  ///
+  /// - Returns: `nil` where the host refuses the RAM.
+  ///
+  /// - Parameters:
+  ///   - configuration: what it is made of.
+  ///   - chooser: who is asked.
+  ///   - console: the chooser's console, where a board before this one had it already.
+  public convenience init?(
+    _ configuration: BareConfiguration, chooser: any Chooser, console: ChosenConsole? = nil
+  ) {
+    self.init(
+      configuration, console: console ?? ChosenConsole(chooser), startOfRun: chooser.startOfRun,
+      chooser: chooser)
+  }
+
+  private init?(
+    _ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64,
+    chooser: (any Chooser)?
+  ) {
     guard let ram = PhysicalMemory(base: BoardMap.ramBase, size: configuration.memory) else {
       return nil
     }
     self.ram = ram
     self.configuration = configuration
     self.console = console
+    self.chooser = chooser
     let bus = Bus(ram: ram)
     self.bus = bus
     var harts: [Hart] = []
@@ -115,6 +148,7 @@ public final class BareMachine {
     waiting = Array(repeating: false, count: harts.count)
     resumeAt = Array(repeating: nil, count: harts.count)
     attachDevices(startOfRun)
+    chooser?.attach(self)
   }
 
   private func attachDevices(_ startOfRun: UInt64) {
@@ -148,6 +182,8 @@ public final class BareMachine {
     attach(Rescheduling(rtc, self), BoardMap.rtc)
     attach(uart, BoardMap.uart)
     self.clint = clint
+    self.plic = plic
+    self.finisher = finisher
     self.rtc = rtc
     self.uart = uart
     for (isa, hart) in zip(isas, harts) {
@@ -248,6 +284,9 @@ public final class BareMachine {
 
   var currentHart: Hart? { running.map { harts[$0] } }
 
+  /// The hart that runs, or ran last.
+  public var latestHart: Hart { harts[max(running ?? last, 0)] }
+
   /// Ends the run behind the instruction being executed.
   func end(_ how: BareExit) {
     if exit == nil { exit = how }
@@ -259,28 +298,29 @@ public final class BareMachine {
   ///
   /// Where the limit was reached, a further run goes on as if there had been no stop.
   public func run(limit: UInt64 = .max) -> BareExit {
+    isRunning = true
+    defer { isRunning = false }
     while exit == nil {
       if isInterrupted() { return .interrupted }
       let count = count
       guard count < limit else { return .limit }
-      refreshTimers()
-      checkHTIF(now: ticks)
-      uart?.poll()
-      for transport in transports { transport.poll() }
-      guard exit == nil else { break }
-      let deadline = nextDeadline
       let planned: (hart: Int, left: UInt64)
       if let unfinished {
+        // Nothing is looked at meanwhile: where a run is interrupted must not matter to the guest.
         planned = unfinished
         self.unfinished = nil
       } else {
-        guard let hart = pick() else {
+        refreshTimers()
+        checkHTIF(now: ticks)
+        uart?.poll()
+        for transport in transports { transport.poll() }
+        guard exit == nil else { break }
+        let deadline = nextDeadline
+        guard let slice = nextSlice(before: deadline) else {
           guard idle(until: deadline) else { return .stuck }
           continue
         }
-        var slice = harts.count > 1 ? max(configuration.quantum, 1) : 1 << 22
-        if let deadline { slice = min(slice, max(deadline &- base, 1)) }
-        planned = (hart, slice)
+        planned = slice
       }
       let slice = min(planned.left, limit &- count)
       if run(planned.hart, slice) == .budget, slice < planned.left {
@@ -302,16 +342,20 @@ public final class BareMachine {
     return stop
   }
 
-  /// The next hart that can run, round robin.
-  private func pick() -> Int? {
-    for _ in 0..<harts.count {
-      let index = turn
-      turn = (turn + 1) % harts.count
-      if canRun(index) { return index }
-    }
-    return nil
+  /// The next turn; `nil` where no hart can run.
+  private func nextSlice(before deadline: UInt64?) -> (hart: Int, left: UInt64)? {
+    var runnable: UInt64 = 0
+    for index in harts.indices where canRun(index) { runnable |= 1 << UInt64(index) }
+    guard runnable != 0 else { return nil }
+    var most = harts.count > 1 ? max(configuration.quantum, 1) : 1 << 22
+    if let deadline { most = min(most, max(deadline &- base, 1)) }
+    let question = SliceQuestion(runnable: runnable, last: last, most: most)
+    let slice = chooser?.nextSlice(question) ?? RoundRobin.answer(question)
+    last = slice.hart
+    return (slice.hart, slice.insns)
   }
 
+  /// Whether a hart is started and does not wait; one that was woken no longer does.
   private func canRun(_ index: Int) -> Bool {
     switch states[index] {
     case .started: break
@@ -367,6 +411,15 @@ public final class BareMachine {
   }
 }
 
+extension BareMachine: ChoosingMachine {
+  /// Nanoseconds of guest time.
+  public var time: UInt64 { ticks }
+  /// The pc of the hart that runs, or ran last.
+  public var place: UInt64 { latestHart.pc }
+  /// Ends the present slice.
+  public func stopSoon() { currentHart?.requestStop() }
+}
+
 extension BareMachine: BoardClock {
   /// Instructions of all harts, and skipped idle time.
   public var ticks: UInt64 {
@@ -404,6 +457,16 @@ public protocol BareConsole: AnyObject {
   ///
   /// - Returns: `false` where none will ever come.
   func waitForInput() -> Bool
+  /// What it has read and not yet given out, and the like.
+  var archivedState: [UInt8] { get set }
+}
+
+extension BareConsole {
+  /// Nothing.
+  public var archivedState: [UInt8] {
+    get { [] }
+    set {}
+  }
 }
 
 /// A device whose registers say when something is due: after a write the machine plans anew.

@@ -32,6 +32,8 @@ public enum BareRun {
     public var virtIORandom = false
     /// What its bytes follow from.
     public var seed: UInt64 = 0
+    /// Figures have a fingerprint of the final state.
+    public var hashesState = false
     /// Where the signature goes.
     public var signature: String?
 
@@ -41,17 +43,85 @@ public enum BareRun {
 
   /// Runs the image at `path` until it ends.
   public static func run(_ path: String, _ options: Options) -> RunReport {
-    let image: BareImage
-    do {
-      let bytes = try Host.contents(of: path)
-      image = try BareImage(bytes, loadAddress: options.loadAddress)
-    } catch let error as HostFileError {
-      return RunReport(
-        status: error.missing ? RunReport.Status.notFound : RunReport.Status.notExecutable,
-        error.description)
+    do throws(LaunchError) {
+      let world = try world(options)
+      let session = try BareSession(path, options, chooser: world)
+      _ = try session.advance(to: options.limit ?? .max)
+      return session.finish()
     } catch {
-      return RunReport(status: RunReport.Status.notExecutable, "\(path): \(error)")
+      return error.report
     }
+  }
+
+  /// The user's own world, with the drives of the command line.
+  static func world(_ options: Options) throws(LaunchError) -> LiveChooser {
+    let world = LiveChooser(Host(seed: options.seed))
+    let room = BoardMap.virtIOCount - (options.virtIORandom ? 2 : options.virtIOConsole ? 1 : 0)
+    guard options.drives.count <= room else {
+      throw LaunchError(
+        description: "at most \(room) drives fit", status: RunReport.Status.failure)
+    }
+    for drive in options.drives {
+      let (path, isReadOnly) = Self.drive(drive)
+      do throws(BlockBackendError) {
+        world.drives.append(try FileBlockBackend(path: path, readOnly: isReadOnly))
+      } catch {
+        throw LaunchError(description: "\(error)", status: RunReport.Status.failure)
+      }
+    }
+    return world
+  }
+
+  /// The parts of `--drive`.
+  static func drive(_ text: String) -> (path: String, isReadOnly: Bool) {
+    text.hasSuffix(",ro") ? (String(text.dropLast(3)), true) : (text, false)
+  }
+}
+
+/// A bare image on its board, which may start anew.
+public final class BareSession {
+  private let image: BareImage
+  private let path: String
+  private let options: BareRun.Options
+  private let chooser: any Chooser
+  private let console: ChosenConsole
+  private let watch = Stopwatch()
+  /// Instructions of boards that started anew.
+  private var countBefore: UInt64 = 0
+  /// The board.
+  public private(set) var machine: BareMachine
+  /// How the image ended, or that it has not.
+  public private(set) var exit = BareExit.limit
+
+  /// Puts the image on a board.
+  ///
+  /// - Throws: ``LaunchError`` where it can't be read, or is no image.
+  public init(
+    _ path: String, _ options: BareRun.Options, chooser: any Chooser
+  ) throws(LaunchError) {
+    self.path = path
+    self.options = options
+    self.chooser = chooser
+    console = ChosenConsole(chooser)
+    do throws(HostFileError) {
+      let bytes = try chooser.contents(of: path)
+      do {
+        image = try BareImage(bytes, loadAddress: options.loadAddress)
+      } catch {
+        throw HostFileError(description: "\(path): \(error)", missing: false)
+      }
+    } catch {
+      throw LaunchError(
+        description: error.description,
+        status: error.missing ? RunReport.Status.notFound : RunReport.Status.notExecutable)
+    }
+    machine = try Self.machine(image, path, options, chooser, console)
+  }
+
+  private static func machine(
+    _ image: BareImage, _ path: String, _ options: BareRun.Options, _ chooser: any Chooser,
+    _ console: ChosenConsole
+  ) throws(LaunchError) -> BareMachine {
     var configuration = BareConfiguration()
     configuration.memory = options.memory
     configuration.harts = options.harts
@@ -60,79 +130,85 @@ public enum BareRun {
     configuration.virtIO = options.modernVirtIO ? .modern : .legacy
     configuration.bootargs = options.bootargs
     configuration.virtIOConsole = options.virtIOConsole
-    let host = Host(seed: options.seed)
-    configuration.entropy = options.virtIORandom ? host : nil
-    let room =
-      BoardMap.virtIOCount - (options.virtIORandom ? 2 : options.virtIOConsole ? 1 : 0)
-    guard options.drives.count <= room else {
-      return RunReport(status: RunReport.Status.failure, "at most \(room) drives fit")
+    configuration.entropy = options.virtIORandom ? ChosenEntropy(chooser) : nil
+    for (index, drive) in options.drives.enumerated() {
+      configuration.drives.append(
+        ChosenDrive(chooser, index, readOnly: BareRun.drive(drive).isReadOnly))
     }
-    for drive in options.drives {
-      let readOnly = drive.hasSuffix(",ro")
-      do {
-        configuration.drives.append(
-          try FileBlockBackend(
-            path: readOnly ? String(drive.dropLast(3)) : drive, readOnly: readOnly))
-      } catch {
-        return RunReport(status: RunReport.Status.failure, "\(error)")
+    guard let machine = BareMachine(configuration, chooser: chooser, console: console) else {
+      throw LaunchError(
+        description: "the host refuses \(options.memory) bytes of RAM",
+        status: RunReport.Status.failure)
+    }
+    if let problem = image.load(into: machine.ram) {
+      throw LaunchError(
+        description: "\(path): \(problem)", status: RunReport.Status.notExecutable)
+    }
+    switch options.entry {
+    case .machine: machine.enterMachineMode(image.entry)
+    case .supervisor: machine.enterSupervisorMode(image.entry)
+    case .auto:
+      if image.base >= BoardMap.supervisorEntry {
+        machine.enterSupervisorMode(image.entry)
+      } else {
+        machine.enterMachineMode(image.entry)
       }
     }
-    return run(image, path, configuration, options, host)
+    if let tohost = image.physical(of: "tohost") {
+      machine.watchHTIF(tohost: tohost, fromhost: image.physical(of: "fromhost"))
+    }
+    machine.isInterrupted = { [unowned chooser] in chooser.isInterrupted() }
+    return machine
   }
 
-  private static func run(
-    _ image: BareImage, _ path: String, _ configuration: BareConfiguration, _ options: Options,
-    _ host: Host
-  ) -> RunReport {
-    let watch = Stopwatch()
-    let console = HostConsole(host)
-    var left = options.limit ?? .max
-    while true {
-      guard
-        let machine = BareMachine(configuration, console: console, startOfRun: host.startOfRun)
-      else {
-        return RunReport(
-          status: RunReport.Status.failure, "the host refuses \(options.memory) bytes of RAM")
-      }
-      if let problem = image.load(into: machine.ram) {
-        return RunReport(status: RunReport.Status.notExecutable, "\(path): \(problem)")
-      }
-      switch options.entry {
-      case .machine: machine.enterMachineMode(image.entry)
-      case .supervisor: machine.enterSupervisorMode(image.entry)
-      case .auto:
-        if image.base >= BoardMap.supervisorEntry {
-          machine.enterSupervisorMode(image.entry)
-        } else {
-          machine.enterMachineMode(image.entry)
-        }
-      }
-      if let tohost = image.physical(of: "tohost") {
-        machine.watchHTIF(tohost: tohost, fromhost: image.physical(of: "fromhost"))
-      }
-      machine.isInterrupted = { Interruption.requested }
-      let exit = machine.run(limit: left)
-      if exit == .reset {
-        left = left &- min(machine.count, left)
-        if left > 0 { continue }
-      }
-      var report = report(exit, machine, image, path)
-      if let file = options.signature, let problem = writeSignature(file, machine, image) {
-        report.messages.append(problem)
-        if report.status == 0 { report.status = RunReport.Status.failure }
-      }
-      report.statistics = statistics(machine, watch)
-      return report
+  /// Instructions begun, on all boards.
+  public var count: UInt64 { countBefore &+ machine.count }
+
+  /// Runs until the image ends or `limit` instructions have begun.
+  ///
+  /// - Returns: whether it could go on.
+  public func advance(to limit: UInt64) throws(LaunchError) -> Bool {
+    while exit == .limit {
+      exit = machine.run(limit: limit &- min(countBefore, limit))
+      if exit == .limit { return true }
+      guard exit == .reset else { return false }
+      exit = .limit
+      if count >= limit { return true }
+      chooser.detach()
+      countBefore = count
+      machine = try Self.machine(image, path, options, chooser, console)
     }
+    return false
   }
 
-  private static func report(
-    _ exit: BareExit, _ machine: BareMachine, _ image: BareImage, _ path: String
-  ) -> RunReport {
+  /// The machine is another one's state: it may go on.
+  func resume() { exit = .limit }
+
+  /// Whether the board has not been reset.
+  var isFirstBoard: Bool { countBefore == 0 }
+
+  /// What came of the run, with its figures; writes the signature.
+  public func finish() -> RunReport {
+    var report = report(exit)
+    if let file = options.signature, let problem = writeSignature(file) {
+      report.messages.append(problem)
+      if report.status == 0 { report.status = RunReport.Status.failure }
+    }
+    report.statistics = statistics
+    return report
+  }
+
+  /// A pc with its symbol.
+  public func describe(_ pc: UInt64) -> String {
+    "0x\(String(pc, radix: 16))\(symbol(pc).map { " (\($0))" } ?? "")"
+  }
+
+  /// The symbol of the image at a pc.
+  public func symbol(_ pc: UInt64) -> String? { image.describe(pc) }
+
+  private func report(_ exit: BareExit) -> RunReport {
     let places = machine.harts.map { hart in
-      let pc = hart.pc
-      let name = image.describe(pc).map { " (\($0))" } ?? ""
-      return "hart \(hart.index) at pc 0x\(String(pc, radix: 16))\(name)"
+      "hart \(hart.index) at pc \(describe(hart.pc))"
     }.joined(separator: ", ")
     switch exit {
     case .finished(let status): return RunReport(status: status)
@@ -142,7 +218,7 @@ public enum BareRun {
     case .limit, .reset:
       return RunReport(
         status: RunReport.Status.limit,
-        "\(path): stopped at the limit of \(machine.count) instructions, \(places)")
+        "\(path): stopped at the limit of \(count) instructions, \(places)")
     case .stuck:
       return RunReport(
         status: RunReport.Status.failure,
@@ -152,9 +228,7 @@ public enum BareRun {
     }
   }
 
-  private static func writeSignature(
-    _ file: String, _ machine: BareMachine, _ image: BareImage
-  ) -> String? {
+  private func writeSignature(_ file: String) -> String? {
     guard let begin = image.physical(of: "begin_signature"),
       let end = image.physical(of: "end_signature"), begin <= end
     else { return "--signature: the image has no begin_signature and end_signature" }
@@ -170,34 +244,42 @@ public enum BareRun {
     return Host.replaceFile(file, with: Array(text.utf8)).map { "--signature: \($0)" }
   }
 
-  private static func statistics(_ machine: BareMachine, _ watch: Stopwatch) -> String {
+  private var statistics: String {
     let exceptions = machine.harts.reduce(0) { $0 &+ $1.x[Slot.exceptions] }
     return RunFigures(
       insns: machine.count &- exceptions, exceptions: exceptions, seconds: watch.seconds,
       startup: nil, tlbMisses: machine.harts.reduce(0) { $0 &+ $1.tlbMisses },
-      blocks: machine.harts.first?.blocksTranslated ?? 0
+      blocks: machine.harts.first?.blocksTranslated ?? 0,
+      more: options.hashesState ? [("state hash", machine.stateHash().description)] : []
     ).text
   }
 }
 
-extension Host: EntropySource {
-  /// Random bytes of this run.
-  public func bytes(_ count: Int) -> [UInt8] { randomBytes(count) }
-}
-
-/// The host's standard streams as the console of a bare board.
-final class HostConsole: BareConsole {
-  private let host: Host
+/// A chooser's console as that of a bare board.
+public final class ChosenConsole: BareConsole {
+  private unowned let chooser: any Chooser
   private var arrived: [UInt8] = []
   private var ended = false
 
-  init(_ host: Host) { self.host = host }
+  /// Whether the input has ended, then what has arrived.
+  public var archivedState: [UInt8] {
+    get { [ended ? 1 : 0] + arrived }
+    set {
+      ended = newValue.first == 1
+      arrived = Array(newValue.dropFirst())
+    }
+  }
 
-  func write(_ bytes: [UInt8], stream: Int) { _ = host.consoleWrite(bytes, stream: stream) }
+  /// The console of `chooser`, which outlives it.
+  public init(_ chooser: any Chooser) { self.chooser = chooser }
 
-  func next() -> UInt8? {
+  /// Prints bytes.
+  public func write(_ bytes: [UInt8], stream: Int) { _ = chooser.consoleWrite(bytes, stream: stream) }
+
+  /// The next byte that has arrived.
+  public func next() -> UInt8? {
     if arrived.isEmpty, !ended {
-      switch host.consoleRead(4096) {
+      switch chooser.consoleRead(4096) {
       case .bytes(let bytes): arrived = bytes.reversed()
       case .end: ended = true
       case .notYet: break
@@ -206,14 +288,24 @@ final class HostConsole: BareConsole {
     return arrived.popLast()
   }
 
-  func waitForInput() -> Bool {
+  /// Waits until a byte has arrived.
+  public func waitForInput() -> Bool {
     if !arrived.isEmpty { return true }
     if ended { return false }
-    guard host.waitForInput(milliseconds: -1) else { return true }
+    guard chooser.waitForInput() else { return true }
     if let byte = next() {
       arrived.append(byte)
       return true
     }
     return !ended
   }
+}
+
+/// A chooser's random bytes as those of a device.
+final class ChosenEntropy: EntropySource {
+  private unowned let chooser: any Chooser
+
+  init(_ chooser: any Chooser) { self.chooser = chooser }
+
+  func bytes(_ count: Int) -> [UInt8] { chooser.randomBytes(count) }
 }

@@ -16,6 +16,16 @@ public protocol BlockBackend: AnyObject {
   func write(_ offset: UInt64, _ bytes: UnsafeRawBufferPointer) -> Bool
   /// Makes what was written so far durable. `false` on an error of the host.
   func flush() -> Bool
+  /// Its bytes, where a snapshot of a machine keeps them; `nil` where they are the host's.
+  var archivedContents: [UInt8]? { get set }
+}
+
+extension BlockBackend {
+  /// The host's.
+  public var archivedContents: [UInt8]? {
+    get { nil }
+    set {}
+  }
 }
 
 /// Sectors in this process's memory, for tests and for runs that must not change a file.
@@ -33,6 +43,12 @@ public final class MemoryBlockBackend: BlockBackend {
 
   /// Bytes.
   public var size: UInt64 { UInt64(bytes.count) }
+
+  /// All of them, unless nobody can write them.
+  public var archivedContents: [UInt8]? {
+    get { isReadOnly ? nil : bytes }
+    set { if let newValue, newValue.count == bytes.count { bytes = newValue } }
+  }
 
   /// Reads bytes.
   public func read(_ offset: UInt64, into to: UnsafeMutableRawBufferPointer) -> Bool {

@@ -139,4 +139,20 @@ public final class CLINT: Device {
     let low = value & 0xffff_ffff
     return offset & 4 == 0 ? old & ~0xffff_ffff | low : old & 0xffff_ffff | low << 32
   }
+
+  // MARK: Snapshots
+
+  func archive(_ archive: Archive) {
+    let hartCount = timecmp.count
+    archive("timecmp", &timecmp)
+    archive("msip", &msip)
+    archive("timerLevel", &timerLevel)
+    archive("delta", &delta)
+    archive.transient(["clock", "sink"])
+    if archive.isReading,
+      timecmp.count != hartCount || msip.count != hartCount || timerLevel.count != hartCount
+    {
+      archive.fail("timers of \(timecmp.count) harts")
+    }
+  }
 }

@@ -119,4 +119,17 @@ public final class GoldfishRTC: Device {
     default: break
     }
   }
+
+  // MARK: Snapshots
+
+  func archive(_ archive: Archive) {
+    archive("offset", &offset)
+    archive("latchedHigh", &latchedHigh)
+    archive("alarm", &alarm)
+    archive("armed", &armed)
+    archive("rings", &rings)
+    archive("pending", &pending)
+    archive("enabled", &enabled)
+    archive.transient(["clock", "wire"])
+  }
 }

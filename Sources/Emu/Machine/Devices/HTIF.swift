@@ -124,4 +124,13 @@ public final class HTIF {
     ram.store(address, UInt64(bytes.count))
     return .write(fd: words[1], bytes: bytes)
   }
+
+  // MARK: Snapshots
+
+  func archive(_ archive: Archive) {
+    archive("seen", &seen)
+    archive("settles", &settles)
+    archive("whole", &whole)
+    archive.transient(["tohost", "fromhost"])
+  }
 }

@@ -185,4 +185,20 @@ public final class PLIC: Device, InterruptController {
     case .pending, nil: break
     }
   }
+
+  // MARK: Snapshots
+
+  func archive(_ archive: Archive) {
+    let sizes = [priority.count, pending.count, inFlight.count, enable.count, threshold.count]
+    archive.numbers("priority", &priority)
+    archive.numbers("pending", &pending)
+    archive.numbers("inFlight", &inFlight)
+    archive.numbers("enable", &enable)
+    archive.numbers("threshold", &threshold)
+    archive("line", &line)
+    archive.transient(["sink", "contexts"])
+    guard archive.isReading else { return }
+    let read = [priority.count, pending.count, inFlight.count, enable.count, threshold.count]
+    if read != sizes || line.count != contexts { archive.fail("an interrupt controller of another size") }
+  }
 }

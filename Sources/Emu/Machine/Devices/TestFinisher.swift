@@ -50,4 +50,27 @@ public final class TestFinisher: Device {
 
   /// Forgets the last request, at a reset of the machine.
   public func reset() { requested = nil }
+
+  // MARK: Snapshots
+
+  func archive(_ archive: Archive) {
+    archive("requested", &requested)
+    archive.transient(["onExit"])
+  }
+}
+
+extension MachineExit: Archived {
+  package static func placeholder(_ archive: Archive) -> MachineExit { .pass }
+  package mutating func archive(_ archive: Archive) {
+    var kind: UInt8
+    var code: UInt32 = 0
+    switch self {
+    case .pass: kind = 0
+    case .fail(let with): (kind, code) = (1, with)
+    case .reset: kind = 2
+    }
+    kind = archive.choice(kind, below: 3)
+    archive("", &code)
+    self = kind == 0 ? .pass : kind == 1 ? .fail(code: code) : .reset
+  }
 }

@@ -216,4 +216,22 @@ public final class UART16550: Device {
     update()
     poll()
   }
+
+  // MARK: Snapshots
+
+  func archive(_ archive: Archive) {
+    archive("fifo", &fifo)
+    archive("received", &received)
+    archive("divisor", &divisor)
+    archive("ier", &ier)
+    archive("fcr", &fcr)
+    archive("lcr", &lcr)
+    archive("mcr", &mcr)
+    archive("lsr", &lsr)
+    archive("msr", &msr)
+    archive("scr", &scr)
+    archive("transmitPending", &transmitPending)
+    archive("cause", &cause)
+    archive.transient(["wire", "sink", "source"])
+  }
 }

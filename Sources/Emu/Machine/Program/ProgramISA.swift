@@ -21,6 +21,8 @@ public protocol ProgramISA: AnyObject {
   var kernelImage: [UInt8] { get }
   /// The MMU indices under which programs run, for ``Hart/observe(_:modes:)``.
   var userModes: UInt64 { get }
+  /// What a snapshot's machine must agree in.
+  var details: [String: String] { get }
 
   /// What Linux makes of a cause that is neither a system call nor a page fault.
   func signal(_ cause: UInt64) -> TrapSignal
@@ -110,6 +112,9 @@ final class RISCVProgramISA: ProgramISA {
         start: emu_kernel_riscv64_bytes(), count: Int(emu_kernel_riscv64_size())))
   }
   let userModes = RV64.userModes
+  var details: [String: String] {
+    ["compressed instructions": rv.hasCompressed ? "yes" : "no"]
+  }
 
   /// - SeeAlso: Linux, `arch/riscv/kernel/traps.c`.
   func signal(_ cause: UInt64) -> TrapSignal {
@@ -167,6 +172,7 @@ final class X86ProgramISA: ProgramISA {
         start: emu_kernel_x86_64_bytes(), count: Int(emu_kernel_x86_64_size())))
   }
   let userModes = X64.userModes
+  var details: [String: String] { [:] }
   /// Linux's `RESCHEDULE_VECTOR`.
   private static let wake: UInt64 = 0xfd
 

@@ -2,12 +2,33 @@ import Engine
 import GuestKernel
 import Image
 
-/// Why a program could not be started, in one line.
+/// Why a program could not be started, in one line (for a refused probe, in several).
 public struct LaunchError: Error, CustomStringConvertible {
-  /// The line.
-  public let description: String
+  /// The lines.
+  public let lines: [String]
   /// The exit status that says so.
   public let status: Int32
+
+  /// One line.
+  public init(description: String, status: Int32) {
+    self.init(lines: [description], status: status)
+  }
+
+  /// Several lines.
+  public init(lines: [String], status: Int32) {
+    self.lines = lines
+    self.status = status
+  }
+
+  /// The lines as one text.
+  public var description: String { lines.joined(separator: "\n") }
+
+  /// A report that says so.
+  public var report: RunReport {
+    var report = RunReport(status: status)
+    report.messages = lines
+    return report
+  }
 }
 
 /// How a run of a program ended.
@@ -69,10 +90,20 @@ public final class ProgramMachine {
   @exclusivity(unchecked) var programTime: (() -> UInt64)?
 
   let isa: any ProgramISA
-  private let host: any HostServices
-  /// Waits for console input; `false` where none will ever come.
-  private let waitForInput: () -> Bool
-  @exclusivity(unchecked) private(set) var skipped: UInt64 = 0
+  /// Who answers what the guest does not determine.
+  public let chooser: any Chooser
+  /// The bytes of a file by its path in the guest, for whoever wants symbols where reading it in the
+  /// guest, which fills pages, would make the run another one.
+  var fileBytes: ((String) -> [UInt8]?)?
+  /// Files whose symbols were asked for, by their inodes.
+  var elfFiles: [ObjectIdentifier: (size: UInt64, elf: ELFFile)] = [:]
+  /// Where the present slice ends, though a limit may have stopped the hart before.
+  var sliceEnd: UInt64 = 0
+  @exclusivity(unchecked) var skipped: UInt64 = 0
+  /// Whether it is inside ``run(limit:)``.
+  private(set) var isRunning = false
+  /// Which guest kernel it has.
+  lazy var kernelFingerprint = StateHash(kernel.image?.elf.bytes ?? [])
   @exclusivity(unchecked) private var deadline: UInt64?
 
   /// A machine with the guest kernel in RAM.
@@ -82,9 +113,21 @@ public final class ProgramMachine {
   ///   - host: the world outside.
   ///   - waitForInput: waits until the console can be read, or says that it never can.
   /// - Throws: ``LaunchError``.
-  public init(
+  public convenience init(
     _ configuration: ProgramConfiguration, host: any HostServices,
     waitForInput: @escaping () -> Bool
+  ) throws(LaunchError) {
+    try self.init(configuration, chooser: LiveChooser(host, wait: waitForInput))
+  }
+
+  /// A machine with the guest kernel in RAM.
+  ///
+  /// - Parameters:
+  ///   - configuration: what it is made of.
+  ///   - host: answers everything that the guest does not determine.
+  /// - Throws: ``LaunchError``.
+  public init(
+    _ configuration: ProgramConfiguration, chooser host: any Chooser
   ) throws(LaunchError) {
     let isa = configuration.architecture.make(compressed: configuration.hasCompressed)
     guard let ram = PhysicalMemory(base: isa.ramBase, size: configuration.memory) else {
@@ -93,8 +136,7 @@ public final class ProgramMachine {
         status: RunReport.Status.failure)
     }
     self.ram = ram
-    self.host = host
-    self.waitForInput = waitForInput
+    chooser = host
     self.isa = isa
     let hart = Hart(
       index: 0, bus: Bus(ram: ram), isa: isa.guest, cacheModel: configuration.cacheModel,
@@ -124,6 +166,7 @@ public final class ProgramMachine {
     kernel.interruptHart = { [unowned self] in wake() }
     kernel.log = { [unowned self] in log($0) }
     hart.environment = self
+    host.attach(self)
   }
 
   /// Makes the first program ready to run.
@@ -145,6 +188,8 @@ public final class ProgramMachine {
 
   /// Runs until the first program ends, `limit` instructions have begun, or nothing can happen.
   public func run(limit: UInt64 = .max) -> ProgramExit {
+    isRunning = true
+    defer { isRunning = false }
     while true {
       if let status = kernel.exitStatus { return .ended(status) }
       if let failure = isa.failure(hart) { return .ended(.panicked(failure)) }
@@ -152,12 +197,21 @@ public final class ProgramMachine {
       let count = hart.count
       guard count < limit else { return .limit }
       plan()
-      var slice = min(limit &- count, 1 << 24)
-      if let deadline, programTime == nil {
-        slice = min(slice, max(deadline, kernel.now &+ 1) &- kernel.now)
-      }
-      if hart.run(until: count &+ slice) == .waiting, !idle() { return .stuck }
+      if count >= sliceEnd { sliceEnd = count &+ nextSlice() }
+      let stop = hart.run(until: min(sliceEnd, limit))
+      // What stopped it before the end of its slice calls for a new plan.
+      if stop != .budget { sliceEnd = 0 }
+      if stop == .waiting, !idle() { return .stuck }
     }
+  }
+
+  /// How many instructions the hart runs before the machine looks around.
+  private func nextSlice() -> UInt64 {
+    var most: UInt64 = 1 << 24
+    if let deadline, programTime == nil {
+      most = min(most, max(deadline, kernel.now &+ 1) &- kernel.now)
+    }
+    return chooser.nextSlice(SliceQuestion(runnable: 1, last: 0, most: most)).insns
   }
 
   /// Has the hart's own timer fire at the kernel's next deadline.
@@ -184,7 +238,7 @@ public final class ProgramMachine {
   private func idle() -> Bool {
     if kernel.exitStatus != nil || isa.guest.wakes(hart) { return true }
     if kernel.waitingForConsole, kernel.nextDeadline == nil {
-      guard waitForInput() || isInterrupted() else { return false }
+      guard chooser.waitForInput() || isInterrupted() else { return false }
       kernel.consoleInputArrived()
       wake()
       return true
@@ -198,6 +252,17 @@ public final class ProgramMachine {
 
   /// Ends the guest's `wfi`: the idle loop looks for something to run.
   private func wake() { isa.interrupt(hart) }
+}
+
+extension ProgramMachine: ChoosingMachine {
+  /// Instructions begun.
+  public var count: UInt64 { hart.count }
+  /// Nanoseconds of guest time.
+  public var time: UInt64 { kernel.now }
+  /// The hart's pc.
+  public var place: UInt64 { hart.pc }
+  /// Ends the present slice.
+  public func stopSoon() { hart.requestStop() }
 }
 
 extension ProgramMachine: HartEnvironment {

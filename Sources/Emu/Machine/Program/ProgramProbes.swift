@@ -22,21 +22,25 @@ public final class ProgramProbes {
   ) {
     let subsystem =
       subsystem ?? ProbeSubsystem(kernel: machine.kernel, isa: RISCVProbeISA())
-    let isa = subsystem.isa
     self.subsystem = subsystem
-    let kernel = machine.kernel
-    let symbols = KernelSymbols(kernel.image)
-    let names = EventNames(
-      isRegister: { isa.registerOffset($0) != nil }, symbol: symbols.place,
-      file: { Self.file(ProgramRun.guestPath($0), kernel) })
-    let world = EventWorld(
-      names: names, symbol: symbols.symbol, guestPath: ProgramRun.guestPath,
-      fileOffset: { Self.offset(of: $1, in: $0, kernel) },
-      midInsn: { Self.midInsn($1, in: $0, kernel, isa) })
-    tracer = EventTracer(subsystem, world, format: format)
+    tracer = EventTracer(subsystem, Self.world(machine, subsystem.isa), format: format)
   }
 
-  private static func file(_ path: String, _ kernel: Kernel) -> EventNames.File {
+  /// What definitions of events ask of a machine.
+  static func world(_ machine: ProgramMachine, _ isa: any ProbeISA) -> EventWorld {
+    let symbols = KernelSymbols(machine.kernel.image)
+    let names = EventNames(
+      isRegister: { isa.registerOffset($0) != nil }, symbol: symbols.place,
+      file: { Self.file(ProgramRun.guestPath($0), machine) })
+    return EventWorld(
+      names: names, symbol: symbols.symbol, guestPath: ProgramRun.guestPath,
+      fileOffset: { Self.offset(of: $1, in: $0, machine) },
+      midInsn: { Self.midInsn($1, in: $0, machine, isa) })
+  }
+
+  private static func file(_ path: String, _ machine: ProgramMachine) -> EventNames.File {
+    if let fileBytes = machine.fileBytes { return fileBytes(path) == nil ? .missing : .regular }
+    let kernel = machine.kernel
     guard let found = try? kernel.vfs.resolve(Path(path), kernel.vfs.makeContext()) else {
       return .missing
     }
@@ -45,11 +49,11 @@ public final class ProgramProbes {
 
   /// Where in a file a symbol is that some instructions are behind.
   private static func offset(
-    of symbol: String, in path: String, _ kernel: Kernel
+    of symbol: String, in path: String, _ machine: ProgramMachine
   ) -> Result<UInt64, EventReason> {
     let elf: ELFFile
     do throws(EventReason) {
-      elf = try read(path, kernel)
+      elf = try read(path, machine)
     } catch {
       return .failure(error)
     }
@@ -63,10 +67,19 @@ public final class ProgramProbes {
     return .success(offset)
   }
 
-  private static func read(_ path: String, _ kernel: Kernel) throws(EventReason) -> ELFFile {
-    guard let inode = try? kernel.vfs.resolve(Path(path), kernel.vfs.makeContext()).inode,
-      inode.size <= 1 << 30, let bytes = try? inode.read(at: 0, Int(inode.size))
-    else { throw EventReason("\(path) can't be read") }
+  private static func bytes(_ path: String, _ machine: ProgramMachine) -> [UInt8]? {
+    if let fileBytes = machine.fileBytes { return fileBytes(path) }
+    let vfs = machine.kernel.vfs
+    guard let inode = try? vfs.resolve(Path(path), vfs.makeContext()).inode,
+      inode.size <= 1 << 30
+    else { return nil }
+    return try? inode.read(at: 0, Int(inode.size))
+  }
+
+  private static func read(
+    _ path: String, _ machine: ProgramMachine
+  ) throws(EventReason) -> ELFFile {
+    guard let bytes = bytes(path, machine) else { throw EventReason("\(path) can't be read") }
     do throws(ELFError) {
       return try ELFFile(bytes)
     } catch {
@@ -76,9 +89,9 @@ public final class ProgramProbes {
 
   /// Which instruction a byte of a file is inside of, by the symbols of the file's functions.
   private static func midInsn(
-    _ offset: UInt64, in path: String, _ kernel: Kernel, _ isa: any ProbeISA
+    _ offset: UInt64, in path: String, _ machine: ProgramMachine, _ isa: any ProbeISA
   ) -> String? {
-    guard let elf = try? read(path, kernel) else { return nil }
+    guard let elf = try? read(path, machine) else { return nil }
     for segment in elf.header.loadable where segment.isExecutable {
       let address = segment.address &+ (offset &- segment.offset)
       guard offset >= segment.offset, offset &- segment.offset < segment.fileSize,

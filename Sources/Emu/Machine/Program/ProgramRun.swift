@@ -19,6 +19,8 @@ public enum ProgramRun {
     public var root: String?
     /// The program's environment, `NAME=value`.
     public var environment: [String] = []
+    /// More files, by their paths in the guest.
+    public var files: [String: [UInt8]] = [:]
     /// What random bytes follow from.
     public var seed: UInt64 = 0
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
@@ -27,6 +29,8 @@ public enum ProgramRun {
     public var tracedTasks: [Int32] = []
     /// Where the trace goes; `nil`: standard error.
     public var traceOutput: String?
+    /// Figures have a fingerprint of the final state.
+    public var hashesState = false
     /// How the trace is written.
     public var traceFormat = TraceFormat.text
 
@@ -36,48 +40,39 @@ public enum ProgramRun {
 
   /// Runs a program with its arguments until it ends.
   public static func run(_ command: [String], _ options: Options) -> RunReport {
-    let program = command.first ?? ""
-    let watch = Stopwatch()
-    let host = Host(root: options.root, seed: options.seed)
-    do {
-      let machine = try machine(
-        command, options, host: host, terminals: (0..<3).map { host.isTerminal($0) },
-        waitForInput: { host.waitForInput(milliseconds: -1) })
-      machine.isInterrupted = { Interruption.requested }
-      var lines: [String] = []
-      machine.log = { lines.append($0) }
-      let trace: Trace?
-      do throws(RefusedProbe) {
-        trace = try Trace(machine, options)
-      } catch {
-        var report = RunReport(status: RunReport.Status.usage)
-        report.messages = error.lines
-        return report
-      }
-      let startup = watch.seconds
-      let exit = machine.run(limit: options.limit ?? .max)
-      var report = report(exit, program, machine)
-      if let problem = trace?.finish() { report.messages.append(problem) }
-      report.messages = lines.map { "guest kernel: \($0)" } + report.messages
-      report.statistics = statistics(machine, watch.seconds, startup)
-      return report
+    let world = LiveChooser(Host(root: options.root, seed: options.seed))
+    do throws(LaunchError) {
+      try checkRoot(options)
+      let session = try ProgramSession(command, options, chooser: world)
+      _ = session.advance(to: options.limit ?? .max)
+      return session.finish()
     } catch {
-      return RunReport(status: error.status, error.description)
+      return error.report
     }
   }
 
-  /// A machine whose first program is ready to run.
-  static func machine(
-    _ command: [String], _ options: Options, host: any HostServices, terminals: [Bool],
-    waitForInput: @escaping () -> Bool
-  ) throws(LaunchError) -> ProgramMachine {
-    guard let program = command.first else {
-      throw LaunchError(description: "which program?", status: RunReport.Status.failure)
-    }
+  /// Refuses a root that is none.
+  static func checkRoot(_ options: Options) throws(LaunchError) {
     if let root = options.root, !Host.isDirectory(root) {
       throw LaunchError(
         description: "--root: \(root) is not a directory that can be read",
         status: RunReport.Status.failure)
+    }
+  }
+
+  /// A machine whose first program is ready to run.
+  ///
+  /// - Parameters:
+  ///   - command: the program's path, and its arguments.
+  ///   - options: what the command line says; probes and traces are not looked at.
+  ///   - chooser: who answers what the guest does not determine.
+  /// - Returns: the machine.
+  /// - Throws: ``LaunchError``.
+  public static func machine(
+    _ command: [String], _ options: Options, chooser: any Chooser
+  ) throws(LaunchError) -> ProgramMachine {
+    guard let program = command.first else {
+      throw LaunchError(description: "which program?", status: RunReport.Status.failure)
     }
     var configuration = ProgramConfiguration()
     configuration.architecture = architecture(program, options)
@@ -85,57 +80,25 @@ public enum ProgramRun {
     configuration.cacheModel = options.cacheModel
     configuration.engine = options.engine
     configuration.hasRoot = options.root != nil
-    configuration.terminals = terminals
-    let machine = try ProgramMachine(configuration, host: host, waitForInput: waitForInput)
+    configuration.terminals = (0..<3).map { chooser.isTerminal($0) }
+    let machine = try ProgramMachine(configuration, chooser: chooser)
+    machine.isInterrupted = { [unowned chooser] in chooser.isInterrupted() }
     let path = try place(program, in: machine, options)
+    for (path, bytes) in options.files {
+      do {
+        try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
+      } catch {
+        throw LaunchError(
+          description: "\(path): can't be put into the guest: \(error)",
+          status: RunReport.Status.failure)
+      }
+    }
     var request = BootRequest(
       path: Array(path.utf8), arguments: command.map { Array($0.utf8) },
       environment: environment(options.environment))
     request.directory = Array("/".utf8)
     try machine.start(request)
     return machine
-  }
-
-  /// Why a run with probes is not begun, in lines for stderr.
-  private struct RefusedProbe: Error {
-    var lines: [String]
-  }
-
-  /// The events of a run and where their lines go.
-  private struct Trace {
-    let probes: ProgramProbes
-    let output: TraceOutput
-
-    /// Defines the events; `nil` where there are none.
-    init?(_ machine: ProgramMachine, _ options: Options) throws(RefusedProbe) {
-      if options.probes.isEmpty { return nil }
-      do throws(HostFileError) {
-        output = try TraceOutput(options.traceOutput)
-      } catch {
-        throw RefusedProbe(lines: [error.description])
-      }
-      probes = ProgramProbes(machine, format: options.traceFormat)
-      probes.tracer.output = output.write
-      if !options.tracedTasks.isEmpty {
-        probes.tracer.filter.pids = Set(options.tracedTasks)
-      }
-      for definition in options.probes {
-        do throws(EventError) {
-          try probes.tracer.apply(definition)
-        } catch {
-          throw RefusedProbe(lines: error.lines)
-        }
-      }
-    }
-
-    /// Writes the hit table.
-    ///
-    /// - Returns: why the trace is not complete.
-    func finish() -> String? {
-      output.write(probes.tracer.hits.text(probes.tracer.format))
-      output.flush()
-      return output.problem
-    }
   }
 
   /// What a program finds in its environment besides what `--env` sets.
@@ -159,7 +122,7 @@ public enum ProgramRun {
     if options.root != nil, let found = inRoot(program, machine) { return found }
     let bytes: [UInt8]
     do {
-      bytes = try Host.contents(of: program)
+      bytes = try machine.chooser.contents(of: program)
     } catch {
       throw LaunchError(
         description: error.description,
@@ -231,58 +194,6 @@ public enum ProgramRun {
     if parts.contains("..") { return "/" + (parts.last.map(String.init) ?? "program") }
     return "/" + parts.joined(separator: "/")
   }
-
-  private static func report(
-    _ exit: ProgramExit, _ program: String, _ machine: ProgramMachine
-  ) -> RunReport {
-    let place = machine.describe(machine.userPC)
-    switch exit {
-    case .ended(.exited(let code)): return RunReport(status: code)
-    case .ended(.killed(let signal)):
-      var line = "\(program): killed by signal \(signal)"
-      if let fatal = machine.kernel.fatalSignal, fatal.signal == signal {
-        line = "\(program): killed by \(fatal.name) at pc \(machine.describe(fatal))"
-        if let address = fatal.address { line += ", address 0x\(String(address, radix: 16))" }
-      }
-      return RunReport(status: 128 &+ signal, line)
-    case .ended(.panicked(let message)):
-      return RunReport(status: RunReport.Status.failure, "\(program): \(message)")
-    case .limit:
-      return RunReport(
-        status: RunReport.Status.limit,
-        "\(program): stopped at the limit of \(machine.hart.count) instructions, pc \(place)")
-    case .stuck:
-      return RunReport(
-        status: RunReport.Status.failure,
-        "\(program): every task waits and nothing can wake one")
-    case .interrupted:
-      return RunReport(
-        status: RunReport.Status.interrupted, "\(program): interrupted, pc \(place)")
-    }
-  }
-
-  private static func statistics(
-    _ machine: ProgramMachine, _ seconds: Double, _ startup: Double
-  ) -> String {
-    let kernel = machine.kernel.collectStatistics()
-    let exceptions = machine.hart.x[Slot.exceptions]
-    var figures = RunFigures(
-      insns: machine.hart.count &- exceptions, exceptions: exceptions, seconds: seconds,
-      startup: startup, tlbMisses: machine.hart.tlbMisses,
-      blocks: machine.hart.blocksTranslated)
-    figures.more = [
-      ("page faults", grouped(kernel.pageFaults)),
-      ("system calls", grouped(kernel.syscalls.values.reduce(0, &+))),
-      ("context switches", grouped(kernel.contextSwitches)),
-      ("guest pages in use", grouped(UInt64(machine.kernel.frames.used))),
-      ("guest pages at most", grouped(UInt64(machine.kernel.frames.peak))),
-    ]
-    if !kernel.unsupported.isEmpty {
-      let names = kernel.unsupported.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
-      figures.more.append(("calls answered ENOSYS", names.joined(separator: ", ")))
-    }
-    return figures.text
-  }
 }
 
 extension ProgramMachine {
@@ -290,20 +201,26 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
+  public func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
 
   /// The same for a pc in a mapping.
   func describe(_ pc: UInt64, in vma: VMA?) -> String {
     let hex = "0x\(String(pc, radix: 16))"
-    if let found = kernel.image?.symbol(at: pc) {
-      return "\(hex) (\(found.name)+0x\(String(found.offset, radix: 16)))"
-    }
-    guard let vma, let file = vma.file else { return hex }
-    let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
-    return symbol(in: file, at: offset).map { "\(hex) (\($0))" } ?? hex
+    return symbol(pc, in: vma).map { "\(hex) (\($0))" } ?? hex
   }
 
-  func describe(_ fatal: FatalSignal) -> String {
+  /// The symbol at a pc of the guest kernel, or of a program in a mapping.
+  func symbol(_ pc: UInt64, in vma: VMA?) -> String? {
+    if let found = kernel.image?.symbol(at: pc) {
+      return "\(found.name)+0x\(String(found.offset, radix: 16))"
+    }
+    guard let vma, let file = vma.file else { return nil }
+    let offset = pc &- vma.start &+ vma.pageOffset &* PhysicalMemory.pageSize
+    return symbol(in: file, at: offset)
+  }
+
+  /// Where a fatal signal came: the pc with its symbol.
+  public func describe(_ fatal: FatalSignal) -> String {
     let hex = "0x\(String(fatal.pc, radix: 16))"
     guard let mapping = fatal.mapping,
       let file = try? kernel.vfs.openExecutable(Path(mapping.path), kernel.vfs.makeContext())
@@ -313,9 +230,7 @@ extension ProgramMachine {
 
   /// The symbol at a byte of an ELF file.
   private func symbol(in file: OpenFile, at offset: UInt64) -> String? {
-    guard let size = Int(exactly: file.inode.size), size <= 1 << 30,
-      let bytes = try? file.inode.read(at: 0, size), let elf = try? ELFFile(bytes)
-    else { return nil }
+    guard let elf = elf(of: file) else { return nil }
     for segment in elf.header.loadable where offset &- segment.offset < segment.fileSize {
       let address = segment.address &+ (offset &- segment.offset)
       guard let found = elf.symbols.symbol(at: address) else { return nil }
@@ -323,5 +238,22 @@ extension ProgramMachine {
         ? found.symbol.name : "\(found.symbol.name)+0x\(String(found.offset, radix: 16))"
     }
     return nil
+  }
+
+  /// An open file as an ELF file, read once while its size stays.
+  private func elf(of file: OpenFile) -> ELFFile? {
+    let key = ObjectIdentifier(file.inode)
+    if let (size, elf) = elfFiles[key], size == file.inode.size { return elf }
+    let bytes: [UInt8]?
+    if let fileBytes {
+      bytes = fileBytes(file.path.description)
+    } else if let size = Int(exactly: file.inode.size), size <= 1 << 30 {
+      bytes = try? file.inode.read(at: 0, size)
+    } else {
+      bytes = nil
+    }
+    guard let bytes, let elf = try? ELFFile(bytes) else { return nil }
+    elfFiles[key] = (file.inode.size, elf)
+    return elf
   }
 }

@@ -3,7 +3,7 @@ import GuestKernel
 /// The world outside, for two machines that must see the same: what the first one was told, the
 /// second one is told again.
 final class TwinHost {
-  private let host: Host
+  private let host: any Chooser
   private var inputs = Replay<ConsoleInput>()
   private var written: [[(UInt8, UInt8)]] = [[], []]
   /// What came of writes.
@@ -13,7 +13,7 @@ final class TwinHost {
   /// - Parameters:
   ///   - host: the world.
   ///   - output: receives what the first machine prints; `nil`: the host does.
-  init(_ host: Host, output: (([UInt8], Int) -> Void)?) {
+  init(_ host: any Chooser, output: (([UInt8], Int) -> Void)?) {
     self.host = host
     self.output = output
   }
@@ -84,7 +84,7 @@ final class TwinHost {
 
     /// Waits for the host's input, or says whether the first machine has had some more.
     func waitForInput() -> Bool {
-      index == 0 ? twin.host.waitForInput(milliseconds: -1) : !twin.inputs.isEmpty
+      index == 0 ? twin.host.waitForInput() : !twin.inputs.isEmpty
     }
 
     func consoleWrite(_ bytes: [UInt8], stream: Int) -> Errno? {

@@ -98,22 +98,41 @@ public final class Verification {
   ///   - output: receives what the program without probes prints, and on which stream; `nil`: it goes
   ///     to the host's.
   /// - Throws: ``LaunchError``; ``ProbePlaceError`` or `EventError` for a place that can't be probed.
-  public init(
+  public convenience init(
     _ command: [String], _ options: Options, output: (([UInt8], Int) -> Void)? = nil
   ) throws {
+    try ProgramRun.checkRoot(options.run)
     let real = Host(root: options.run.root, seed: options.run.seed)
-    host = TwinHost(real, output: output)
+    try self.init(command, options, world: LiveChooser(real), output: output)
+  }
+
+  /// Makes two machines with the program in them, and the probes.
+  ///
+  /// - Parameters:
+  ///   - command: the program and its arguments.
+  ///   - options: what the command line says.
+  ///   - world: what there is around the first machine; the second one is told the same.
+  ///   - output: receives what the program without probes prints, and on which stream; `nil`: it goes
+  ///     to the world's.
+  /// - Throws: ``LaunchError``; ``ProbePlaceError`` or `EventError` for a place that can't be probed.
+  public init(
+    _ command: [String], _ options: Options, world: any Chooser,
+    output: (([UInt8], Int) -> Void)? = nil
+  ) throws {
+    host = TwinHost(world, output: output)
     let sides = [host.leader(seed: options.run.seed), host.follower(seed: options.run.seed)]
     var machines: [ProgramMachine] = []
     for side in sides {
-      machines.append(
-        try ProgramRun.machine(
-          command, options.run, host: side, terminals: (0..<3).map { real.isTerminal($0) },
-          waitForInput: side.waitForInput))
+      let chooser = LiveChooser(
+        side, terminals: (0..<3).map { world.isTerminal($0) }, wait: side.waitForInput)
+      chooser.reader = { (path) throws(HostFileError) -> [UInt8] in
+        try world.contents(of: path)
+      }
+      machines.append(try ProgramRun.machine(command, options.run, chooser: chooser))
     }
     plain = machines[0]
     probed = machines[1]
-    plain.isInterrupted = { Interruption.requested }
+    plain.isInterrupted = { world.isInterrupted() }
     probed.isInterrupted = plain.isInterrupted
     patience = options.patience
     let limit = options.run.limit ?? .max

@@ -39,6 +39,12 @@ public final class VirtIOBlock: VirtIODevice {
   private let sectors: UInt64
 
   /// Its type.
+  /// The disk's bytes, where a snapshot keeps them.
+  public var archivedState: [UInt8] {
+    get { backend.archivedContents ?? [] }
+    set { if backend.archivedContents != nil { backend.archivedContents = newValue } }
+  }
+
   public let deviceID: UInt32 = 2
   /// Its own feature bits.
   public let features: VirtFeatures

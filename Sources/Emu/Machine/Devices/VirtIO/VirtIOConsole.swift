@@ -26,6 +26,11 @@ public final class VirtIOConsole: VirtIODevice {
   private let sink: (any ConsoleSink)?
   private let source: (any ConsoleSource)?
   private var typed: [UInt8] = []
+  /// What was typed and not yet fetched.
+  public var archivedState: [UInt8] {
+    get { typed }
+    set { typed = newValue }
+  }
 
   /// Its type.
   public let deviceID: UInt32 = 3

@@ -48,9 +48,16 @@ public protocol VirtIODevice: AnyObject {
   func poll(_ host: any VirtIOHost)
   /// The driver reset it.
   func reset()
+  /// What it has besides its queues and its backend's bytes: nothing by default.
+  var archivedState: [UInt8] { get set }
 }
 
 extension VirtIODevice {
+  /// Nothing.
+  public var archivedState: [UInt8] {
+    get { [] }
+    set {}
+  }
   /// Ignores the write.
   public func writeConfig(_ offset: Int, _ value: UInt8) {}
   /// Does nothing.

@@ -74,7 +74,7 @@ public final class VirtIOMMIO: Device, VirtIOHost {
   private var serving = false
 
   /// A queue with what the driver wrote about it.
-  private struct Queue {
+  fileprivate struct Queue {
     var queue = VirtQueue()
     var size: UInt32 = 256
     var align: UInt64 = 4096
@@ -362,5 +362,41 @@ public final class VirtIOMMIO: Device, VirtIOHost {
     status |= Self.needsReset
     generation &+= 1
     if live { interrupt(2) }
+  }
+
+  // MARK: Snapshots
+
+  func archive(_ archive: Archive) {
+    let count = queues.count
+    archive("brokenReason", &brokenReason)
+    archive("queues", &queues)
+    archive("deviceFeaturesSel", &deviceFeaturesSel)
+    archive("driverFeaturesSel", &driverFeaturesSel)
+    archive("driverFeatures", &driverFeatures)
+    archive("negotiated", &negotiated)
+    archive("pageShift", &pageShift)
+    archive("selected", &selected)
+    archive("status", &status)
+    archive("interruptStatus", &interruptStatus)
+    archive("generation", &generation)
+    var state = device?.archivedState ?? []
+    archive("", &state)
+    archive.transient(["device", "version", "ram", "wire", "serving"])
+    guard archive.isReading else { return }
+    guard queues.count == count, pageShift < 32 else { return archive.fail("a device of \(queues.count) queues") }
+    device?.archivedState = state
+  }
+}
+
+extension VirtIOMMIO.Queue: Archived {
+  static func placeholder(_ archive: Archive) -> VirtIOMMIO.Queue { VirtIOMMIO.Queue() }
+  mutating func archive(_ archive: Archive) {
+    archive("queue", &queue)
+    archive("size", &size)
+    archive("align", &align)
+    archive("frame", &frame)
+    archive("descriptors", &descriptors)
+    archive("available", &available)
+    archive("used", &used)
   }
 }

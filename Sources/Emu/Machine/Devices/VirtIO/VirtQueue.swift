@@ -192,3 +192,19 @@ struct VirtQueue {
     VirtQueueError(reason: "address 0x\(String(pa, radix: 16)) is not RAM")
   }
 }
+
+extension VirtQueue: Archived {
+  static func placeholder(_ archive: Archive) -> VirtQueue { VirtQueue() }
+  mutating func archive(_ archive: Archive) {
+    archive("size", &size)
+    archive("descriptors", &descriptors)
+    archive("available", &available)
+    archive("used", &used)
+    archive("isReady", &isReady)
+    archive("lastAvailable", &lastAvailable)
+    archive("usedIndex", &usedIndex)
+    archive("signalledUsed", &signalledUsed)
+    archive("hasSignalled", &hasSignalled)
+    if archive.isReading, size > Self.maxSize { archive.fail("a queue of \(size) descriptors") }
+  }
+}

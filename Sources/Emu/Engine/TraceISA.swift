@@ -1,0 +1,19 @@
+/// What an instruction trace must know of an instruction set: facts, no mechanism.
+public protocol TraceISA: AnyObject {
+  /// The registers whose changes a trace shows, in the order in which it shows them.
+  var registers: [StateSlot] { get }
+  /// The mode a hart is in: the manual's letter, and its number.
+  func mode(_ hart: Hart) -> (letter: Character, number: Int)
+  /// The MMU indices under which programs run (``Hart/observe(_:modes:)``).
+  var userModes: UInt64 { get }
+  /// Bytes of the longest instruction.
+  var maxInsnLength: Int { get }
+  /// The bytes of the instruction that a hart is about to execute at `pc`.
+  func insnBytes(at pc: UInt64, _ hart: Hart) -> [UInt8]
+  /// The slots that an instruction writes, be it what is there already.
+  func written(_ bytes: [UInt8]) -> [Int]
+  /// The slots that an instruction reads.
+  func read(_ bytes: [UInt8]) -> [Int]
+  /// The text of an instruction.
+  func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String
+}

@@ -1,0 +1,83 @@
+/// SHA-256, by which files stored in a trace are named.
+///
+/// - SeeAlso: FIPS 180-4, 'SHA-256'.
+public enum SHA256 {
+  private static let constants: [UInt32] = [
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+  ]
+
+  /// The 32 bytes of the digest.
+  public static func hash(_ bytes: [UInt8]) -> [UInt8] {
+    var state: [UInt32] = [
+      0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab,
+      0x5be0cd19,
+    ]
+    var tail = Array(bytes[(bytes.count & ~63)...])
+    tail.append(0x80)
+    while tail.count % 64 != 56 { tail.append(0) }
+    let bits = UInt64(bytes.count) &* 8
+    for shift in stride(from: UInt64(56), through: 0, by: -8) {
+      tail.append(UInt8(truncatingIfNeeded: bits >> shift))
+    }
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { words in
+      bytes.withUnsafeBytes { raw in
+        for at in stride(from: 0, to: bytes.count & ~63, by: 64) {
+          compress(&state, UnsafeRawBufferPointer(rebasing: raw[at..<at + 64]), words)
+        }
+      }
+      tail.withUnsafeBytes { raw in
+        for at in stride(from: 0, to: tail.count, by: 64) {
+          compress(&state, UnsafeRawBufferPointer(rebasing: raw[at..<at + 64]), words)
+        }
+      }
+    }
+    return state.flatMap { word in
+      (0..<4).map { UInt8(truncatingIfNeeded: word >> UInt32(24 - 8 * $0)) }
+    }
+  }
+
+  /// A digest, or other bytes, in hexadecimal digits.
+  public static func text(_ digest: [UInt8]) -> String {
+    digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+
+  private static func compress(
+    _ state: inout [UInt32], _ block: UnsafeRawBufferPointer,
+    _ w: UnsafeMutableBufferPointer<UInt32>
+  ) {
+    for index in 0..<16 {
+      w[index] = UInt32(
+        bigEndian: block.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self))
+    }
+    for index in 16..<64 {
+      let (a, b) = (w[index - 15], w[index - 2])
+      let low = rotate(a, 7) ^ rotate(a, 18) ^ a >> 3
+      let high = rotate(b, 17) ^ rotate(b, 19) ^ b >> 10
+      w[index] = w[index - 16] &+ low &+ w[index - 7] &+ high
+    }
+    var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+    var (e, f, g, h) = (state[4], state[5], state[6], state[7])
+    constants.withUnsafeBufferPointer { k in
+      for index in 0..<64 {
+        let sum1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
+        let one = h &+ sum1 &+ (e & f ^ ~e & g) &+ k[index] &+ w[index]
+        let sum0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)
+        let two = sum0 &+ (a & b ^ a & c ^ b & c)
+        (h, g, f, e, d, c, b, a) = (g, f, e, d &+ one, c, b, a, one &+ two)
+      }
+    }
+    for (index, word) in [a, b, c, d, e, f, g, h].enumerated() { state[index] &+= word }
+  }
+
+  @inline(__always)
+  private static func rotate(_ word: UInt32, _ bits: UInt32) -> UInt32 {
+    word &>> bits | word &<< (32 &- bits)
+  }
+}
