@@ -15,7 +15,7 @@ let package = Package(
     // What another package's tests depend on to build machines.
     // What another package's tests depend on to run scenarios.
     .library(name: "EmuHarness", targets: ["Harness", "HarnessTesting"]),
-    .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "Engine"]),
+    .library(name: "Emu", targets: ["Machine", "Probes", "GuestKernel", "RISCV", "X86", "Engine"]),
   ],
   dependencies: [
     // The command line: parsing, help pages, completion scripts.
@@ -56,7 +56,7 @@ let package = Package(
     .target(
       name: "Machine",
       dependencies: [
-        "Engine", "Image", "RISCV", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
+        "Engine", "Image", "RISCV", "X86", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
       ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     // Scenario files are read by libyaml itself: Yams would bring Foundation into every start of emu.

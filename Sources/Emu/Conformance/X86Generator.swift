@@ -17,7 +17,8 @@ struct X86Generator {
 
   /// Rows that can't be compared: what they do is the host kernel's or the host processor's own.
   static func isComparable(_ row: Row) -> Bool {
-    switch row.op {
+    if row.traits.contains(.system) { return false }
+    return switch row.op {
     // ICEBP is broken where the host is a virtual machine.
     case .int1: false
     case .syscall, .cpuid, .rdtsc, .rdtscp, .rdpid, .xgetbv: false

@@ -42,7 +42,8 @@ enum CPUID {
     .xsave: (1, 2, 26), .avx: (1, 2, 28), .fsgsbase: (7, 1, 0), .bmi1: (7, 1, 3),
     .avx2: (7, 1, 5), .bmi2: (7, 1, 8), .adx: (7, 1, 19), .clflushopt: (7, 1, 23),
     .clwb: (7, 1, 24), .rdpid: (7, 2, 22), .lahf: (0x8000_0001, 2, 0), .abm: (0x8000_0001, 2, 5),
-    .rdtscp: (0x8000_0001, 3, 27), .fma: (1, 2, 12), .f16c: (1, 2, 29),
+    .rdtscp: (0x8000_0001, 3, 27), .fma: (1, 2, 12), .f16c: (1, 2, 29), .smap: (7, 1, 20),
+    .invpcid: (7, 1, 10),
   ]
 
   /// The features of which rows exist, and which are whole.
@@ -69,19 +70,23 @@ enum CPUID {
       // "EmulatedX86 "
       answer = [0xd, 0x6c75_6d45, 0x2036_3878, 0x6465_7461]
     case 1:
-      // Family 6, model 15. The line that CLFLUSH works on has 64 bytes. TSC, MSRs. OSXSAVE.
+      // Family 6, model 15. The line that CLFLUSH works on has 64 bytes. PCID, x2APIC, the
+      // deadline timer; DE, PSE, TSC, MSRs, PAE, APIC, PGE, PAT.
       answer[0] = 0x6f0
-      answer[1] = 8 << 8
-      if features.contains(.xsave) { answer[2] |= 1 << 27 }
-      answer[3] |= 1 << 4 | 1 << 5
-    // The x87 unit tells no segments.
-    case 7 where sub == 0: answer[1] |= 1 << 13
+      answer[1] = 8 << 8 | 1 << 16
+      answer[2] |= 1 << 17 | 1 << 21 | 1 << 24
+      answer[3] |= 0x7c | 1 << 9 | 1 << 13 | 1 << 16
+    case 7 where sub == 0:
+      // SMEP; the x87 unit tells no segments; UMIP and five-level paging.
+      answer[1] |= 1 << 7 | 1 << 13
+      answer[2] |= 1 << 2 | 1 << 16
     case 0xd where features.contains(.xsave): answer = stateLeaf(sub, features)
     case 0x8000_0000: answer[0] = 0x8000_0008
-    // SYSCALL, NX, long mode; invariant TSC; 48-bit virtual and 46-bit physical addresses.
-    case 0x8000_0001: answer[3] |= 1 << 11 | 1 << 20 | 1 << 29
+    // SYSCALL, NX, pages of 1 GiB, long mode; invariant TSC; 57-bit virtual and 46-bit physical
+    // addresses.
+    case 0x8000_0001: answer[3] |= 1 << 11 | 1 << 20 | 1 << 26 | 1 << 29
     case 0x8000_0007: answer[3] = 1 << 8
-    case 0x8000_0008: answer[0] = 0x302e
+    case 0x8000_0008: answer[0] = 0x392e
     default: break
     }
     return (answer[0], answer[1], answer[2], answer[3])

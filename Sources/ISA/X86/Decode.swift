@@ -86,6 +86,8 @@ struct RowInfo: Sendable {
   var traits: Traits
   /// The bit of its feature.
   var feature: UInt64
+  /// What may switch it off.
+  var unit: Unit
   /// Bytes of the immediate where the operand size does not matter.
   var fixedImmediate: UInt8 = 0
   /// How the immediate is extended and how large it is.
@@ -107,6 +109,7 @@ struct RowInfo: Sendable {
     op = row.op
     traits = row.traits
     feature = FeatureSet.bit(row.feature)
+    unit = Unit(row)
     tested = row.flags.tested
     written = row.flags.written
     for operand in row.operands {

@@ -70,6 +70,9 @@ public enum Disassembler {
     case .mmxRmRegister: return "mm\(insn.rm & 7)"
     case .stack: return "st(\(insn.rm & 7))"
     case .stackTop: return "st"
+    case .control: return "cr\(insn.reg)"
+    case .debug: return "dr\(insn.reg)"
+    case .fixedSegment: return operand.register == 4 ? "fs" : "gs"
     }
   }
 

@@ -3,7 +3,7 @@ public enum OperandPlace: UInt8, Sendable {
   case rm, reg, memory, rmRegister, opcodeRegister, vvvv, immediate, relative, offset
   case stringSource, stringDestination, one, fixed, segment
   case vectorReg, vectorRm, vectorRmRegister, vectorVvvv, vectorImmediate
-  case mmxReg, mmxRm, mmxRmRegister, stack, stackTop
+  case mmxReg, mmxRm, mmxRmRegister, stack, stackTop, control, debug, fixedSegment
 }
 
 /// How large an operand is.
@@ -24,7 +24,8 @@ public enum OperandType: UInt8, Sendable {
     case .dq: 16
     case .x, .ps, .pd: insn.prefixes.contains(.vex256) ? 32 : 16
     case .qq: 32
-    case .t, .far: 10
+    case .t: 10
+    case .far: insn.size + 2
     case .mb: insn.rmIsRegister ? 4 : 1
     case .mw: insn.rmIsRegister ? 4 : 2
     case .vx, .vd: insn.prefixes.contains(.wide) ? 8 : 4
@@ -55,6 +56,12 @@ public struct Operand: Sendable {
       place = text == "XMM0" ? .vectorImmediate : .fixed
       return
     }
+    if text == "FS" || text == "GS" {
+      place = .fixedSegment
+      type = .w
+      register = text == "FS" ? 4 : 5
+      return
+    }
     register = 0
     if text == "ST" || text == "STi" {
       type = .t
@@ -71,13 +78,14 @@ public struct Operand: Sendable {
       "I": .immediate, "J": .relative, "O": .offset, "X": .stringSource, "Y": .stringDestination,
       "S": .segment, "V": .vectorReg, "W": .vectorRm, "U": .vectorRmRegister, "H": .vectorVvvv,
       "L": .vectorImmediate, "P": .mmxReg, "Q": .mmxRm, "N": .mmxRmRegister,
+      "C": .control, "D": .debug,
     ]
     guard let first = text.first, let found = places[first] else { preconditionFailure(text) }
     place = found
     let types: [String: OperandType] = [
       "": .none, "b": .b, "w": .w, "d": .d, "q": .q, "v": .v, "y": .y, "z": .z, "bs": .bs,
       "dq": .dq, "x": .x, "qq": .qq, "t": .t, "ps": .ps, "pd": .pd, "ss": .ss, "sd": .sd, "h": .h,
-      "mb": .mb, "mw": .mw, "vx": .vx, "vd": .vd,
+      "mb": .mb, "mw": .mw, "vx": .vx, "vd": .vd, "p": .far, "s": .t,
     ]
     guard let kind = types[String(text.dropFirst())] else { preconditionFailure(text) }
     type = kind
@@ -158,7 +166,8 @@ struct Match: Sendable {
     hasModRM = reg != nil || fixedModRM != nil
     for operand in operands {
       switch operand.place {
-      case .rm, .reg, .vectorReg, .vectorRm, .mmxReg, .mmxRm, .segment: hasModRM = true
+      case .rm, .reg, .vectorReg, .vectorRm, .mmxReg, .mmxRm, .segment, .control, .debug:
+        hasModRM = true
       case .memory:
         hasModRM = true
         form = .memory

@@ -61,8 +61,12 @@ public enum Op: UInt16, CaseIterable, Sendable {
   case fisttp, fbstp, fxch, fcmov, fchs, fabs, fsqrt, frndint, fscale, fprem, fprem1, fxtract
   case f2xm1, fyl2x, fyl2xp1, fptan, fpatan, fsin, fcos, fsincos, ffree, ffreep, fincstp, fdecstp
   case fnop, fldcw, fnstcw, fnstsw, fldenv, fnstenv, fnsave, frstor, fnclex, fninit, fnop8087, fwait
-  // What user mode may not do.
-  case privileged, io
+  // System.
+  case hlt, clts, invd, wbinvd, rdmsr, wrmsr, rdpmc, swapgs, invlpg, invpcid, cli, sti
+  case `in`, out, ins, outs, lgdt, lidt, sgdt, sidt, smsw, lmsw, lldt, ltr, sldt, str
+  case verr, verw, lar, lsl, mov_from_cr, mov_to_cr, mov_from_dr, mov_to_dr, mov_to_seg
+  case push_seg, pop_seg, load_far, jmp_far, call_far, ret_far, iret, sysret, vmcall, clac, stac
+  case xsetbv
 }
 
 /// What was found in front of an opcode.

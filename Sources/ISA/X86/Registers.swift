@@ -62,19 +62,6 @@ public enum Registers {
   }
 }
 
-/// State behind the slots that micro-ops reach.
-enum SystemSlot {
-  /// The error code of the exception in flight, and where a trap (not a fault) goes on.
-  static let errorCode = Slot.system
-  static let trapPC = Slot.system + 1
-  /// CR2.
-  static let faultAddress = Slot.system + 2
-  /// Segment selectors ES CS SS DS FS GS.
-  static let selectors = Slot.system + 3
-  /// The exception in flight is a trap; a helper's access goes through the stack segment.
-  static let isTrap = Slot.system + 9, stackAccess = Slot.system + 10
-}
-
 /// The bits of RFLAGS beside the status flags.
 ///
 /// - SeeAlso: Intel SDM volume 1, 'EFLAGS Register'.
@@ -87,7 +74,13 @@ public enum RFlags {
   public static let interrupt: UInt64 = 1 << 9
   /// Strings go down.
   public static let direction: UInt64 = 1 << 10
-  /// Alignment is checked.
+  /// The privilege that I/O takes.
+  public static let ioPrivilege: UInt64 = 3 << 12
+  /// Nested task.
+  public static let nested: UInt64 = 1 << 14
+  /// No instruction breakpoint at the next instruction.
+  public static let resume: UInt64 = 1 << 16
+  /// Alignment is checked; where SMAP is on, and in kernel mode, user pages may be accessed.
   public static let alignment: UInt64 = 1 << 18
   /// Can be changed: there is CPUID.
   public static let identification: UInt64 = 1 << 21

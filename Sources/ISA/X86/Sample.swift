@@ -42,7 +42,9 @@ extension Row {
     if allPrefixes, once(in: 64), traits.isDisjoint(with: .branch) {
       legacy.append([0x26, 0x2e, 0x36, 0x3e].randomElement(using: &rng) ?? 0x3e)
     }
-    if traits.contains(.string), op != .io, once(in: 2) { legacy.append(once(in: 2) ? 0xf2 : 0xf3) }
+    if traits.contains(.string), op != .ins, op != .outs, once(in: 2) {
+      legacy.append(once(in: 2) ? 0xf2 : 0xf3)
+    }
     if !match.vex {
       let first = operands.first?.place
       if traits.contains(.lock), !inRegister, allPrefixes || first == .rm || first == .memory,

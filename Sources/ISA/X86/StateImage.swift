@@ -8,6 +8,8 @@ enum StateImage {
   static let x87: UInt64 = 1, sse: UInt64 = 2, avx: UInt64 = 4
   /// What XCR0 may hold.
   static let all = x87 | sse | avx
+  /// What XCR0 must have for VEX-encoded vectors.
+  static let enabledAVX = sse | avx
   /// Bytes of the legacy region, of the header behind it, and of all.
   static let legacySize: UInt64 = 512, headerSize: UInt64 = 64, size: UInt64 = 832
   /// Where the upper halves of the vectors stand.
@@ -22,7 +24,7 @@ enum StateImage {
 
   /// Whether an image may start here; else the fault is pending.
   static func isAligned(_ x: Slots, _ at: UInt64, _ mask: UInt64, _ stack: UInt8) -> Bool {
-    let isCanonical = X64.isCanonical(at)
+    let isCanonical = X64.isCanonical(at, x)
     if isCanonical && at & mask == 0 { return true }
     // Of XSAVE's 64 bytes the alignment is looked at first.
     let isStackFault = !isCanonical && stack != 0 && (mask == 15 || at & mask == 0)

@@ -83,6 +83,7 @@ public enum ProgramRun {
       throw LaunchError(description: "which program?", status: RunReport.Status.failure)
     }
     var configuration = ProgramConfiguration()
+    configuration.architecture = architecture(program, options)
     configuration.memory = options.memory
     configuration.cacheModel = options.cacheModel
     configuration.engine = options.engine
@@ -160,14 +161,39 @@ public enum ProgramRun {
   }
 
   private static func inRoot(_ program: String, _ machine: ProgramMachine) -> String? {
-    let candidates =
-      program.hasPrefix("/")
-      ? [program]
-      : program.contains("/")
-        ? []
-        : ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].map { "\($0)/\(program)" }
     let vfs = machine.kernel.vfs
-    return candidates.first { (try? vfs.resolve(Path($0), vfs.makeContext())) != nil }
+    return placesInRoot(program).first {
+      (try? vfs.resolve(Path($0), vfs.makeContext())) != nil
+    }
+  }
+
+  /// Where below `--root` a program may be.
+  private static func placesInRoot(_ program: String) -> [String] {
+    if program.hasPrefix("/") { return [program] }
+    if program.contains("/") { return [] }
+    return ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].map { "\($0)/\(program)" }
+  }
+
+  /// The instruction set of a program, as its ELF file or that of the script's interpreter says;
+  /// what is neither, or nobody's, is refused later on any machine.
+  private static func architecture(_ program: String, _ options: Options) -> ProgramArchitecture {
+    var program = program
+    for _ in 0..<4 {
+      var places = [program]
+      if let root = options.root {
+        places = placesInRoot(program).map { root + $0 } + places
+      }
+      guard let start = places.lazy.compactMap({ Host.start(of: $0, 256) }).first else { break }
+      if start.starts(with: [0x23, 0x21]) {
+        let line = start.dropFirst(2).prefix { $0 != 0x0a }
+        let words = line.split { $0 == 0x20 || $0 == 0x09 }
+        guard let word = words.first else { break }
+        program = String(decoding: word, as: UTF8.self)
+        continue
+      }
+      return ProgramArchitecture(elf: start) ?? .riscv64
+    }
+    return .riscv64
   }
 
   /// The typed path as the guest, whose working directory is `/`, understands it.

@@ -76,8 +76,11 @@ public enum RecordRun {
     return description
   }
 
-  /// The digest of the guest kernel that is built in.
-  static var kernelDigest: String { SHA256.text(SHA256.hash(ProgramMachine.imageBytes())) }
+  /// The digest of the guest kernels that are built in.
+  static var kernelDigest: String {
+    let images = ProgramArchitecture.allCases.flatMap { $0.make(compressed: true).kernelImage }
+    return SHA256.text(SHA256.hash(images))
+  }
 
   private static func end(
     _ session: any GuestSession, _ report: RunReport, _ hash: StateHash
