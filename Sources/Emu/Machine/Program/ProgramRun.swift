@@ -7,6 +7,8 @@ import Probes
 public enum ProgramRun {
   /// What the command line says.
   public struct Options {
+    /// The instruction set; `nil`: the program's file says.
+    public var architecture: ProgramArchitecture?
     /// Bytes of RAM.
     public var memory: UInt64 = 512 << 20
     /// How stale caches may be.
@@ -83,7 +85,7 @@ public enum ProgramRun {
       throw LaunchError(description: "which program?", status: RunReport.Status.failure)
     }
     var configuration = ProgramConfiguration()
-    configuration.architecture = architecture(program, options)
+    configuration.architecture = options.architecture ?? architecture(program, options)
     configuration.memory = options.memory
     configuration.cacheModel = options.cacheModel
     configuration.engine = options.engine
@@ -176,7 +178,7 @@ public enum ProgramRun {
 
   /// The instruction set of a program, as its ELF file or that of the script's interpreter says;
   /// what is neither, or nobody's, is refused later on any machine.
-  private static func architecture(_ program: String, _ options: Options) -> ProgramArchitecture {
+  static func architecture(_ program: String, _ options: Options) -> ProgramArchitecture {
     var program = program
     for _ in 0..<4 {
       var places = [program]

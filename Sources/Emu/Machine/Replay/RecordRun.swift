@@ -65,7 +65,7 @@ public enum RecordRun {
   ) -> RunDescription {
     var description = RunDescription()
     description.add("emu", EmuVersion.text)
-    description.add("guest", "riscv64")
+    description.add("guest", command.guest.rawValue)
     command.describe(&description)
     description.add("schedule", options.schedule.name)
     for stream in 0..<3 where world.isTerminal(stream) { description.add("terminal", "\(stream)") }

@@ -173,6 +173,7 @@ public final class ReplayedRun {
       throw LaunchError(description: error.description, status: RunReport.Status.usage)
     }
     let machine = program.machine
+    try machine.requireTools("--probe")
     let isa = RISCVProbeISA()
     let watcher = EventWatcher(
       machine.kernel, isa, slots: program.makeTraceISA().registers,

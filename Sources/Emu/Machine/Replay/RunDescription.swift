@@ -122,6 +122,12 @@ public enum RecordedCommand {
     }
   }
 
+  /// The instruction set.
+  var guest: ProgramArchitecture {
+    guard case .program(let command, let options) = self else { return .riscv64 }
+    return options.architecture ?? ProgramRun.architecture(command.first ?? "", options)
+  }
+
   /// The words for messages.
   public var name: String {
     switch self {
@@ -197,6 +203,10 @@ public enum RecordedCommand {
     switch description["kind"] {
     case "program":
       var options = ProgramRun.Options()
+      guard let guest = ProgramArchitecture(rawValue: description["guest"] ?? "riscv64") else {
+        throw .malformed("the guest '\(description["guest"] ?? "")'")
+      }
+      options.architecture = guest
       options.memory = memory
       options.cacheModel = caches
       options.environment = description.all("environment")

@@ -87,6 +87,7 @@ public enum TraceRun {
     _ replayed: ReplayedRun, _ options: Options, _ writer: InsnWriter, isOpen: () -> Bool
   ) throws(LaunchError) {
     let session = replayed.session
+    if let program = session as? ProgramSession { try program.machine.requireTools("trace") }
     let isa = session.makeTraceISA()
     var tracers: [(Hart, InsnTracer)] = []
     var canGoOn = session.count < options.to

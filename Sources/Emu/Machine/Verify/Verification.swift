@@ -133,6 +133,7 @@ public final class Verification {
     }
     plain = machines[0]
     probed = machines[1]
+    try plain.requireTools("verification")
     plain.isInterrupted = { world.isInterrupted() }
     probed.isInterrupted = plain.isInterrupted
     patience = options.patience
