@@ -97,7 +97,8 @@ struct Snapshots {
     for _ in 0..<number { try round() }
     let rate = Double(number) / (cpuSeconds() - began)
     printLine(
-      "  restore and \(Self.scenario) instructions, \(engine): \(text(rate, 0)) a second (goal 1000)")
+      "  restore and \(Self.scenario) instructions, \(engine): \(text(rate, 0)) a second (goal 1000)"
+    )
   }
 
   private func print(_ what: String, _ seconds: Double) {
