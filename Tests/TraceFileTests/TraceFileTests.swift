@@ -96,7 +96,7 @@ struct TraceFileTests {
     try Self.sample(scratch)
     let whole = try scratch.bytes()
     let first = try TraceReader(scratch.file).chunks[1]
-    try scratch.write(Array(whole[..<Int(first.offset + 70)]))
+    try scratch.write(Array(whole[..<Int(first.offset + 40)]))
     let writer = try TraceWriter(continuing: TraceReader(scratch.file))
     for (kind, count, bytes) in Self.records.dropFirst(2) {
       writer.write(kind, first: count, bytes)

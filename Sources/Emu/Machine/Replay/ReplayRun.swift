@@ -92,8 +92,10 @@ public final class ReplayedRun {
   /// Gives its answers.
   public let replay: Replay
   /// The guest.
-  public let session: any GuestSession
-  private let watch: Watch?
+  public private(set) var session: any GuestSession
+  private let options: ReplayRun.Options
+  private let command: RecordedCommand
+  private var watch: Watch?
   private var canGoOn = true
   private var notes: [String] = []
 
@@ -134,8 +136,19 @@ public final class ReplayedRun {
     var command = recording.command
     command.engine = options.engine
     command.hashesState = options.hashesState
+    self.options = options
+    self.command = command
+    session = try Self.start(command, replay, options)
+    try wire()
+    notes += Self.changedImages(recording)
+  }
+
+  /// A machine with nothing run yet.
+  private static func start(
+    _ command: RecordedCommand, _ replay: Replay, _ options: ReplayRun.Options
+  ) throws(LaunchError) -> any GuestSession {
     do throws(LaunchError) {
-      session = try command.session(replay)
+      return try command.session(replay)
     } catch {
       // A run that was recorded did start.
       guard let divergence = replay.divergence else { throw error }
@@ -147,13 +160,22 @@ public final class ReplayedRun {
         status: divergence.isEndOfRecording
           ? ReplayRun.Status.unreadable : ReplayRun.Status.diverged)
     }
-    if let program = session as? ProgramSession {
-      program.machine.fileBytes = { [unowned recording] in recording.fileBytes($0) }
-      watch = try Self.watch(program, options)
-    } else {
-      watch = nil
-    }
-    notes += Self.changedImages(recording)
+  }
+
+  /// Has symbols read from the recording, and probes watch.
+  private func wire() throws(LaunchError) {
+    guard let program = session as? ProgramSession else { return }
+    program.machine.fileBytes = { [unowned recording] in recording.fileBytes($0) }
+    watch = try Self.watch(program, options)
+  }
+
+  /// Goes to the beginning, on a new machine.
+  private func restart() throws(LaunchError) {
+    replay.detach()
+    replay.archivedState = ChoiceProgress().encoded
+    session = try Self.start(command, replay, options)
+    canGoOn = true
+    try wire()
   }
 
   /// Events on a run that was recorded without them.
@@ -242,10 +264,11 @@ public final class ReplayedRun {
 
   /// Goes to an instruction: back or forth, from the snapshot that is nearest before it.
   ///
-  /// What the guest prints on the way is lost. Without a snapshot it can only go forth.
+  /// What the guest prints on the way is lost. Without a snapshot before it, from the beginning.
   ///
   /// - Returns: whether the run could go on.
   public func travel(to count: UInt64) throws(LaunchError) -> Bool {
+    var isBehind = false
     do throws(TraceFileError) {
       let after = count < session.count ? 0 : session.count
       if let snapshot = try recording.snapshot(before: count, after: after) {
@@ -254,11 +277,14 @@ public final class ReplayedRun {
         } catch {
           throw TraceFileError.malformed("the snapshot at \(snapshot.count): \(error)")
         }
+      } else if count < session.count {
+        isBehind = true
       }
     } catch {
       throw LaunchError(
         description: "\(recording.file.path): \(error)", status: ReplayRun.Status.unreadable)
     }
+    if isBehind { try restart() }
     return try advance(to: count)
   }
 
