@@ -46,7 +46,7 @@ struct X86Capstone {
 
   /// What capstone 4.0.2 gets wrong, reviewed against the manual: 66 67, 64 or 65 together with F2, F3 or
   /// 66; a selector register that there is not; a ModRM register form of the reserved no-ops and of the undefined opcodes; CET;
-  /// 256-bit AES and PCLMULQDQ; JECXZ with a segment; RDPID, CLWB and CLFLUSHOPT; a 16-bit selector stored with 66.
+  /// 256-bit AES and PCLMULQDQ; JECXZ with a segment; RDPID, CLWB and CLFLUSHOPT; VBROADCASTI128; a 16-bit selector stored with 66.
   private static func isBeyondCapstone(_ insn: Insn, _ row: Row) -> Bool {
     let repeats = !insn.prefixes.isDisjoint(with: [.rep, .repne])
     let mandatory = repeats || insn.prefixes.contains(.operandSize)
@@ -61,6 +61,7 @@ struct X86Capstone {
       return (0x19...0x1f).contains(insn.opcode) && !insn.hasMemory
         || row.mnemonic.hasPrefix("endbr")
     case .rdpid: return true
+    case .broadcastdq: return row.mnemonic == "vbroadcasti128"
     case .clflush: return insn.prefixes.contains(.operandSize)
     case .ud: return row.operands.count > 0
     default: return false
@@ -78,6 +79,10 @@ struct X86Capstone {
     let same: [String: Set<String>] = [
       // Capstone prints the assembler's name.
       "sal": ["shl"], "wait": ["fwait"], "movabs": ["mov"],
+      "fneni": ["feni8087_nop"], "fndisi": ["fdisi8087_nop"], "fnsetpm": ["fsetpm"],
+      "vcvtpd2ps": ["vcvtpd2psx"], "vcvttpd2dq": ["vcvttpd2dqx"], "vcvtpd2dq": ["vcvtpd2dqx"],
+      // Of 64 bits to an MMX register, by its name of 32.
+      "movq": ["movd"],
     ]
     // The predicate is part of the assembler's name.
     for suffix in ["ps", "pd", "ss", "sd"] where ours.hasSuffix("cmp" + suffix) {

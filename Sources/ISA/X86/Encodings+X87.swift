@@ -103,8 +103,8 @@ extension Encodings {
       Family(.fninit, "fninit", feature: .fpu, rows: "DB /E3 :"),
       // What the 8087's and the 80287's interrupt and protection control became.
       Family(
-        .fnop8087, "fneni8087_nop", feature: .fpu, rows: "DB /E0 :",
-        "DB /E1 : : fndisi8087_nop", "DB /E4 : : fnsetpm287_nop"),
+        .fnop8087, "fneni", feature: .fpu, rows: "DB /E0 :",
+        "DB /E1 : : fndisi", "DB /E4 : : fnsetpm"),
       Family(.fwait, "wait", feature: .fpu, rows: "9B :"),
     ]
 }
