@@ -8,7 +8,7 @@
 set -eu
 export LC_ALL=C
 
-ISAS="${ISAS:-riscv64}"        # add x86_64, aarch64 or loongarch64 by adding the word
+ISAS="${ISAS:-riscv64 x86_64}" # add aarch64 or loongarch64 by adding the word
 ZIG_VERSION=0.17.0
 PYTHON="${PYTHON:-python3}"
 

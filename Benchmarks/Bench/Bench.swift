@@ -1,6 +1,7 @@
 import ArgumentParser
 import Engine
 import Glibc
+import Machine
 
 /// Measures `emu` beside QEMU on the same binaries in the same run and prints tables of ratios.
 @main
@@ -38,12 +39,12 @@ struct Bench: ParsableCommand {
   @Option(help: "Runs of each, of which the median counts.")
   var runs = 5
 
-  @Option(
-    help: "Only one part: kernels, float, bare, cold, script, start, fork, memory or probes.")
+  @Option(help: "Only one part: \(parts.joined(separator: ", ")).")
   var only: String?
 
   static let parts = [
-    "kernels", "float", "bare", "cold", "script", "start", "fork", "memory", "probes",
+    "kernels", "float", "bare", "cold", "script", "start", "fork", "memory", "probes", "record",
+    "snapshot",
   ]
 
   static let kernels = [
@@ -62,6 +63,9 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
+    // It has no peer.
+    if wants("snapshot") { try measureSnapshots() }
+    if only == "snapshot" { return }
     guard let version = runChild([qemu, "--version"]), version.status == 0 else {
       printLine("emu-bench: no \(qemu); install Debian's qemu-user")
       throw ExitCode(3)
@@ -78,6 +82,13 @@ struct Bench: ParsableCommand {
     if wants("fork") { try measureFork() }
     if wants("memory") { try measureMemory() }
     if wants("probes") { try measureProbes() }
+    if wants("record") { try measureRecord() }
+  }
+
+  private func measureSnapshots() throws {
+    let pipes = try? Host.contents(of: busybox)
+    let program = try pipes ?? Host.contents(of: "\(images)/user/riscv64/forks.elf")
+    try Snapshots(program: program, isBusybox: pipes != nil, rounds: max(runs, 5)).run()
   }
 
   private func wants(_ part: String) -> Bool { only == nil || only == part }

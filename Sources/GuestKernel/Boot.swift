@@ -81,7 +81,9 @@ extension Kernel {
     } else {
       kernelRoot = try frames.allocate()
     }
-    signalPages = try SpecialPages(isa.signalPage, frames: frames)
+    if !isa.signalPage.isEmpty {
+      signalPages = try SpecialPages(isa.signalPage, frames: frames)
+    }
     if let va = symbol("init_task"), let pa = kernelAddress(va, TaskBlock.size) {
       idleBlock = TaskBlock(pa: pa, va: va, layout: taskLayout, ram: ram)
     } else {

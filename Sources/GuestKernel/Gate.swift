@@ -198,7 +198,11 @@ extension Kernel {
     for hook in trapHooks { hook.trapRaisesSignal(self, task, regs: regsVA) }
     let signal = classifyTrap(cause)
     let pc = (readKernel(regsVA, isa.ptRegs.size) ?? before).load64(isa.ptRegs.pc)
-    force(SignalInfo(signal.signal, code: signal.code, .fault(address: pc)), task)
+    if signal.code == SignalInfo.SI_KERNEL {
+      force(.kernel(signal.signal), task)
+    } else {
+      force(SignalInfo(signal.signal, code: signal.code, .fault(address: pc)), task)
+    }
     return GateReply(value: 1)
   }
 

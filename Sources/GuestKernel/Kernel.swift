@@ -111,8 +111,6 @@ public final class Kernel {
   public internal(set) var terminalSession: Int32 = 1
   /// The process group that the terminal's signals go to.
   public internal(set) var foregroundGroup: Int32 = 1
-  /// How `struct stat` is laid out: asm-generic's unless the machine says otherwise.
-  public var encodeStat: (FileAttributes) -> [UInt8] = ABI.stat
   /// The text of `/proc/cpuinfo`: set by the machine.
   public var cpuinfo = ""
   private(set) lazy var proc = ProcTables(self)
@@ -206,10 +204,6 @@ public final class Kernel {
     isIdle && !hasRunnable && nextDeadline == nil && !waitingForConsole && exitStatus == nil
   }
 
-  /// Whether `struct sigaction` has `sa_restorer` (`SA_RESTORER` is defined): set by the machine
-  /// for ISAs where it does.
-  public var signalActionHasRestorer = false
-
   /// Processes that have not been waited for and have threads.
   var liveProcesses: [Process] {
     processes.values.filter { !$0.isZombie }.sorted { $0.pid < $1.pid }
@@ -235,6 +229,10 @@ public struct TrapSignal: Sendable, Equatable {
   public static let breakpoint = TrapSignal(signal: Signal.SIGTRAP, code: 1)
   /// `SIGTRAP`, trace.
   public static let trace = TrapSignal(signal: Signal.SIGTRAP, code: 2)
+  /// What the processor says of its own accord (`SI_KERNEL`): the signal has no address.
+  public static func kernel(_ signal: Int32) -> TrapSignal {
+    TrapSignal(signal: signal, code: SignalInfo.SI_KERNEL)
+  }
   /// `SIGBUS`, misaligned.
   public static let misaligned = TrapSignal(signal: Signal.SIGBUS, code: 1)
   /// `SIGSEGV`, access not allowed.

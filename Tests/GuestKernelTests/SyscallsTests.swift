@@ -140,7 +140,7 @@ struct Splitmix: RandomNumberGenerator {
       device: DeviceNumber(8, 1), inode: 77, mode: FileMode(.regular, 0o644), links: 2, uid: 3,
       gid: 4, representedDevice: DeviceNumber(0, 0), size: 1000, blockSize: 4096, blocks: 8,
       accessed: 1_000_000_001, modified: -1, changed: 0, created: 0)
-    let stat = ABI.stat(attributes)
+    let stat = ABI.stat(attributes, .generic)
     #expect(stat.count == 128)
     #expect(stat.get(0, UInt64.self) == 0x801)
     #expect(stat.get(16, UInt32.self) == 0o100644)

@@ -19,7 +19,7 @@ extension CommandLineTests {
         switch self {
         case .notELF: return [try scratch.file("x", "This is text.\n")]
         case .empty: return [try scratch.file("x", "")]
-        case .wrongMachine: tiny.machine = 62
+        case .wrongMachine: tiny.machine = 183
         case .class32:
           var bytes = tiny.bytes
           bytes[4] = 1
@@ -62,7 +62,7 @@ extension CommandLineTests {
       var expected: (status: Int32, text: String) {
         switch self {
         case .notELF, .empty: (126, "not an ELF file")
-        case .wrongMachine: (126, "x86-64")
+        case .wrongMachine: (126, "AArch64")
         case .class32: (126, "32-bit")
         case .bigEndian: (126, "big-endian")
         case .cutInHeader: (126, "ends inside its ELF header")

@@ -1,4 +1,5 @@
 import Foundation
+import Machine
 import Testing
 
 /// The guest images of this repository.
@@ -35,7 +36,7 @@ struct ImageCase: Sendable, CustomTestStringConvertible {
   let name: String
   /// The image's name without directory and suffix.
   let image: String
-  let status: Int32
+  private(set) var status: Int32
   private(set) var environment: [String] = []
   private(set) var input: String?
   private(set) var cut: String?
@@ -43,8 +44,11 @@ struct ImageCase: Sendable, CustomTestStringConvertible {
   private(set) var machine: String?
   private(set) var entersSupervisor = false
   private(set) var arguments: [String] = []
+  /// The exit status on x86-64, where it differs.
+  private var x86Status: Int32?
+  private(set) var architecture = ProgramArchitecture.riscv64
 
-  var testDescription: String { name }
+  var testDescription: String { "\(name) \(architecture)" }
 
   init?(kind: String, _ words: [String], fixed: Int) {
     guard let status = Int32(words[fixed]) else { return nil }
@@ -59,6 +63,7 @@ struct ImageCase: Sendable, CustomTestStringConvertible {
       case ("stdin", 2): input = parts[1]
       case ("cut", 2): cut = parts[1]
       case ("oracle", 2): oracle = parts[1]
+      case ("x86_64", 2): x86Status = Int32(parts[1])
       case ("machine", 2): machine = parts[1]
       case ("sbi", 1) where kind == "bare": entersSupervisor = true
       default: arguments.append(word)
@@ -66,15 +71,28 @@ struct ImageCase: Sendable, CustomTestStringConvertible {
     }
   }
 
-  /// The path of the image in the host.
-  var path: String { Images.path("\(kind)/riscv64/\(image).elf") }
+  /// The same case of another instruction set.
+  func on(_ architecture: ProgramArchitecture) -> ImageCase {
+    var other = self
+    other.architecture = architecture
+    if architecture == .x86_64, let x86Status { other.status = x86Status }
+    return other
+  }
 
-  func imageBytes() throws -> [UInt8] { try Images.bytes("\(kind)/riscv64/\(image).elf") }
+  /// The path of the image in the host.
+  var path: String { Images.path("\(kind)/\(architecture)/\(image).elf") }
+
+  func imageBytes() throws -> [UInt8] {
+    try Images.bytes("\(kind)/\(architecture)/\(image).elf")
+  }
 
   func inputBytes() throws -> [UInt8] { try input.map { try Images.bytes("\(kind)/\($0)") } ?? [] }
 
   func expected() throws -> String {
-    String(decoding: try Images.bytes("\(kind)/expected/\(name).txt"), as: UTF8.self)
+    let own = "\(kind)/expected/\(architecture)/\(name).txt"
+    if let bytes = try? Images.bytes(own) { return String(decoding: bytes, as: UTF8.self) }
+    return String(
+      decoding: try Images.bytes("\(kind)/expected/\(name).txt"), as: UTF8.self)
   }
 
   /// Output as `expected()` has it: each line up to the text of `cut`.

@@ -77,12 +77,14 @@ final class ProgramRig {
   init(
     _ program: [UInt8], path: String = "/bin/program", arguments: [String] = [],
     environment: [String] = [], input: [UInt8] = [], seed: UInt64 = 1,
-    caches: CacheModel = .coherent, engine: BackEnd = .standard
+    caches: CacheModel = .coherent, engine: BackEnd = .standard,
+    architecture: ProgramArchitecture = .riscv64
   ) throws {
     host = TestHost(input: input, seed: seed)
     var configuration = ProgramConfiguration()
     configuration.memory = 128 << 20
     configuration.cacheModel = caches
+    configuration.architecture = architecture
     configuration.engine = engine
     machine = try ProgramMachine(configuration, host: host) { true }
     try machine.kernel.vfs.installProgram(Path(path), HostBytes(program))
@@ -98,7 +100,8 @@ final class ProgramRig {
   ) throws {
     try self.init(
       program.imageBytes(), path: "/bin/\(program.image).elf", arguments: program.arguments,
-      environment: program.environment, input: program.inputBytes(), caches: caches, engine: engine)
+      environment: program.environment, input: program.inputBytes(), caches: caches,
+      engine: engine, architecture: program.architecture)
   }
 
   /// Runs to the end, with a stop after every `slice` instructions.

@@ -47,7 +47,9 @@ struct RecordReplayTests {
   @Test func twoRecordingsOfASeedHaveTheSameState() throws {
     let scratch = try Scratch()
     let results = try (0..<2).map { _ in
-      try Self.record(scratch, ["--stats", "--seed", "5", Self.program("mallocs")]).1
+      try Self.record(
+        scratch, ["--stats", "--seed", "5", "--start-time", "1600000000", Self.program("mallocs")]
+      ).1
     }
     #expect(Self.figure("state hash", results[0]) == Self.figure("state hash", results[1]))
   }
@@ -153,6 +155,9 @@ struct RecordReplayTests {
     Self.expectOneLine(try replay(Array("text".utf8)), status: 122, "not a trace file")
     Self.expectOneLine(
       try replay(Array(whole[..<Int(chunks[0].offset)])), status: 122, "no description")
+    Self.expectOneLine(
+      try replay(Array(whole[..<Int(chunks[2].offset)])), status: 122,
+      "was cut off before its first instruction")
     let choices = try #require(chunks.lastIndex { $0.header.kind == .choices })
     var flipped = whole
     flipped[Int(chunks[choices].offset) + 70] ^= 4

@@ -5,7 +5,7 @@
 kernel_sources() { echo images/kernel/arch/"$1"/*.S images/kernel/arch/"$1"/*.c images/kernel/src/*.c; }
 
 # No FP in compiled code: the CPU has none. switch.S turns it on for itself.
-kernel_cpu() { case $1 in riscv64) echo generic_rv64+m+a+c+zicsr+zifencei ;; *) echo baseline ;; esac; }
+kernel_cpu() { case $1 in riscv64) echo generic_rv64+m+a+c+zicsr+zifencei ;; x86_64) echo baseline-mmx-sse-sse2-x87+soft_float ;; *) echo baseline ;; esac; }
 kernel_isa_flags() { case $1 in riscv64) echo -mabi=lp64 -mcmodel=medium ;; x86_64) echo -mno-red-zone -mcmodel=kernel ;; esac; }
 
 # -O2 keeps tail calls; functions that are probe targets say noinline.

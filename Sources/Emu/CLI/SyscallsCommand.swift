@@ -2,6 +2,7 @@ import ArgumentParser
 import Machine
 
 extension SyscallList.Filter: ExpressibleByArgument {}
+extension ProgramArchitecture: ExpressibleByArgument {}
 
 struct SyscallsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -11,10 +12,14 @@ struct SyscallsCommand: ParsableCommand {
       EXAMPLES
         emu syscalls
         emu syscalls --status partial
+        emu syscalls --machine x86_64
       """)
 
   @Option(help: "Only rows of this status.")
   var status: SyscallList.Filter?
 
-  func run() throws { try printOutput(SyscallList.text(status)) }
+  @Option(help: "Whose numbers.")
+  var machine: ProgramArchitecture = .riscv64
+
+  func run() throws { try printOutput(SyscallList.text(status, of: machine)) }
 }

@@ -61,6 +61,9 @@ struct CaseFolder {
         parsed.input = text
       } else if let text = value("cut:") {
         parsed.cut = text
+      } else if value("x86_64:") != nil {
+        // Only QEMU's guest counts here.
+        continue
       } else if let text = value("oracle:") {
         parsed.oracle = text
       } else if let text = value("machine:") {

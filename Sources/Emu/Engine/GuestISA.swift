@@ -59,6 +59,10 @@ public protocol GuestISA: AnyObject {
   func takeInterrupt(_ hart: Hart) -> Bool
   /// Whether an interrupt is pending that ends a wait, though it may not be taken.
   func wakes(_ hart: Hart) -> Bool
+  /// An instruction that began while ``Slot/single`` was `reasons`, not zero, has completed.
+  func completedSingle(_ reasons: UInt64, for hart: Hart)
+  /// Whether instruction fetch sees stores without maintenance, however caches are modelled.
+  var fetchIsCoherent: Bool { get }
   /// What floating-point helpers do, as far as host code can do the same.
   var nativeFloat: [(helper: Helper, float: NativeFloat)] { get }
   /// Saves or restores what it knows of the hart and the hart's slots do not say, such as an
@@ -69,6 +73,10 @@ public protocol GuestISA: AnyObject {
 }
 
 extension GuestISA {
+  /// Only where caches are modelled as coherent.
+  public var fetchIsCoherent: Bool { false }
+  /// Nothing.
+  public func completedSingle(_ reasons: UInt64, for hart: Hart) {}
   /// None.
   public var nativeFloat: [(helper: Helper, float: NativeFloat)] { [] }
   /// The slots say everything.

@@ -93,7 +93,8 @@ public final class Hart {
     jumpCache = .allocate(capacity: JumpEntry.entries)
     jumpCache.initialize(
       repeating: .none, count: JumpEntry.entries)
-    instructionCache = cacheModel == .architectural ? InstructionCache() : nil
+    instructionCache =
+      cacheModel == .architectural && !isa.fetchIsCoherent ? InstructionCache() : nil
     if cacheModel == .coherent, let sharing {
       blocks = sharing.blocks
     } else {
@@ -338,7 +339,8 @@ public final class Hart {
   func byte(of block: UnsafeMutablePointer<Block>, _ offset: UInt64) -> UInt8 {
     let va = block.pointee.pc &+ offset
     let isSecond = (va ^ block.pointee.pc) & TLB.pageMask != 0
-    let pa = isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
+    let pa =
+      isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
     let half = fetch16(pa & ~1)
     return UInt8(truncatingIfNeeded: half >> UInt16((pa & 1) * 8))
   }
@@ -414,7 +416,11 @@ public final class Hart {
       let count = x[Slot.count]
       guard count < target else { return .budget }
       if blocks.isFull || blocksAreStale { clearBlocks() }
-      let left = Int64(clamping: target &- count)
+      // An ISA that must see every instruction gets a budget of one.
+      let single = x[Slot.single]
+      let end = single == 0 ? target : count &+ 1
+      x[Slot.target] = end
+      let left = Int64(clamping: end &- count)
       guard var block = find(x[Slot.pc]) else {
         x[Slot.count] = count &+ 1
         takeException()
@@ -428,9 +434,11 @@ public final class Hart {
         }
         block = short
       }
-      let rest = engine == .jit ? runCompiled(block, left) : interpret(x, block, left)
+      let rest =
+        engine == .jit && single == 0 ? runCompiled(block, left) : interpret(x, block, left)
       x[Slot.block] = 0
-      x[Slot.count] = target &- UInt64(bitPattern: rest)
+      x[Slot.count] = end &- UInt64(bitPattern: rest)
+      let completed = x[Slot.pending] != Pending.exception.rawValue
       switch Pending(rawValue: x[Slot.pending]) ?? .none {
       case .none, .reconsider, .stop: break
       case .exception: takeException()
@@ -441,6 +449,7 @@ public final class Hart {
         x[Slot.pending] = 0
         if !isa.wakes(self) { return .waiting }
       }
+      if single != 0, completed { isa.completedSingle(single, for: self) }
     }
   }
 
@@ -474,7 +483,8 @@ public final class Hart {
       }
     }
     x[Slot.left] = x[Slot.target] &- x[Slot.count]
-    return x[Slot.pending] == 0 && x[Slot.left] != 0 && !blocksAreStale
+    // An ISA that must see every instruction sees it from Swift.
+    return x[Slot.pending] | x[Slot.single] == 0 && x[Slot.left] != 0 && !blocksAreStale
   }
 
   private func takeException() {
@@ -557,7 +567,7 @@ public final class Hart {
     let block = blocks.insert(
       builder, flags: listed ? blockFlags : .max, listed: listed)
     // One instruction that nobody finds again can't be stale; it need not be found by stores.
-    if cacheModel == .coherent, !partial {
+    if instructionCache == nil, !partial {
       blocks.cover(block)
       ram.watch(pa, .code)
       if block.pointee.secondPA != Block.onePage { ram.watch(block.pointee.secondPA, .code) }
@@ -774,7 +784,8 @@ public final class Hart {
   /// ``TLB`` entries, statistics and devices are left alone.
   ///
   /// - Parameters:
-  ///   - va: the first of `size` (1, 2, 4, 8) bytes.
+  ///   - va: the first byte.
+  ///   - size: how many: 1, 2, 4, 8.
   ///   - mmuIndex: the mode of the access (``setMode(mmuIndex:flags:)``).
   /// - Returns: `nil` where the TLB does not know the page, or for a device.
   public func peek(_ va: UInt64, _ size: Int, mmuIndex: Int) -> UInt64? {

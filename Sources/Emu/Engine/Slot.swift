@@ -88,6 +88,9 @@ public enum Slot {
   static let floatLive = 276
   /// Address of the first block of a unit that is to be translated anew.
   static let stale = 277
+  /// Non-zero where every instruction is to be looked at by itself
+  /// (``GuestISA/completedSingle(_:for:)``): an ISA's own bits.
+  public static let single = 278
   /// The first slot of an ISA's system registers.
   public static let system = 512
   /// Number of slots.

@@ -180,6 +180,17 @@ public struct HostFileError: Error, CustomStringConvertible {
 }
 
 extension Host {
+  /// The first bytes of a regular file, at most `count`; `nil` where there is none or it can't be
+  /// read.
+  static func start(of path: String, _ count: Int) -> [UInt8]? {
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var info = stat()
+    guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
+    return readOpen(file, offset: 0, count: min(Int(info.st_size), count))
+  }
+
   /// All bytes of a host file of at most `limit` bytes.
   public static func contents(
     of path: String, limit: Int = 1 << 31

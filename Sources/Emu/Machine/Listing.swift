@@ -1,5 +1,6 @@
 import Image
 import RISCV
+import X86
 
 /// `emu disasm`: an ELF file as text.
 public enum Listing {
@@ -37,10 +38,12 @@ public enum Listing {
     _ path: String, _ place: Place, limit: UInt64?
   ) -> Result<String, Failure> {
     let elf: ELFFile
+    let architecture: ProgramArchitecture
     do {
+      let bytes = try Host.contents(of: path)
+      architecture = ProgramArchitecture(elf: bytes) ?? .riscv64
       elf = try ELFFile(
-        try Host.contents(of: path),
-        requirements: ELFRequirements(machine: RISCVKernelISA().elfMachine))
+        bytes, requirements: ELFRequirements(machine: architecture.kernel.elfMachine))
     } catch let error as HostFileError {
       return .failure(
         Failure(
@@ -70,7 +73,7 @@ public enum Listing {
       return .failure(
         Failure(description: "\(path): there is no executable code in that place", status: 1))
     }
-    return .success(text(stretches, elf.symbols, limit ?? .max))
+    return .success(text(stretches, elf.symbols, limit ?? .max, architecture))
   }
 
   /// `nil` where parts overlap so often that together they are larger than the file.
@@ -104,7 +107,8 @@ public enum Listing {
   }
 
   private static func text(
-    _ stretches: [Stretch], _ symbols: ELFSymbolTable, _ limit: UInt64
+    _ stretches: [Stretch], _ symbols: ELFSymbolTable, _ limit: UInt64,
+    _ architecture: ProgramArchitecture
   ) -> String {
     let name: (UInt64) -> String? = { address in
       symbols.symbol(at: address).map {
@@ -116,28 +120,17 @@ public enum Listing {
     var left = limit
     for stretch in stretches {
       var offset = 0
-      while offset + 1 < stretch.bytes.count, left > 0 {
+      while offset + architecture.shortestInsn <= stretch.bytes.count, left > 0 {
         let pc = stretch.address &+ UInt64(offset)
         if let here = symbols.symbol(at: pc), here.offset == 0 {
           out += (out.isEmpty ? "" : "\n") + "\(here.symbol.name):\n"
         }
-        var bits = UInt32(stretch.bytes[offset]) | UInt32(stretch.bytes[offset + 1]) << 8
-        var length = 2
-        if bits & 3 == 3, offset + 3 < stretch.bytes.count {
-          bits |=
-            UInt32(stretch.bytes[offset + 2]) << 16 | UInt32(stretch.bytes[offset + 3]) << 24
-          length = 4
-        }
-        let digits = String(bits, radix: 16)
-        let hex = String(repeating: "0", count: length * 2 - digits.count) + digits
-        let text =
-          RISCV.Decoder.decode(bits).map { Disassembler.text($0, pc: pc, symbol: name) }
-          ?? (length == 2 ? ".2byte\t0x\(digits)" : ".4byte\t0x\(digits)")
+        let line = architecture.line(stretch.bytes[offset...], pc: pc, symbol: name)
         let address = String(pc, radix: 16)
         out += String(repeating: " ", count: max(10 - address.count, 0)) + "\(address):  "
-        out += hex + String(repeating: " ", count: 10 - hex.count)
-        out += text.replacing("\t", with: " ") + "\n"
-        offset += length
+        out += line.bytes + String(repeating: " ", count: max(line.column - line.bytes.count, 1))
+        out += line.text + "\n"
+        offset += line.length
         left -= 1
       }
     }
@@ -150,5 +143,60 @@ public enum Listing {
   public static func print(_ text: String) -> String? {
     let problem = Host().consoleWrite(Array(text.utf8), stream: 1)
     return problem == nil || problem == .EPIPE ? nil : "standard output can't be written"
+  }
+}
+
+/// An instruction in a listing.
+private struct ListedInsn {
+  var length: Int
+  /// Its bytes as digits, and how wide their column is.
+  var bytes: String
+  var column: Int
+  var text: String
+}
+
+extension ProgramArchitecture {
+  /// Bytes of the shortest instruction.
+  fileprivate var shortestInsn: Int { self == .riscv64 ? 2 : 1 }
+
+  /// The instruction that `bytes` begin with.
+  fileprivate func line(
+    _ bytes: ArraySlice<UInt8>, pc: UInt64, symbol: @escaping (UInt64) -> String?
+  ) -> ListedInsn {
+    switch self {
+    case .riscv64: Self.riscv(bytes, pc, symbol)
+    case .x86_64: Self.x86(bytes, pc)
+    }
+  }
+
+  private static func riscv(
+    _ bytes: ArraySlice<UInt8>, _ pc: UInt64, _ symbol: @escaping (UInt64) -> String?
+  ) -> ListedInsn {
+    let start = bytes.startIndex
+    let length = bytes[start] & 3 == 3 && bytes.count > 3 ? 4 : 2
+    let bits = bytes.prefix(length).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+    let digits = String(bits, radix: 16)
+    let text =
+      RISCV.Decoder.decode(bits).map { RISCV.Disassembler.text($0, pc: pc, symbol: symbol) }
+      ?? (length == 2 ? ".2byte\t0x\(digits)" : ".4byte\t0x\(digits)")
+    return ListedInsn(
+      length: length,
+      bytes: String(repeating: "0", count: length * 2 - digits.count) + digits, column: 10,
+      text: text.replacing("\t", with: " "))
+  }
+
+  private static func x86(_ bytes: ArraySlice<UInt8>, _ pc: UInt64) -> ListedInsn {
+    func digits(_ bytes: ArraySlice<UInt8>) -> String {
+      bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
+    }
+    let window = Array(bytes.prefix(X86.Decoder.maxLength))
+    guard case .insn(let insn) = X86.Decoder.decode(window) else {
+      let one = digits(bytes.prefix(1))
+      return ListedInsn(length: 1, bytes: one, column: 32, text: ".byte 0x\(one)")
+    }
+    let length = Int(insn.length)
+    return ListedInsn(
+      length: length, bytes: digits(bytes.prefix(length)), column: 32,
+      text: X86.Disassembler.text(insn, pc: pc))
   }
 }

@@ -1,6 +1,5 @@
 import Engine
 import GuestKernel
-import RISCV
 
 /// `emu syscalls`: the table of system calls as text.
 public enum SyscallList {
@@ -15,8 +14,10 @@ public enum SyscallList {
   }
 
   /// A line a call in the order of the numbers, and a line with the sums.
-  public static func text(_ filter: Filter?) -> String {
-    let isa = RISCVKernelISA()
+  public static func text(
+    _ filter: Filter?, of architecture: ProgramArchitecture = .riscv64
+  ) -> String {
+    let isa = architecture.kernel
     var counts: [Filter: Int] = [:]
     var out = ""
     for number in 0..<GenericSyscalls.count {

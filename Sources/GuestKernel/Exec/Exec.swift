@@ -51,14 +51,6 @@ public struct ExecResult {
   public private(set) var exe: OpenFile
   /// `comm`: the last part of the path, at most 15 bytes.
   public private(set) var name: [UInt8]
-
-  init(space: AddressSpace, pc: UInt64, sp: UInt64, exe: OpenFile, name: [UInt8]) {
-    self.space = space
-    self.pc = pc
-    self.sp = sp
-    self.exe = exe
-    self.name = name
-  }
 }
 
 extension ExecResult: Archived {

@@ -57,7 +57,7 @@ public struct KernelAddressSpace {
     while done < size {
       let level = largest(va &+ done, pa &+ done, size &- done, protection)
       let slot = try slot(va &+ done, level)
-      slot.pointee = isa.leafEntry(pa &+ done, protection, accessed: true, dirty: true)
+      slot.pointee = isa.kernelEntry(pa &+ done, protection, level: level)
       done &+= 1 << shift(level)
     }
   }
@@ -70,7 +70,7 @@ public struct KernelAddressSpace {
     while level > 0 {
       let size: UInt64 = 1 << shift(level)
       if (va | pa) & (size &- 1) == 0, left >= size {
-        let entry = isa.leafEntry(pa, protection, accessed: true, dirty: true)
+        let entry = isa.kernelEntry(pa, protection, level: level)
         if case .leaf(pa, _, _, _) = isa.classify(entry, level: level) { return level }
       }
       level -= 1

@@ -119,30 +119,32 @@ extension Kernel {
     guard let space = task.space else { return false }
     let layout = isa.ptRegs
     let userSP = regs.load64(layout.sp)
-    let size = UInt64(isa.signalFrameSize)
     let stack = task.signalStack
-    var top = userSP
-    if stack.isOn(top), !stack.isOn(top &- size) { return false }
-    if action.flags & SignalAction.SA_ONSTACK != 0, stack.state(top) == 0 {
+    var top = userSP &- isa.redZone
+    if stack.isOn(userSP), !stack.isOn(isa.signalFrameAddress(below: top)) { return false }
+    if action.flags & SignalAction.SA_ONSTACK != 0, stack.state(userSP) == 0 {
       top = stack.sp &+ stack.size
     }
-    let address = (top &- size) & ~15
+    let address = isa.signalFrameAddress(below: top)
+    let hasRestorer = action.flags & SignalAction.SA_RESTORER != 0 && action.restorer != 0
+    // Without a page for it, there is nowhere else to return to.
+    guard hasRestorer || !isa.signalPage.isEmpty else { return false }
     var frameFlags = stack.state(userSP)
     frameFlags |= stack.flags & SignalStack.SS_AUTODISARM
-    let frame = SignalFrame(
+    var frame = SignalFrame(
       regs: regs, fp: isa.saveFP(hart), mask: (task.savedMask ?? task.blocked).bits,
       siginfo: info.bytes, stack: (sp: stack.sp, flags: frameFlags, size: stack.size))
+    frame.address = address
+    frame.restorer = hasRestorer ? action.restorer : space.signalPage
+    frame.fault = task.block.fault
     do throws(Errno) {
       try space.write(address, isa.encodeSignalFrame(frame))
     } catch {
       return false
     }
-    let restorer =
-      action.flags & SignalAction.SA_RESTORER != 0 && action.restorer != 0
-      ? action.restorer : space.signalPage
     isa.enterHandler(
       &regs, handler: action.handler, frame: address, signal: Int(info.signal),
-      restorer: restorer)
+      restorer: frame.restorer)
     if stack.flags & SignalStack.SS_AUTODISARM != 0 { task.signalStack = SignalStack() }
     task.savedMask = nil
     task.blocked.bits |= action.mask.bits
@@ -157,9 +159,10 @@ extension Kernel {
   func signalReturn(_ task: Task, _ regsVA: UInt64) -> Int64 {
     guard let regs = readKernel(regsVA, isa.ptRegs.size), let space = task.space else { return 0 }
     task.restartBlock = nil
-    let address = regs.load64(isa.ptRegs.sp)
-    guard address & 15 == 0, let bytes = try? space.read(address, isa.signalFrameSize),
-      let frame = isa.decodeSignalFrame(bytes, regs: regs)
+    let sp = regs.load64(isa.ptRegs.sp)
+    guard
+      let frame = isa.readSignalFrame(
+        sp: sp, regs: regs, read: { va, count in try? space.read(va, count) })
     else {
       force(.kernel(Signal.SIGSEGV), task)
       return 0
@@ -167,7 +170,7 @@ extension Kernel {
     task.blocked = SignalSet(frame.mask & ~SignalSet.unblockable)
     writeKernel(regsVA, frame.regs)
     isa.restoreFP(frame.fp, hart)
-    task.block.setFP(frame.fp)
+    task.block.setFP(isa.saveFP(hart))
     restoreStack(task, frame, sp: frame.regs.load64(isa.ptRegs.sp))
     recalculateSignals(task)
     return Int64(bitPattern: frame.regs.load64(isa.ptRegs.result))

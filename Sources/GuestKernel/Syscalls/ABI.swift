@@ -1,3 +1,5 @@
+import Engine
+
 /// The C structures of the generic 64-bit ABI, encoded and decoded.
 ///
 /// - SeeAlso: Linux, `include/uapi/asm-generic/`, `include/uapi/linux/`
@@ -58,20 +60,23 @@ enum ABI {
       ? (seconds - 1, UInt32(nanoseconds + Int64(second))) : (seconds, UInt32(nanoseconds))
   }
 
-  /// `struct stat` of asm-generic: 128 bytes.
-  static func stat(_ stat: FileAttributes) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: 128)
-    bytes.put(0, stat.device.encoded)
-    bytes.put(8, stat.inode)
-    bytes.put(16, stat.mode.rawValue)
-    bytes.put(20, stat.links)
-    bytes.put(24, stat.uid)
-    bytes.put(28, stat.gid)
-    bytes.put(32, stat.representedDevice.encoded)
-    bytes.put(48, stat.size)
-    bytes.put(56, stat.blockSize)
-    bytes.put(64, stat.blocks)
-    for (offset, time) in [(72, stat.accessed), (88, stat.modified), (104, stat.changed)] {
+  /// `struct stat`.
+  static func stat(_ stat: FileAttributes, _ layout: StatLayout) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: layout.size)
+    bytes.put(layout.device, stat.device.encoded)
+    bytes.put(layout.inode, stat.inode)
+    bytes.put(layout.mode, stat.mode.rawValue)
+    bytes.put(layout.links, stat.links)
+    bytes.put(layout.uid, stat.uid)
+    bytes.put(layout.gid, stat.gid)
+    bytes.put(layout.representedDevice, stat.representedDevice.encoded)
+    bytes.put(layout.length, stat.size)
+    bytes.put(layout.blockSize, stat.blockSize)
+    bytes.put(layout.blocks, stat.blocks)
+    for (offset, time) in [
+      (layout.accessed, stat.accessed), (layout.modified, stat.modified),
+      (layout.changed, stat.changed),
+    ] {
       let (seconds, nanoseconds) = split(time)
       bytes.put(offset, seconds)
       bytes.put(offset + 8, UInt64(nanoseconds))

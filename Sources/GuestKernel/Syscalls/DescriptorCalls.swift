@@ -2,7 +2,8 @@ extension SyscallTable {
   /// Calls about open files.
   static let fileRows: [SyscallRow] = [
     SyscallRow("fstat") { call in
-      try call.write(call[1], call.kernel.encodeStat(call.rawFile(0).inode.attributes()))
+      try call.write(
+        call[1], ABI.stat(call.rawFile(0).inode.attributes(), call.kernel.isa.statLayout))
       return 0
     },
     SyscallRow("fstatfs") { call in

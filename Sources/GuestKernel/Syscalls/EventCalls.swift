@@ -193,13 +193,14 @@ enum EpollCalls {
 
   @Sendable static func control(_ call: SyscallCall) throws -> Int64 {
     let operation = call.int(1)
-    var event = [UInt8](repeating: 0, count: 16)
-    if operation != 2 { event = try call.read(call[3], 16) }
+    let at = call.kernel.isa.epollDataOffset
+    var event = [UInt8](repeating: 0, count: at + 8)
+    if operation != 2 { event = try call.read(call[3], at + 8) }
     _ = try call.file(0)
     let fd = call.int(2)
     let file = try call.files[fd]
     let events = event.get(0, UInt32.self)
-    let data = event.get(8, UInt64.self)
+    let data = event.get(at, UInt64.self)
     guard file.inode.kind != .directory,
       !(file.inode.isSeekable && file.inode.kind == .regular)
         || file.inode is EpollInode || file.readQueue != nil
@@ -220,16 +221,18 @@ enum EpollCalls {
   static func wait(_ call: SyscallCall, deadline: UInt64?, mask: SignalSet?) throws -> Int64 {
     guard call.int(2) > 0, call.int(2) <= 1 << 26 else { throw Errno.EINVAL }
     let set = try set(call)
-    try call.checkUser(call[1], UInt64(call.int(2)) &* 16)
+    let at = call.kernel.isa.epollDataOffset
+    let size = at + 8
+    try call.checkUser(call[1], UInt64(call.int(2)) &* UInt64(size))
     return try PollCalls.withMask(call, mask) {
       let ready = set.collect(Int(min(call.int(2), 4096)))
       if ready.isEmpty, !PollCalls.isOver(call, deadline) {
         try call.wait(on: set.queues(), until: deadline, orFail: .EINTR)
       }
-      var bytes = [UInt8](repeating: 0, count: ready.count * 16)
+      var bytes = [UInt8](repeating: 0, count: ready.count * size)
       for (index, item) in ready.enumerated() {
-        bytes.put(index * 16, item.events)
-        bytes.put(index * 16 + 8, item.data)
+        bytes.put(index * size, item.events)
+        bytes.put(index * size + at, item.data)
       }
       try call.write(call[1], bytes)
       return Int64(ready.count)

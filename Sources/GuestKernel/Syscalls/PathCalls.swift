@@ -94,7 +94,7 @@ extension SyscallTable {
       SyscallRow("newfstatat") { call in
         guard call.int(3) & ~0x1900 == 0 else { throw Errno.EINVAL }
         let dentry = try call.resolve(0, 1, flags: call.int(3))
-        try call.write(call[2], call.kernel.encodeStat(dentry.inode.attributes()))
+        try call.write(call[2], ABI.stat(dentry.inode.attributes(), call.kernel.isa.statLayout))
         return 0
       },
       SyscallRow("statx") { call in
@@ -229,13 +229,18 @@ enum PathCalls {
       let bytes = try call.read(call[2], 32)
       times = try [0, 16].map { try time(bytes, $0) }
     }
+    return try setTimes(call, times, flags: call.int(3))
+  }
+
+  /// Sets the times of the descriptor in the first argument, or of the path in the second.
+  static func setTimes(_ call: SyscallCall, _ times: [FileTime], flags: Int32) throws -> Int64 {
     if times == [.omit, .omit] { return 0 }
     let dentry: Dentry
     if call[1] == 0 {
       guard call.int(0) != SyscallCall.AT_FDCWD else { throw Errno.EFAULT }
       dentry = try call.file(0).dentry
     } else {
-      dentry = try call.resolve(0, 1, flags: call.int(3))
+      dentry = try call.resolve(0, 1, flags: flags)
     }
     try call.vfs.setTimes(dentry, accessed: times[0], modified: times[1], call.context)
     return 0

@@ -15,7 +15,21 @@ extension SyscallTable {
       }
       return try PollCalls.poll(call, call[0], call[1], deadline: deadline, mask: nil)
     },
-    SyscallRow("pselect6", PollCalls.select),
+    SyscallRow("pselect6") { call in
+      var mask: SignalSet?
+      if call[5] != 0 {
+        let pack = try call.read(call[5], 16)
+        let address = pack.get(0, UInt64.self)
+        if address != 0 {
+          guard pack.get(8, UInt64.self) == 8 else { throw Errno.EINVAL }
+          mask = SignalSet(try SignalCalls.mask(call, address).bits & ~SignalSet.unblockable)
+        }
+      }
+      let deadline = try PollCalls.deadline(call, 4)
+      let result = try PollCalls.select(call, deadline: deadline, mask: mask)
+      PollCalls.storeRemaining(call, 4, deadline)
+      return result
+    },
   ]
 }
 
@@ -121,22 +135,14 @@ enum PollCalls {
   private static let outputs: PollEvents = [.output, .writeNormal, .error]
 
   /// - SeeAlso: Linux, `fs/select.c`, `do_select`
-  @Sendable static func select(_ call: SyscallCall) throws -> Int64 {
+  static func select(
+    _ call: SyscallCall, deadline: UInt64?, mask: SignalSet?
+  ) throws -> Int64 {
     let count = call.int(0)
     guard count >= 0 else { throw Errno.EINVAL }
     let limit = min(Int(count), 65_536)
     let bytes = (limit + 63) / 64 * 8
-    var mask: SignalSet?
-    if call[5] != 0 {
-      let pack = try call.read(call[5], 16)
-      let address = pack.get(0, UInt64.self)
-      if address != 0 {
-        guard pack.get(8, UInt64.self) == 8 else { throw Errno.EINVAL }
-        mask = SignalSet(try SignalCalls.mask(call, address).bits & ~SignalSet.unblockable)
-      }
-    }
-    let deadline = try deadline(call, 4)
-    let result = try withMask(call, mask) {
+    return try withMask(call, mask) {
       let sets = try (1...3).map { index in
         call[index] == 0 ? [] : try call.read(call[index], bytes)
       }
@@ -167,7 +173,5 @@ enum PollCalls {
       }
       return ready
     }
-    storeRemaining(call, 4, deadline)
-    return result
   }
 }

@@ -64,7 +64,7 @@ enum SignalCalls {
   @Sendable static func sigaction(_ call: SyscallCall) throws -> Int64 {
     let signal = call.int(0)
     guard call[3] == 8 else { throw Errno.EINVAL }
-    let hasRestorer = call.kernel.signalActionHasRestorer
+    let hasRestorer = call.kernel.isa.signalActionHasRestorer
     let size = hasRestorer ? 32 : 24
     let maskOffset = size - 8
     var new: SignalAction?

@@ -49,11 +49,11 @@ public struct SyscallRow: Sendable {
 
 /// The system calls of a kernel: rows by name, and by an ISA's numbers.
 public struct SyscallTable: Sendable {
-  /// Every system call of the generic table.
+  /// Every system call of the generic table, and those that only older tables have.
   public static let rows: [SyscallRow] =
     fileRows + pathRows + descriptorRows + transferRows + pollRows + eventRows + memoryRows
-    + timeRows + posixTimerRows + processRows + identityRows + schedulingRows + signalRows
-    + futexRows + systemRows + unsupportedRows
+    + legacyRows + timeRows + posixTimerRows + processRows + identityRows + schedulingRows
+    + signalRows + futexRows + systemRows + unsupportedRows
 
   /// Other names by which an ISA or the kernel's own text may know a call.
   static let aliases = [
@@ -62,7 +62,7 @@ public struct SyscallTable: Sendable {
     "fstatat": "newfstatat", "fstatat64": "newfstatat",
     "_llseek": "lseek", "mmap2": "mmap",
     "sync_file_range2": "sync_file_range",
-  ]
+  ].merging(legacyAliases) { $1 }
 
   private static let byName: [String: Int] = {
     var result: [String: Int] = [:]

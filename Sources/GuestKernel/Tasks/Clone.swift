@@ -115,8 +115,16 @@ extension Kernel {
     let layout = isa.ptRegs
     regs.store64(layout.result, 0)
     if request.stack != 0 { regs.store64(layout.sp, request.stack) }
-    if has(CloneFlags.SETTLS) { regs.store64(layout.tp, request.tls) }
+    var bases = isa.userBases(hart)
+    if has(CloneFlags.SETTLS) {
+      if let tp = layout.tp {
+        regs.store64(tp, request.tls)
+      } else if !bases.isEmpty {
+        bases[0] = request.tls
+      }
+    }
     block.regs = regs
+    block.setBases(bases)
     block.setFP(isa.saveFP(hart))
     block.root = space.rootValue
 

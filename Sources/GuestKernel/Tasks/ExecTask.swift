@@ -197,6 +197,9 @@ extension Kernel {
     if task.isLeader, process.exitSignal != Signal.SIGCHLD { process.exitSignal = Signal.SIGCHLD }
     deletePosixTimers(process)
     writeKernel(regsVA, isa.initialRegs(pc: result.pc, sp: result.sp))
+    let bases = isa.userBases(hart).map { _ in UInt64(0) }
+    isa.setUserBases(bases, hart)
+    task.block.setBases(bases)
     isa.restoreFP([], hart)
     task.block.setFP(isa.saveFP(hart))
     task.replyActions.formUnion([.reloadRoot, .fenceInstructions])

@@ -31,7 +31,7 @@ public struct TaskBlock {
     self.va = va
     self.layout = layout
     self.ram = ram
-    regsVA = va &+ Self.size &- UInt64((layout.regsSize + 15) & ~15)
+    regsVA = va &+ Self.size &- UInt64(layout.regsOnStack)
   }
 
   func load(_ offset: Int) -> UInt64 { ram.load(pa &+ UInt64(offset), as: UInt64.self) ?? 0 }
@@ -60,6 +60,15 @@ public struct TaskBlock {
   /// Sets one register of the saved user frame.
   func setReg(_ offset: Int, _ value: UInt64) { store(Int(regsVA &- va) + offset, value) }
 
+  /// What ``KernelISA/userBases(_:)`` was when the task was switched out.
+  func setBases(_ bases: [UInt64]) {
+    guard let offset = layout.bases else { return }
+    for (index, base) in bases.enumerated() { store(offset + 8 * index, base) }
+  }
+
+  /// What the guest kernel noted of the last fault.
+  var fault: [UInt64] { layout.fault.map { at in (0..<3).map { load(at + 8 * $0) } } ?? [] }
+
   /// The floating-point state saved when the task was switched out.
   func setFP(_ state: [UInt8]) { ram.write(pa &+ UInt64(layout.fp), state) }
 }
@@ -67,7 +76,11 @@ public struct TaskBlock {
 /// Offsets in `struct task`, and sizes.
 struct TaskLayout: Sendable {
   var flags, kernelSP, userSP, root, pid, threadRA, threadSP, fp: Int
+  /// The user's segment bases, and three words about the last fault, where there are such.
+  var bases, fault: Int?
   var regsSize: Int
+  /// How far below the block's end a frame begins.
+  var regsOnStack: Int
 
   init(image: KernelImage?, regsSize: Int) {
     func field(_ name: String, _ otherwise: Int) -> Int {
@@ -84,10 +97,23 @@ struct TaskLayout: Sendable {
     threadRA = field("thread_ra", 40)
     threadSP = field("thread_sp", 48)
     fp = field("fp", 160)
+    func optional(_ name: String) -> Int? {
+      let value = field(name, -1)
+      return value < 0 || value + 24 > TaskBlock.size ? nil : value
+    }
+    bases = optional("bases")
+    fault = optional("fault")
     if let size = image?.symbol("layout_pt_regs_size"), size < TaskBlock.size / 2 {
       self.regsSize = Int(size)
     } else {
       self.regsSize = regsSize
+    }
+    if let size = image?.symbol("layout_pt_regs_on_stack"), size < TaskBlock.size / 2,
+      size >= UInt64(self.regsSize)
+    {
+      regsOnStack = Int(size)
+    } else {
+      regsOnStack = (self.regsSize + 15) & ~15
     }
   }
 }

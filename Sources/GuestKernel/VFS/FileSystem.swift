@@ -12,8 +12,7 @@ public final class FileSystem: Archivable {
   public private(set) var isReadOnly: Bool
   /// Frames for the page cache.
   @exclusivity(unchecked) public private(set) var frames: PageAllocator
-  /// Nanoseconds since 1970, now.
-  /// It is always 1970 without.
+  /// Nanoseconds since 1970, now; without it is always 1970.
   private var clock: (() -> UInt64)?
 
   /// Frames that its files hold.

@@ -17,10 +17,10 @@ public final class FileTable: Archivable {
   /// No descriptor below it is free.
   private var firstFree = 0
 
-  /// A table without descriptors.
   /// How many tasks use it.
   @exclusivity(unchecked) var users = 0
 
+  /// A table without descriptors.
   public init() {}
 
   package init(placeholderFor a: Archive) {}

@@ -5,7 +5,7 @@ import Engine
 /// A snapshot keeps its place in the tree. What makes its text is found again by that, once it is
 /// needed.
 class ProcNode: Inode {
-  /// The directory that made it, and for which name. `nil`: it is the root.
+  /// The directory that made it, and for which name; `nil`: it is the root.
   fileprivate(set) var place: (directory: ProcDirectory, name: Path)?
   private unowned var vfs: VFS?
 
@@ -190,7 +190,7 @@ final class ProcDirectory: ProcNode {
     var place: UInt64
   }
 
-  /// Makes the node of a name. One that need not exist is made even where what it tells of has gone.
+  /// Makes the node of a name; one that need not exist even where what it tells of has gone.
   typealias Make = (_ name: Path, _ mustExist: Bool) throws(Errno) -> ProcNode?
 
   private var entries: (() -> [Entry])?

@@ -43,10 +43,9 @@ extension Encodings {
     string(.scas, "scas", "MMMMMM", 0xae, "A,Y"),
   ]
 
-  /// Flags, no-ops, identification, segment bases, and what only a kernel may execute.
+  /// Flags, no-ops, identification and segment bases.
   ///
-  /// - SeeAlso: Intel SDM volume 1, 'Flag Control Instructions' and 'Miscellaneous Instructions';
-  ///   volume 3, 'System Instruction Reference'.
+  /// - SeeAlso: Intel SDM volume 1, 'Flag Control Instructions' and 'Miscellaneous Instructions'.
   static let system: [Family] = [
     Family(.clc, "clc", ".....0", rows: "F8 :"),
     Family(.stc, "stc", ".....1", rows: "F9 :"),
@@ -80,26 +79,24 @@ extension Encodings {
     Family(.rdtsc, "rdtsc", rows: "0F 31 :"),
     Family(.rdtscp, "rdtscp", feature: .rdtscp, rows: "0F 01 /F9 :"),
     Family(.rdpid, "rdpid", "......", .force64, .rdpid, rows: "F3 0F C7 /7 : Rv"),
+    Family(
+      .fxsave, "fxsave", feature: .fxsr, rows: "NP W0 0F AE /0 : M", "NP W1 0F AE /0 : M : fxsave64"
+    ),
+    Family(
+      .fxrstor, "fxrstor", feature: .fxsr, rows: "NP W0 0F AE /1 : M",
+      "NP W1 0F AE /1 : M : fxrstor64"),
+    Family(
+      .xsave, "xsave", feature: .xsave, rows: "NP W0 0F AE /4 : M", "NP W1 0F AE /4 : M : xsave64"),
+    Family(
+      .xrstor, "xrstor", feature: .xsave, rows: "NP W0 0F AE /5 : M",
+      "NP W1 0F AE /5 : M : xrstor64"),
+    Family(
+      .xsaveopt, "xsaveopt", feature: .xsave, rows: "NP W0 0F AE /6 : M",
+      "NP W1 0F AE /6 : M : xsaveopt64"),
     Family(.xgetbv, "xgetbv", feature: .xsave, rows: "NP 0F 01 /D0 :"),
     Family(.rdfsbase, "rdfsbase", feature: .fsgsbase, rows: "F3 0F AE /0 : Ry"),
     Family(.rdgsbase, "rdgsbase", feature: .fsgsbase, rows: "F3 0F AE /1 : Ry"),
     Family(.wrfsbase, "wrfsbase", feature: .fsgsbase, rows: "F3 0F AE /2 : Ry"),
     Family(.wrgsbase, "wrgsbase", feature: .fsgsbase, rows: "F3 0F AE /3 : Ry"),
-    Family(.privileged, "hlt", rows: "F4 :"),
-    Family(.privileged, "clts", rows: "0F 06 :"),
-    Family(.privileged, "invd", rows: "0F 08 :"),
-    Family(.privileged, "wbinvd", rows: "NFx 0F 09 :"),
-    Family(.privileged, "rdmsr", rows: "0F 32 :"),
-    Family(.privileged, "wrmsr", rows: "0F 30 :"),
-    Family(.privileged, "swapgs", rows: "0F 01 /F8 :"),
-    Family(.privileged, "invlpg", rows: "0F 01 /7 : Mb"),
-    Family(.io, "cli", rows: "FA :"),
-    Family(.io, "sti", rows: "FB :"),
-    Family(
-      .io, "in", rows: "E4 : AL,Ib", "E5 : rAX,Ib", "EC : AL,DX", "ED : rAX,DX"),
-    Family(
-      .io, "out", rows: "E6 : Ib,AL", "E7 : Ib,rAX", "EE : DX,AL", "EF : DX,rAX"),
-    Family(.io, "insb", "......", .string, rows: "6C :", "6D : : insd"),
-    Family(.io, "outsb", "......", .string, rows: "6E :", "6F : : outsd"),
   ]
 }

@@ -137,7 +137,7 @@ let compareExchangePair: Helper = { x, raw in
   if half == 8, va & 15 != 0 { return X64.raise(x, 13) }
   x[SystemSlot.stackAccess] = UInt64(op.c)
   defer { x[SystemSlot.stackAccess] = 0 }
-  if half == 4, X64.isCanonical(va), !X64.isCanonical(va &+ 7) {
+  if half == 4, X64.isCanonical(va, x), !X64.isCanonical(va &+ 7, x) {
     return X64.raise(x, op.c == 1 ? 12 : 13)
   }
   Hart.of(x)._withUnsafeGuaranteedRef { hart in

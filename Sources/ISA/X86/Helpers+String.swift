@@ -2,7 +2,7 @@ import Engine
 
 /// Which string instruction, and the bits of a string helper's `e` beside the element's size.
 enum StringOp: UInt8 {
-  case movs, cmps, stos, lods, scas
+  case movs, cmps, stos, lods, scas, ins, outs
 
   static let rep: UInt8 = 0x10
   static let repne: UInt8 = 0x20
@@ -25,6 +25,11 @@ let stringOperation: Helper = { x, raw in
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     let short = op.e & StringOp.short != 0
     let kind = StringOp(rawValue: op.c) ?? .movs
+    if kind == .ins || kind == .outs {
+      guard mayUsePort(x, UInt16(truncatingIfNeeded: x[Int(Lift.rdx)]), UInt64(op.e & 15)) else {
+        return
+      }
+    }
     let rcx = Int(Lift.rcx)
     guard repeats else {
       _ = iterate(hart, op, kind)
@@ -101,6 +106,18 @@ private func iterate(_ hart: Hart, _ op: MicroOp, _ kind: StringOp) -> Bool {
     if failed() { return false }
     compare(x[rax], b)
     advance(rdi)
+  case .ins:
+    // The port is read only where the result can be stored.
+    _ = hart.loadForModify(destination, size)
+    if failed() { return false }
+    hart.store(
+      destination, size, readPort(hart, UInt16(truncatingIfNeeded: x[Int(Lift.rdx)]), size))
+    advance(rdi)
+  case .outs:
+    let value = hart.load(source, size)
+    if failed() { return false }
+    writePort(hart, UInt16(truncatingIfNeeded: x[Int(Lift.rdx)]), size, value)
+    advance(rsi)
   }
   return true
 }

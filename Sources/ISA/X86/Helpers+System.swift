@@ -13,19 +13,29 @@ let raiseTrap: Helper = { x, raw in
   X64.raise(x, UInt64(raw.op.c), trap: true)
 }
 
-/// INT n from user mode: only the gates of 3 and 4 are open to it.
+/// INT n and INT3: whose gates must be open to the privilege.
+///
+/// While paging is off those of 3 and 4 are.
 let softwareInterrupt: Helper = { x, raw in
   let vector = UInt64(raw.op.c)
-  guard vector == 3 || vector == 4 else { return X64.raise(x, 13, vector &* 8 &+ 2) }
+  if x[SystemSlot.cr0] & CR0.paging == 0 {
+    guard vector == 3 || vector == 4 else { return X64.raise(x, 13, vector &* 8 &+ 2) }
+  } else {
+    x[SystemSlot.isSoftware] = 1
+  }
   x[SystemSlot.trapPC] = x[Slot.pc]
   X64.raise(x, vector, trap: true)
 }
 
-/// SYSCALL with a flat memory map: asks the environment.
+/// SYSCALL; with a flat memory map it asks the environment.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'SYSCALL - Fast System Call'.
 let systemCall: Helper = { x, _ in
-  Hart.of(x)._withUnsafeGuaranteedRef { hart in
+  with(x) { isa, hart in
+    if x[SystemSlot.cr0] & CR0.paging != 0 {
+      guard x[SystemSlot.efer] & EFER.syscall != 0 else { return X64.raise(x, 6) }
+      return isa.enterSystem(hart)
+    }
     guard hart.environment != nil else { return X64.raise(x, 6) }
     x[Int(Lift.rcx)] = x[Slot.pc]
     x[Int(Lift.rax) + 11] = RFlags.read(x)
@@ -35,27 +45,40 @@ let systemCall: Helper = { x, _ in
 
 /// A computed jump's target, or a segment base, in `a` must be canonical.
 let checkTarget: Helper = { x, raw in
-  if !X64.isCanonical(x[Int(raw.op.a)]) { X64.raise(x, 13) }
+  if !X64.isCanonical(x[Int(raw.op.a)], x) { X64.raise(x, 13) }
 }
 
 /// RFLAGS as PUSHF sees it, to `d`.
 let readFlags: Helper = { x, raw in x[Int(raw.op.d)] = RFlags.read(x) & 0xfcffff }
 
-/// POPF in user mode.
+/// POPF.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'POPF/POPFD/POPFQ - Pop Stack Into EFLAGS Register'.
 let writeFlags: Helper = { x, raw in
   let op = raw.op
-  let writable = RFlags.userWritable & mask(op.e)
-  RFlags.write(x, RFlags.read(x) & ~writable | x[Int(op.a)] & writable)
-  Hart.of(x)._withUnsafeGuaranteedRef { X64.updateMode($0) }
+  with(x) { isa, hart in
+    var writable = RFlags.userWritable
+    let privilege = x[SystemSlot.privilege]
+    if privilege == 0 { writable |= RFlags.ioPrivilege }
+    if privilege <= isa.ioPrivilege(x) { writable |= RFlags.interrupt }
+    writable &= mask(op.e)
+    RFlags.write(x, RFlags.read(x) & ~writable | x[Int(op.a)] & writable)
+    x[Slot.checkInterrupts] = 1
+    X64.updateMode(hart)
+  }
 }
 
 /// - SeeAlso: Intel SDM volume 2, 'CPUID - CPU Identification'.
 let identify: Helper = { x, _ in
   let leaf = UInt32(truncatingIfNeeded: x[Int(Lift.rax)])
   let sub = UInt32(truncatingIfNeeded: x[Int(Lift.rcx)])
-  let (a, b, c, d) = CPUID.leaf(leaf, sub)
+  let features = X64.of(x)._withUnsafeGuaranteedRef { $0.features }
+  var (a, b, c, d) = CPUID.leaf(leaf, sub, features)
+  // OSXSAVE and the number of the processor are not constants.
+  if leaf == 1 {
+    if features.contains(.xsave), x[SystemSlot.cr4] & CR4.osXSAVE != 0 { c |= 1 << 27 }
+    b |= Hart.of(x)._withUnsafeGuaranteedRef { UInt32(truncatingIfNeeded: $0.index) } << 24
+  }
   x[Int(Lift.rax)] = UInt64(a)
   x[Int(Lift.rbx)] = UInt64(b)
   x[Int(Lift.rcx)] = UInt64(c)
@@ -64,16 +87,22 @@ let identify: Helper = { x, _ in
 
 /// RDTSC: the counter is the number of instructions begun; with `c` RDTSCP.
 let readCounter: Helper = { x, raw in
-  let count = Hart.of(x)._withUnsafeGuaranteedRef { $0.count }
-  x[Int(Lift.rax)] = count & 0xffff_ffff
-  x[Int(Lift.rdx)] = count &>> 32
-  if raw.op.c == 1 { x[Int(Lift.rcx)] = 0 }
+  with(x) { isa, hart in
+    if x[SystemSlot.cr4] & CR4.timeStampDisable != 0, x[SystemSlot.privilege] != 0 {
+      return X64.raise(x, 13)
+    }
+    let count = isa.ticks(hart)
+    x[Int(Lift.rax)] = count & 0xffff_ffff
+    x[Int(Lift.rdx)] = count &>> 32
+    if raw.op.c == 1 { x[Int(Lift.rcx)] = x[SystemSlot.tscAux] }
+  }
 }
 
 /// XGETBV of XCR0.
 let readExtendedControl: Helper = { x, _ in
+  guard x[SystemSlot.cr4] & CR4.osXSAVE != 0 else { return X64.raise(x, 6) }
   guard x[Int(Lift.rcx)] & 0xffff_ffff == 0 else { return X64.raise(x, 13) }
-  x[Int(Lift.rax)] = CPUID.xcr0
+  x[Int(Lift.rax)] = x[SystemSlot.xcr0]
   x[Int(Lift.rdx)] = 0
 }
 

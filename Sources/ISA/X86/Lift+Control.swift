@@ -97,7 +97,8 @@ extension Lift {
   ///
   /// - SeeAlso: Intel SDM volume 2, 'REP/REPE/REPZ/REPNE/REPNZ - Repeat String Operation Prefix'.
   mutating func string(_ op: StringOp) {
-    let size: UInt8 = i.opcode & 1 == 0 ? 1 : i.size
+    var size: UInt8 = i.opcode & 1 == 0 ? 1 : i.size
+    if op == .ins || op == .outs { size = min(size, 4) }
     var e = size
     var repeats = false
     if !i.prefixes.isDisjoint(with: [.rep, .repne]) {
@@ -201,12 +202,11 @@ extension Lift {
     case .scas: string(.scas)
     case .clc, .stc, .cmc, .cld, .std, .lahf, .sahf, .pushf, .popf: changeFlags()
     case .nop, .fence, .prefetch: break
-    case .int3: builder.end(helper: raiseTrap, c: 3)
+    case .int3: builder.end(helper: softwareInterrupt, c: 3)
     case .int1: builder.end(helper: raiseTrap, c: 1)
     case .int: builder.end(helper: softwareInterrupt, c: UInt8(truncatingIfNeeded: i.imm))
     case .syscall: builder.end(helper: systemCall)
     case .ud: builder.end(helper: raiseFault, c: 6)
-    case .privileged, .io: builder.end(helper: raiseFault, c: 13)
     default: rest()
     }
   }
@@ -239,14 +239,16 @@ extension Lift {
     case .cpuid: builder.emit(helper: identify)
     case .rdtsc: builder.emit(helper: readCounter)
     case .rdtscp: builder.emit(helper: readCounter, c: 1)
-    case .rdpid: builder.emit(.movi, d: gpr(i.rm), imm: 0)
+    case .rdpid: builder.emit(helper: readSystem, d: gpr(i.rm), c: SystemValue.processor)
     case .xgetbv: builder.emit(helper: readExtendedControl)
     case .clflush:
       load(Lift.sink, address(), 1)
     case .rdfsbase, .rdgsbase:
+      builder.emit(helper: requireBases)
       let base = UInt8(i.op == .rdfsbase ? Registers.fsBase : Registers.gsBase)
       builder.emit(size(0) == 8 ? .mov : .zext32, d: gpr(i.rm), a: base)
     case .wrfsbase, .wrgsbase:
+      builder.emit(helper: requireBases)
       let base = UInt8(i.op == .wrfsbase ? Registers.fsBase : Registers.gsBase)
       if size(0) == 4 {
         builder.emit(.zext32, d: base, a: gpr(i.rm))
@@ -254,7 +256,9 @@ extension Lift {
         builder.emit(helper: checkTarget, a: gpr(i.rm))
         builder.emit(.mov, d: base, a: gpr(i.rm))
       }
-    default: vector()
+    default:
+      if let fault = unitFault { return builder.end(helper: raiseFault, c: fault) }
+      if !x87Instruction(), !mmxInstruction(), !stateInstruction(), !system() { vector() }
     }
   }
 

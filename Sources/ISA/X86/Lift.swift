@@ -9,6 +9,8 @@ struct Lift {
   let builder: BlockBuilder
   /// One iteration of a repeated string instruction at a time: TF is set.
   let stepping: Bool
+  /// Which units are off in this mode (``X64/TranslationFlag``).
+  let mode: UInt64
   /// Whether anybody may see the flags that the present instruction sets.
   var flagsLive = true
   /// How the flags are kept at this point of the block.
@@ -40,9 +42,10 @@ struct Lift {
   static let rax = UInt8(Registers.gpr), rcx = rax + 1, rdx = rax + 2, rbx = rax + 3
   static let rsp = rax + 4, rbp = rax + 5, rsi = rax + 6, rdi = rax + 7
 
-  init(builder: BlockBuilder, stepping: Bool) {
+  init(builder: BlockBuilder, flags: UInt64) {
     self.builder = builder
-    self.stepping = stepping
+    stepping = flags & X64.TranslationFlag.stepping != 0
+    mode = flags
   }
 
   /// The pc behind the present instruction.

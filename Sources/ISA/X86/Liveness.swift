@@ -9,7 +9,8 @@ enum Liveness {
   static func endsBlock(_ insn: Insn) -> Bool {
     switch insn.op {
     case .jmp, .jcc, .jrcxz, .loop, .loope, .loopne, .call, .ret, .int3, .int, .int1, .syscall,
-      .ud, .privileged, .io, .popf:
+      .ud, .popf, .hlt, .iret, .sysret, .jmp_far, .call_far, .ret_far, .vmcall, .sti, .mov_to_cr,
+      .mov_to_seg, .wrmsr:
       true
     case .movs, .cmps, .stos, .lods, .scas:
       !insn.prefixes.isDisjoint(with: [.rep, .repne])

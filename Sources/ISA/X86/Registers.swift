@@ -10,8 +10,10 @@ public enum Registers {
   public static let otherFlags = 100
   /// MXCSR.
   public static let mxcsr = 101
-  /// x87 control, status and tag words, and the last opcode, instruction and operand pointers.
+  /// x87 control, status and tag words.
   public static let fpControl = 102, fpStatus = 103, fpTag = 104
+  /// x87: the last opcode, instruction and operand pointers.
+  public static let fpOpcode = 105, fpInstruction = 106, fpOperand = 107
   /// Where an x87 or vector register's first slot is: four slots for each of sixteen.
   public static let vector = 128
   /// Eight registers of two slots: significand; sign and exponent.
@@ -60,19 +62,6 @@ public enum Registers {
   }
 }
 
-/// State behind the slots that micro-ops reach.
-enum SystemSlot {
-  /// The error code of the exception in flight, and where a trap (not a fault) goes on.
-  static let errorCode = Slot.system
-  static let trapPC = Slot.system + 1
-  /// CR2.
-  static let faultAddress = Slot.system + 2
-  /// Segment selectors ES CS SS DS FS GS.
-  static let selectors = Slot.system + 3
-  /// The exception in flight is a trap; a helper's access goes through the stack segment.
-  static let isTrap = Slot.system + 9, stackAccess = Slot.system + 10
-}
-
 /// The bits of RFLAGS beside the status flags.
 ///
 /// - SeeAlso: Intel SDM volume 1, 'EFLAGS Register'.
@@ -85,7 +74,13 @@ public enum RFlags {
   public static let interrupt: UInt64 = 1 << 9
   /// Strings go down.
   public static let direction: UInt64 = 1 << 10
-  /// Alignment is checked.
+  /// The privilege that I/O takes.
+  public static let ioPrivilege: UInt64 = 3 << 12
+  /// Nested task.
+  public static let nested: UInt64 = 1 << 14
+  /// No instruction breakpoint at the next instruction.
+  public static let resume: UInt64 = 1 << 16
+  /// Alignment is checked; where SMAP is on, and in kernel mode, user pages may be accessed.
   public static let alignment: UInt64 = 1 << 18
   /// Can be changed: there is CPUID.
   public static let identification: UInt64 = 1 << 21

@@ -42,7 +42,9 @@ extension Row {
     if allPrefixes, once(in: 64), traits.isDisjoint(with: .branch) {
       legacy.append([0x26, 0x2e, 0x36, 0x3e].randomElement(using: &rng) ?? 0x3e)
     }
-    if traits.contains(.string), op != .io, once(in: 2) { legacy.append(once(in: 2) ? 0xf2 : 0xf3) }
+    if traits.contains(.string), op != .ins, op != .outs, once(in: 2) {
+      legacy.append(once(in: 2) ? 0xf2 : 0xf3)
+    }
     if !match.vex {
       let first = operands.first?.place
       if traits.contains(.lock), !inRegister, allPrefixes || first == .rm || first == .memory,
@@ -101,6 +103,7 @@ extension Row {
       bytes.append(modRM | 0xc0)
       return
     }
+    if match.vectorIndex { modRM = modRM & 0xf8 | 4 }
     if modRM >= 0xc0 { modRM &= UInt8.random(in: 0..<3, using: &rng) << 6 | 0x3f }
     bytes.append(modRM)
     let mod = modRM >> 6

@@ -30,38 +30,60 @@ public struct X64Exception: Sendable, Equatable {
   public var address: UInt64
 }
 
-/// The x86-64 instruction set of one hart, in 64-bit mode at privilege level 3.
+/// What answers IN and OUT.
+public protocol PortBus: AnyObject {
+  /// Reads `size` (1, 2 or 4) bytes from a port.
+  func read(port: UInt16, size: Int) -> UInt32
+  /// Writes the low `size` bytes of `value` to a port.
+  func write(port: UInt16, size: Int, _ value: UInt32)
+}
+
+/// The x86-64 instruction set of one hart, in 64-bit mode.
 ///
-/// Memory is a flat map of regions for now, and exceptions go to ``onException``; page tables,
-/// descriptor tables and interrupts take their places.
+/// After ``reset(_:pc:)`` paging is off: memory is a flat map of regions, the privilege is 3, and
+/// exceptions go to ``onException``. With paging on everything is as a processor has it.
 public final class X64: GuestISA {
-  /// What is mapped.
+  /// What is mapped while paging is off.
   public var regions: [FlatRegion] = []
-  /// Who takes exceptions; without anybody the hart stops.
+  /// Who takes exceptions while paging is off; without anybody the hart stops.
   ///
   /// The hart's pc is the one to be saved.
   public var onException: ((Hart, X64Exception) -> Void)?
-  /// The last exception.
+  /// The last exception while paging was off.
   public private(set) var lastException: X64Exception?
+  /// What answers IN and OUT; without anybody all bits read as ones.
+  public weak var ports: (any PortBus)?
+  /// Who reacts when the timer was set: the machine, whose slices end at deadlines.
+  public var onTimerChange: (() -> Void)?
+
+  /// Translations as an architectural TLB holds them (``CacheModel/architectural``).
+  var tlb = ArchitecturalTLB()
+  /// Large pages that the hart's TLB holds parts of.
+  var largePages = LargePages()
 
   /// How many TLBs a hart of this instruction set needs.
-  public static let tlbCount = 2
+  public static let tlbCount = MMUIndex.count
 
   private var insns: [Insn] = []
   private var live: [Bool] = []
 
-  /// The instruction set of one hart.
-  public init() {
+  /// What there is; the rest is undefined.
+  public let features: FeatureSet
+
+  /// The instruction set of one hart, with these features.
+  public init(features: FeatureSet = .announced) {
+    self.features = features
     insns.reserveCapacity(BlockBuilder.maxInsns)
     live.reserveCapacity(BlockBuilder.maxInsns)
   }
 
-  /// Puts a hart where a kernel starts a program: flat segments, all registers zero.
+  /// Puts a hart where a kernel starts a program: flat segments, all registers zero, no paging.
   ///
   /// - SeeAlso: System V ABI, AMD64 supplement, 'Process Initialization'.
   public func reset(_ hart: Hart, pc: UInt64) {
     let x = hart.x
     for slot in 0..<256 where slot != Slot.pc { x[slot] = 0 }
+    for slot in Slot.system..<Slot.total { x[slot] = 0 }
     x[Registers.otherFlags] = RFlags.fixed | RFlags.interrupt
     x[Registers.mxcsr] = 0x1f80
     x[Registers.fpControl] = 0x37f
@@ -69,19 +91,134 @@ public final class X64: GuestISA {
     for (index, selector) in [UInt64(0), 0x33, 0x2b, 0, 0, 0].enumerated() {
       x[SystemSlot.selectors + index] = selector
     }
+    x[SystemSlot.privilege] = 3
+    x[SystemSlot.cr0] =
+      CR0.protection | CR0.monitor | CR0.extensionType | CR0.numericError | CR0.writeProtect
+    x[SystemSlot.cr4] =
+      CR4.physicalExtension | CR4.osFXSR | CR4.osExceptions | CR4.segmentBases | CR4.osXSAVE
+    x[SystemSlot.efer] =
+      EFER.syscall | EFER.longMode | EFER.longModeActive | EFER.noExecute
+    x[SystemSlot.xcr0] = CPUID.xcr0
+    x[SystemSlot.pat] = 0x0007_0406_0007_0406
+    x[SystemSlot.apicBase] = APIC.resetBase
+    x[SystemSlot.spuriousVector] = 0xff
+    x[SystemSlot.timerEntry] = APIC.masked
+    x[SystemSlot.debugStatus] = DebugStatus.fixed
+    x[SystemSlot.debugControl] = 0x400
     x[Slot.pc] = pc
+    flushTranslations(hart)
     Self.updateMode(hart)
-    hart.flushTLB()
   }
 
-  /// Says what blocks depend on: bit 0 of the flags is TF.
+  /// Puts a hart where a boot loader leaves it for a 64-bit kernel: 64-bit code at privilege 0 with
+  /// paging on, interrupts off, the local APIC enabled in x2APIC mode; tables for segments and
+  /// interrupts are the kernel's to load.
+  ///
+  /// - SeeAlso: Linux, `Documentation/arch/x86/boot.rst`, '64-bit Boot Protocol'.
+  public func enterKernel(_ hart: Hart, pc: UInt64, root: UInt64) {
+    reset(hart, pc: pc)
+    let x = hart.x
+    x[SystemSlot.privilege] = 0
+    x[Registers.otherFlags] = RFlags.fixed
+    x[SystemSlot.cr0] |= CR0.paging
+    x[SystemSlot.cr4] = x[SystemSlot.cr4] & ~CR4.osXSAVE | CR4.globalPages
+    x[SystemSlot.xcr0] = StateImage.x87
+    x[SystemSlot.cr3] = root
+    x[SystemSlot.apicBase] |= APIC.enabled | APIC.extended
+    for register in 0..<6 { x[SystemSlot.selectors + register] = 0 }
+    x[SystemSlot.selectors + SegmentRegister.cs] = 0x10
+    x[SystemSlot.rights + SegmentRegister.cs] = 0xa09b
+    Self.updateMode(hart)
+  }
+
+  /// - SeeAlso: Intel SDM volume 3, 'Handling Self- and Cross-Modifying Code'.
+  public var fetchIsCoherent: Bool { true }
+
+  // MARK: Modes
+
+  /// Bits of the translation flags: TF; SSE is not there; TS; HLT waits; EM; WAIT heeds TS too; XSAVE
+  /// and AVX state are not enabled.
+  enum TranslationFlag {
+    static let stepping: UInt64 = 1, noSSE: UInt64 = 2, switched: UInt64 = 4
+    static let halted: UInt64 = 8, emulated: UInt64 = 16, waitTraps: UInt64 = 32
+    static let noXSAVE: UInt64 = 64, noAVX: UInt64 = 128
+    /// A unit may be off.
+    static let units = noSSE | switched | emulated | waitTraps | noXSAVE | noAVX
+  }
+
+  /// Bits of `Slot.single`: the instruction began with TF set; behind STI or MOV SS.
+  static let stepped: UInt64 = 1, shadowed: UInt64 = 2
+
+  /// Says what translations and blocks depend on.
   static func updateMode(_ hart: Hart) {
-    let stepping = hart.x[Registers.otherFlags] & RFlags.trap != 0
-    hart.setMode(mmuIndex: 0, flags: stepping ? 1 : 0)
+    let x = hart.x
+    let other = x[Registers.otherFlags]
+    let cr0 = x[SystemSlot.cr0]
+    var flags: UInt64 = 0
+    var single: UInt64 = 0
+    if other & RFlags.trap != 0 {
+      flags |= TranslationFlag.stepping
+      single |= stepped
+    }
+    if x[SystemSlot.shadow] != Shadow.none { single |= shadowed }
+    if cr0 & CR0.emulation != 0 || x[SystemSlot.cr4] & CR4.osFXSR == 0 {
+      flags |= TranslationFlag.noSSE
+    }
+    if cr0 & CR0.emulation != 0 { flags |= TranslationFlag.emulated }
+    if cr0 & CR0.taskSwitched != 0 {
+      flags |= TranslationFlag.switched
+      if cr0 & CR0.monitor != 0 { flags |= TranslationFlag.waitTraps }
+    }
+    let enablesState = x[SystemSlot.cr4] & CR4.osXSAVE != 0
+    if !enablesState { flags |= TranslationFlag.noXSAVE }
+    if !enablesState || x[SystemSlot.xcr0] & StateImage.enabledAVX != StateImage.enabledAVX {
+      flags |= TranslationFlag.noAVX
+    }
+    if x[SystemSlot.halted] != 0 { flags |= TranslationFlag.halted }
+    x[Slot.single] = single
+    let index =
+      x[SystemSlot.privilege] == 3
+      ? MMUIndex.user
+      : other & RFlags.alignment != 0 ? MMUIndex.supervisorAC : MMUIndex.supervisor
+    hart.setMode(mmuIndex: index, flags: flags)
+  }
+
+  /// Says that TF changed other than by an instruction.
+  public static func modeChanged(_ hart: Hart) { updateMode(hart) }
+
+  /// The privilege, CPL.
+  public func privilege(_ hart: Hart) -> UInt64 { hart.x[SystemSlot.privilege] }
+
+  /// Whether the processor is shut down: a third fault came while a double fault was delivered.
+  public func isShutDown(_ hart: Hart) -> Bool { hart.x[SystemSlot.shutdown] != 0 }
+
+  /// Vector and saved pc of the last event that was delivered through the table.
+  public func lastTrap(_ hart: Hart) -> (cause: UInt64, pc: UInt64) {
+    (hart.x[SystemSlot.lastVector], hart.x[SystemSlot.lastPC])
+  }
+
+  /// The MMU indices under which programs run, for ``Hart/observe(_:modes:)``.
+  public static let userModes: UInt64 = 1 << MMUIndex.user
+
+  /// The instruction set behind a helper's first argument.
+  @inline(__always)
+  static func of(_ x: UnsafeMutablePointer<UInt64>) -> Unmanaged<X64> {
+    guard let raw = UnsafeRawPointer(bitPattern: UInt(x[Slot.isaObject])) else {
+      preconditionFailure("a hart's slots name its instruction set from its initialiser on")
+    }
+    return .fromOpaque(raw)
   }
 
   /// The mode follows from the slots.
-  public func restored(_ hart: Hart) { Self.updateMode(hart) }
+  public func restored(_ hart: Hart) {
+    largePages.removeAll()
+    Self.updateMode(hart)
+  }
+
+  /// The architectural TLB.
+  public func archive(_ archive: Archive, for hart: Hart) {
+    if hart.cacheModel == .architectural { tlb.archive(archive) }
+  }
 
   // MARK: Exceptions
 
@@ -98,35 +235,14 @@ public final class X64: GuestISA {
     x[Slot.tval] = 0
   }
 
-  private func pageFault(_ va: UInt64, _ access: Access, present: Bool, _ hart: Hart) {
-    let x = hart.x
-    var error: UInt64 = 4 | (present ? 1 : 0)
-    if access == .store { error |= 2 }
-    if access == .fetch { error |= 16 }
-    Self.raise(x, 14, error)
-    x[Slot.tval] = va
-    x[SystemSlot.faultAddress] = va
-  }
-
-  /// Whether the upper bits of an address are copies of bit 47.
-  ///
-  /// - SeeAlso: Intel SDM volume 1, 'Canonical Addressing'.
-  @inline(__always)
-  static func isCanonical(_ va: UInt64) -> Bool {
-    (va &+ 0x8000_0000_0000) &>> 48 == 0
-  }
-
-  /// Says that TF changed other than by an instruction.
-  public static func modeChanged(_ hart: Hart) { updateMode(hart) }
-
   /// Forgets ``lastException``.
   public func forgetException() { lastException = nil }
 
-  /// Delivers the pending exception.
-  public func takeException(_ hart: Hart) {
+  /// Hands the pending exception to ``onException``.
+  func reportException(_ hart: Hart) {
     let x = hart.x
-    if x[SystemSlot.isTrap] != 0 { x[Slot.pc] = x[SystemSlot.trapPC] }
-    x[SystemSlot.isTrap] = 0
+    x[Slot.pending] = 0
+    if x[Slot.cause] == 14 { x[SystemSlot.faultAddress] = x[Slot.tval] }
     let exception = X64Exception(
       vector: UInt8(truncatingIfNeeded: x[Slot.cause]), errorCode: x[SystemSlot.errorCode],
       address: x[Slot.tval])
@@ -134,87 +250,23 @@ public final class X64: GuestISA {
     if let onException { onException(hart, exception) } else { hart.requestStop() }
   }
 
-  /// No interrupts yet.
-  public func takeInterrupt(_ hart: Hart) -> Bool { false }
-
-  /// Nothing waits yet.
-  public func wakes(_ hart: Hart) -> Bool { true }
-
-  /// A bus error looks like a page that is not there.
-  public func accessFault(_ va: UInt64, _ access: Access, for hart: Hart) {
-    pageFault(va, access, present: false, hart)
-  }
-
   // MARK: Translation
-
-  /// Looks in the flat map.
-  ///
-  /// - SeeAlso: Intel SDM volume 3, 'Page-Fault Exceptions'.
-  public func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? {
-    guard Self.isCanonical(va) else {
-      Self.raise(hart.x, access != .fetch && isStackAccess(hart) ? 12 : 13)
-      return nil
-    }
-    guard let region = regions.first(where: { va &- $0.va < $0.size }) else {
-      if access != .fetch, leavesCanonical(va, hart) {
-        Self.raise(hart.x, isStackAccess(hart) ? 12 : 13)
-        return nil
-      }
-      pageFault(va, access, present: false, hart)
-      return nil
-    }
-    let needed: PageProtection =
-      access == .fetch ? .execute : access == .store ? .write : .read
-    guard region.protection.contains(needed) else {
-      pageFault(va, access, present: true, hart)
-      return nil
-    }
-    return Translation(
-      pa: region.pa &+ (va &- region.va), readable: region.protection.contains(.read),
-      writable: region.protection.contains(.write),
-      executable: region.protection.contains(.execute))
-  }
-
-  /// Whether the access at `va`, in the last canonical page, has its other end beyond.
-  ///
-  /// Both ends are looked at before any table is.
-  private func leavesCanonical(_ va: UInt64, _ hart: Hart) -> Bool {
-    let x = hart.x
-    guard va | 4095 == 0x7fff_ffff_ffff, x[Slot.block] != 0,
-      let op = UnsafePointer<MicroOp>(bitPattern: UInt(x[Slot.op]))
-    else { return false }
-    let size: UInt64
-    switch op.pointee.op {
-    case .ld16s, .ld16u, .st16, .ldm16u: size = 2
-    case .ld32s, .ld32u, .st32, .ldm32u, .ldx32u, .stx32: size = 4
-    case .ldm64: size = op.pointee.c == 32 ? 32 : 8
-    case .ld64, .st64, .ldx64, .stx64, .addLd64: size = 8
-    case .ldv, .stv: size = op.pointee.c == 32 ? 32 : 16
-    default: return false
-    }
-    return !Self.isCanonical(va &+ size &- 1)
-  }
 
   /// Whole pages only.
   public func allows(
     _ pa: UInt64, _ size: UInt64, _ va: UInt64, _ access: Access, for hart: Hart
   ) -> Bool { true }
 
-  /// Whether the access being made goes through the stack segment.
-  ///
-  /// - SeeAlso: Intel SDM volume 3, 'Stack Fault Exception (#SS)'.
-  private func isStackAccess(_ hart: Hart) -> Bool {
-    let x = hart.x
-    if x[SystemSlot.stackAccess] != 0 { return true }
-    guard x[Slot.block] != 0,
-      let op = UnsafePointer<MicroOp>(bitPattern: UInt(x[Slot.op]))
-    else { return false }
-    return op.pointee.op != .helper && op.pointee.op != .helperExit && op.pointee.e == 1
-  }
-
   /// Lifts instructions into a block: decodes as many as go, finds which flags anybody may see, and
   /// lifts.
   public func translate(_ builder: BlockBuilder, for hart: Hart) {
+    let flags = hart.x[Slot.translationFlags]
+    if flags & TranslationFlag.halted != 0 {
+      builder.beginInsn()
+      builder.end(helper: waitOn)
+      builder.endInsn(length: 1)
+      return
+    }
     insns.removeAll(keepingCapacity: true)
     let limit = builder.room
     var va = builder.pc
@@ -230,7 +282,7 @@ public final class X64: GuestISA {
       if Liveness.endsBlock(insn) { break }
     }
     Liveness.compute(insns, observing: builder.observing, into: &live)
-    var lift = Lift(builder: builder, stepping: hart.x[Slot.translationFlags] & 1 != 0)
+    var lift = Lift(builder: builder, flags: flags)
     for index in insns.indices {
       builder.beginInsn()
       lift.flagsLive = live[index]
@@ -252,7 +304,8 @@ public final class X64: GuestISA {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { bytes in
       var count = builder.window(at: va, bytes)
       while true {
-        let decoded = Decoder.decode(UnsafeBufferPointer(rebasing: bytes[0..<count]))
+        let decoded = Decoder.decode(
+          UnsafeBufferPointer(rebasing: bytes[0..<count]), features: features)
         guard case .truncated = decoded else { return decoded }
         guard let byte = builder.byte(at: va &+ UInt64(count), first: first) else { return nil }
         bytes[count] = byte

@@ -6,6 +6,11 @@
 emu_kernel_riscv64:
   .incbin "riscv64.elf"
 emu_kernel_riscv64_end:
+  .globl emu_kernel_x86_64, emu_kernel_x86_64_end
+  .balign 16
+emu_kernel_x86_64:
+  .incbin "x86_64.elf"
+emu_kernel_x86_64_end:
 // The program of `emu selftest`.
   .globl emu_selftest_riscv64, emu_selftest_riscv64_end
   .balign 16

@@ -8,8 +8,13 @@
 #include "task.h"
 
 static inline void exit_to_user_mode_prepare(struct pt_regs *regs) {
-  unsigned long work = READ_ONCE(current->flags) & EXIT_TO_USER_MODE_WORK;
-  if (unlikely(work)) exit_to_user_mode_loop(regs, work);
+  for (;;) {
+    unsigned long work = READ_ONCE(current->flags) & EXIT_TO_USER_MODE_WORK;
+    if (unlikely(work)) exit_to_user_mode_loop(regs, work);
+    /* The returning instruction would fault: the program gets what it would have got there. */
+    if (likely(!bad_return(regs))) return;
+    do_trap_error(regs, BAD_RETURN_CAUSE);
+  }
 }
 
 /* Nothing to do yet; here is where time would begin to be the kernel's. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Page faults and other synchronous traps. Linux, arch/riscv/mm/{fault,extable}.c, kernel/extable.c. */
+/* Page faults and other synchronous traps. Linux, arch/{riscv,x86}/mm/{fault,extable}.c, kernel/extable.c. */
 #include "gate.h"
 #include "kernel.h"
 #include "task.h"
@@ -21,9 +21,9 @@ __kprobes const struct exception_table_entry *search_exception_tables(unsigned l
 }
 
 __kprobes bool fixup_exception(struct pt_regs *regs) {
-  const struct exception_table_entry *entry = search_exception_tables(regs->epc);
+  const struct exception_table_entry *entry = search_exception_tables(instruction_pointer(regs));
   if (!entry) return false;
-  regs->epc = (unsigned long)&entry->fixup + (unsigned long)(long)entry->fixup;
+  instruction_pointer_set(regs, (unsigned long)&entry->fixup + (unsigned long)(long)entry->fixup);
   return true;
 }
 
@@ -37,10 +37,10 @@ noinline long handle_mm_fault(unsigned long address, unsigned int access, struct
   return gate_call(GATE_FAULT, (long)regs, (long)address, (long)access);
 }
 
-noinline void handle_page_fault(struct pt_regs *regs, unsigned int access) {
+noinline void handle_page_fault(struct pt_regs *regs, unsigned long address, unsigned int access) {
   /* Whoever disabled faults wants an error, not a page. */
   if (!user_mode(regs) && current->pagefault_disabled) return no_context(regs);
-  long signal = handle_mm_fault(regs->badaddr, access, regs);
+  long signal = handle_mm_fault(address, access, regs);
   if (unlikely(signal) && !user_mode(regs)) no_context(regs);
 }
 
@@ -48,8 +48,8 @@ noinline void handle_page_fault(struct pt_regs *regs, unsigned int access) {
  * Everything that is neither a system call nor a page fault. From kernel mode too: a break there is a kprobe's, and 0 says that
  * the model knows it.
  */
-__kprobes void do_trap_error(struct pt_regs *regs) {
-  long unknown = gate_call(GATE_TRAP, (long)regs, (long)regs->cause, 0);
+__kprobes void do_trap_error(struct pt_regs *regs, unsigned long cause) {
+  long unknown = gate_call(GATE_TRAP, (long)regs, (long)cause, 0);
   if (unlikely(unknown) && !user_mode(regs)) no_context(regs);
 }
 

@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) void gate_maintain(const struct gat
  */
 noinstr long gate_call(long function, long a0, long a1, long a2) {
   for (;;) {
-    struct gate_result result = gate_ecall(function, a0, a1, a2);
+    struct gate_result result = gate_enter(function, a0, a1, a2);
     if (likely(result.actions == 0)) return result.value;
     gate_maintain(&result);
     if (!(result.actions & GATE_BLOCK)) return result.value;

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chains of memory calls. Linux, mm/{mmap,mprotect,mlock,util}.c, arch/riscv/kernel/sys_riscv.c. */
+/* Chains of memory calls. Linux, mm/{mmap,mprotect,mlock,util}.c, arch/riscv/kernel/sys_riscv.c, arch/x86/kernel/sys_x86_64.c. */
 #include "syscalls.h"
 
 #define PAGE_SHIFT 12
 #define PAGE_MASK (~((1UL << PAGE_SHIFT) - 1))
 
-long riscv_sys_mmap(
+#ifdef ARCH_SYS_MMAP
+long ARCH_SYS_MMAP(
     unsigned long addr, unsigned long len, unsigned long prot, unsigned long flags, unsigned long fd, long offset);
+#else
+#define ARCH_SYS_MMAP(addr, len, prot, flags, fd, offset) \
+  ksys_mmap_pgoff(addr, len, prot, flags, fd, (unsigned long)(offset) >> PAGE_SHIFT)
+#define ARCH_MMAP_IS_GENERIC
+#endif
 long ksys_mmap_pgoff(
     unsigned long addr, unsigned long len, unsigned long prot, unsigned long flags, unsigned long fd, unsigned long pgoff);
 long vm_mmap_pgoff(
@@ -32,15 +38,17 @@ noinline long ksys_mmap_pgoff(
     unsigned long addr, unsigned long len, unsigned long prot, unsigned long flags, unsigned long fd, unsigned long pgoff) {
   return vm_mmap_pgoff(fd, addr, len, prot, flags, pgoff);
 }
-noinline long riscv_sys_mmap(
+#ifndef ARCH_MMAP_IS_GENERIC
+noinline long ARCH_SYS_MMAP(
     unsigned long addr, unsigned long len, unsigned long prot, unsigned long flags, unsigned long fd, long offset) {
   return ksys_mmap_pgoff(addr, len, prot, flags, fd, (unsigned long)offset >> PAGE_SHIFT);
 }
+#endif
 noinline long __do_sys_mmap(
     unsigned long addr, unsigned long len, unsigned long prot, unsigned long flags, unsigned long fd, long offset) {
   /* An offset within a page is refused, by the model as all else: it can't be said in pages. */
   if (offset & ~PAGE_MASK) return MODEL_SYSCALL(mmap, (long)addr, (long)len, (long)prot, (long)flags, (long)fd, offset);
-  return riscv_sys_mmap(addr, len, prot, flags, fd, offset);
+  return ARCH_SYS_MMAP(addr, len, prot, flags, fd, offset);
 }
 
 noinline long do_vmi_munmap(unsigned long start, size_t len) { return MODEL_SYSCALL(munmap, (long)start, (long)len); }

@@ -6,13 +6,6 @@
 
 void do_task_dead(void) __noreturn;
 
-/* Linux's struct, without what the model reads from registers. */
-struct kernel_clone_args {
-  unsigned long flags, stack, tls;
-  int *parent_tid, *child_tid;
-};
-
-long kernel_clone(struct kernel_clone_args *args);
 long copy_process(struct kernel_clone_args *args);
 long do_execve(const char *filename, const char *const *argv, const char *const *envp);
 long do_execveat(int fd, const char *filename, const char *const *argv, const char *const *envp, int flags);
@@ -21,12 +14,17 @@ long kernel_wait4(int upid, int *stat_addr, int options, struct rusage *ru);
 long kernel_waitid(int which, int upid, struct siginfo *infop, int options, struct rusage *ru);
 long do_tkill(int tgid, int pid, int sig);
 
-/* riscv64 passes tls before child_tidptr (Linux, arch/Kconfig: CLONE_BACKWARDS). */
+/* The model takes tls before child_tidptr, whatever the system call's order is. */
 noinline long copy_process(struct kernel_clone_args *args) {
   return MODEL_SYSCALL(clone, (long)args->flags, (long)args->stack, (long)args->parent_tid, (long)args->tls, (long)args->child_tid);
 }
 noinline long kernel_clone(struct kernel_clone_args *args) { return copy_process(args); }
+/* The order of the last two differs (Linux, arch/Kconfig: CLONE_BACKWARDS). */
+#ifdef CONFIG_CLONE_BACKWARDS
 noinline long __do_sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, unsigned long tls, int *child_tidptr) {
+#else
+noinline long __do_sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, int *child_tidptr, unsigned long tls) {
+#endif
   struct kernel_clone_args args = {
       .flags = clone_flags, .stack = newsp, .tls = tls, .parent_tid = parent_tidptr, .child_tid = child_tidptr};
   return kernel_clone(&args);

@@ -45,16 +45,9 @@ noinline void schedule_tail(struct task *prev) { gate_call(GATE_FORKED, (long)pr
 
 noinline void scheduler_tick(struct pt_regs *regs) { gate_call(GATE_TICK, (long)regs, 0, 0); }
 
-/*
- * Waits with interrupts disabled at the hart but enabled each in sie: wfi falls through if one is pending already, so none is
- * slept over between the model's answer and wfi. Then it is taken. Linux, arch/riscv/kernel/process.c (arch_cpu_idle).
- */
+/* The only place where interrupts are taken in kernel mode. */
 noinline void arch_cpu_idle(bool wait);
-noinline void arch_cpu_idle(bool wait) {
-  if (wait) wait_for_interrupt();
-  local_irq_enable();
-  local_irq_disable();
-}
+noinline void arch_cpu_idle(bool wait) { idle_window(wait); }
 
 /* Nobody is runnable. The model answers 1 if there is an interrupt to wait for, 0 if it has made something happen itself. */
 noinline void do_idle(void) {

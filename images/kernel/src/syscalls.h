@@ -77,6 +77,13 @@ enum {
 };
 #undef SYSCALL_NR
 
+/* Linux's struct, without what the model reads from registers. */
+struct kernel_clone_args {
+  unsigned long flags, stack, tls;
+  int *parent_tid, *child_tid;
+};
+long kernel_clone(struct kernel_clone_args *args);
+
 typedef long (*syscall_fn)(const struct pt_regs *regs);
 extern const syscall_fn sys_call_table[NR_syscalls];
 long sys_ni_syscall(long nr, long a0, long a1, long a2, long a3, long a4, long a5);

@@ -76,8 +76,8 @@ void die(struct pt_regs *regs) __noreturn;
 
 /* fault.c */
 long handle_mm_fault(unsigned long address, unsigned int access, struct pt_regs *regs);
-void handle_page_fault(struct pt_regs *regs, unsigned int access);
-void do_trap_error(struct pt_regs *regs);
+void handle_page_fault(struct pt_regs *regs, unsigned long address, unsigned int access);
+void do_trap_error(struct pt_regs *regs, unsigned long cause);
 bool fixup_exception(struct pt_regs *regs);
 
 #endif

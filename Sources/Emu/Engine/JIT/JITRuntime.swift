@@ -105,7 +105,9 @@ enum JITRuntime {
     unsafeBitCast(Int(truncatingIfNeeded: op.pointee.imm), to: Helper.self)(
       x, UnsafeRawPointer(raw).assumingMemoryBound(to: MicroOpRaw.self))
     if x[Slot.pending] == Pending.exception.rawValue { leave(x) }
-    if x[Slot.pending] == 0, x[Slot.checkInterrupts] == 0 { return x[Slot.left] != 0 ? 1 : 0 }
+    if x[Slot.pending] | x[Slot.checkInterrupts] | x[Slot.single] == 0 {
+      return x[Slot.left] != 0 ? 1 : 0
+    }
     return Hart.of(x)._withUnsafeGuaranteedRef { $0.settle() } ? 1 : 0
   }
 

@@ -103,6 +103,7 @@ public final class Archive {
   ///   - externals: objects outside that the graph may name.
   ///   - audit: sees the names; the bytes are of no use then.
   ///   - root: goes through the state that is no object of the graph.
+  /// - Returns: the bytes, and what they name.
   package static func save(
     types: [any Archivable.Type], context: AnyObject?, externals: [AnyObject] = [],
     audit: ArchiveAudit? = nil, _ root: (Archive) -> Void
@@ -275,7 +276,9 @@ public final class Archive {
 
   private func append(_ bytes: UnsafeRawBufferPointer) {
     reserve(bytes.count)
-    if let from = bytes.baseAddress { (buffer + count).copyMemory(from: from, byteCount: bytes.count) }
+    if let from = bytes.baseAddress {
+      (buffer + count).copyMemory(from: from, byteCount: bytes.count)
+    }
     count += bytes.count
   }
 

@@ -36,7 +36,8 @@ extension Hart {
   public var registerHash: StateHash {
     var hash = StateHash()
     for range in Self.archivedSlots {
-      hash.combine(StateHash(UnsafeRawBufferPointer(start: x + range.lowerBound, count: range.count * 8)))
+      hash.combine(
+        StateHash(UnsafeRawBufferPointer(start: x + range.lowerBound, count: range.count * 8)))
     }
     return hash
   }

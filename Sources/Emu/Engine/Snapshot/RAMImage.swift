@@ -66,7 +66,8 @@ public struct RAMImage {
       guard before !== newValue else { return }
       pageCount += (newValue == nil ? 0 : 1) - (before == nil ? 0 : 1)
       // Taken out, so that a piece of nobody else's is changed in place.
-      var piece = pieces.removeValue(forKey: key) ?? Piece(Array(repeating: nil, count: Self.pieceSize))
+      var piece =
+        pieces.removeValue(forKey: key) ?? Piece(Array(repeating: nil, count: Self.pieceSize))
       if !isKnownUniquelyReferenced(&piece) { piece = Piece(piece.pages) }
       piece.pages[place] = newValue
       pieces[key] = piece

@@ -199,6 +199,8 @@ public final class PLIC: Device, InterruptController {
     archive.transient(["sink", "contexts"])
     guard archive.isReading else { return }
     let read = [priority.count, pending.count, inFlight.count, enable.count, threshold.count]
-    if read != sizes || line.count != contexts { archive.fail("an interrupt controller of another size") }
+    if read != sizes || line.count != contexts {
+      archive.fail("an interrupt controller of another size")
+    }
   }
 }

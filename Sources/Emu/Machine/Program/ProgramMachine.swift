@@ -1,8 +1,6 @@
-import CKernelImages
 import Engine
 import GuestKernel
 import Image
-import RISCV
 
 /// Why a program could not be started, in one line (for a refused probe, in several).
 public struct LaunchError: Error, CustomStringConvertible {
@@ -60,7 +58,9 @@ public struct ProgramConfiguration {
   /// For standard input, output and error: whether the host's is a terminal.
   public var terminals = [false, false, false]
 
-  /// Whether the hart has compressed instructions; the built-in guest kernel needs them.
+  /// The hart's instruction set.
+  public var architecture = ProgramArchitecture.riscv64
+  /// Whether a RISC-V hart has compressed instructions; the built-in guest kernel needs them.
   public var hasCompressed = true
   /// The guest kernel's image, if not the built-in one.
   public var kernelImage: [UInt8]?
@@ -89,7 +89,7 @@ public final class ProgramMachine {
   /// ``isTimerDue``.
   @exclusivity(unchecked) var programTime: (() -> UInt64)?
 
-  let isa: RV64
+  let isa: any ProgramISA
   /// Who answers what the guest does not determine.
   public let chooser: any Chooser
   /// The bytes of a file by its path in the guest, for whoever wants symbols where reading it in the
@@ -105,12 +105,6 @@ public final class ProgramMachine {
   /// Which guest kernel it has.
   lazy var kernelFingerprint = StateHash(kernel.image?.elf.bytes ?? [])
   @exclusivity(unchecked) private var deadline: UInt64?
-
-  /// The number of the SBI extension that is the gate.
-  ///
-  /// - SeeAlso: `images/kernel/src/gate.h`; RISC-V Supervisor Binary Interface Specification,
-  ///   'Vendor Specific Extension Space (EIDs 0x09000000 - 0x09FFFFFF)'.
-  private static let gate: UInt64 = 0x0945_4d55
 
   /// A machine with the guest kernel in RAM.
   ///
@@ -135,23 +129,23 @@ public final class ProgramMachine {
   public init(
     _ configuration: ProgramConfiguration, chooser host: any Chooser
   ) throws(LaunchError) {
-    guard let ram = PhysicalMemory(base: BoardMap.ramBase, size: configuration.memory) else {
+    let isa = configuration.architecture.make(compressed: configuration.hasCompressed)
+    guard let ram = PhysicalMemory(base: isa.ramBase, size: configuration.memory) else {
       throw LaunchError(
         description: "the host refuses \(configuration.memory) bytes of RAM",
         status: RunReport.Status.failure)
     }
     self.ram = ram
     chooser = host
-    let isa = RV64(compressed: configuration.hasCompressed)
     self.isa = isa
     let hart = Hart(
-      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: configuration.cacheModel,
-      tlbCount: RV64.tlbCount, engine: configuration.engine, jit: configuration.jit)
+      index: 0, bus: Bus(ram: ram), isa: isa.guest, cacheModel: configuration.cacheModel,
+      tlbCount: isa.tlbCount, engine: configuration.engine, jit: configuration.jit)
     self.hart = hart
-    let facts = RISCVKernelISA(compressed: configuration.hasCompressed)
+    let facts = isa.kernel
     let image: KernelImage
     do {
-      image = try KernelImage(configuration.kernelImage ?? Self.imageBytes(), isa: facts)
+      image = try KernelImage(configuration.kernelImage ?? isa.kernelImage, isa: facts)
       try image.load(into: ram)
     } catch {
       throw LaunchError(
@@ -168,29 +162,21 @@ public final class ProgramMachine {
     let ticks: () -> UInt64 = { [unowned self] in (programTime?() ?? hart.count) &+ skipped }
     kernel.clock = ticks
     time = { host.startOfRun &+ ticks() }
-    kernel.classifyTrap = Self.classify
+    kernel.classifyTrap = { isa.signal($0) }
     kernel.interruptHart = { [unowned self] in wake() }
     kernel.log = { [unowned self] in log($0) }
     hart.environment = self
     host.attach(self)
   }
 
-  static func imageBytes() -> [UInt8] {
-    Array(
-      UnsafeRawBufferPointer(
-        start: emu_kernel_riscv64_bytes(), count: Int(emu_kernel_riscv64_size())))
-  }
-
-  /// What Linux makes of a cause that is neither a system call nor a page fault.
+  /// Says in one line that something is not there for this machine's instruction set.
   ///
-  /// - SeeAlso: Linux, `arch/riscv/kernel/traps.c`.
-  private static func classify(_ cause: UInt64) -> TrapSignal {
-    switch cause {
-    case 0, 4, 6: .misaligned
-    case 1, 5, 7: .access
-    case 3: .breakpoint
-    default: .illegal
-    }
+  /// Probes, traces and verification know RISC-V alone.
+  func requireTools(_ what: String) throws(LaunchError) {
+    guard !(isa is RISCVProgramISA) else { return }
+    throw LaunchError(
+      description: "\(what): not there yet for \(kernel.isa.machineName)",
+      status: RunReport.Status.usage)
   }
 
   /// Makes the first program ready to run.
@@ -207,7 +193,7 @@ public final class ProgramMachine {
         description: "the guest kernel can't start with \(ram.size >> 20) MiB of RAM: \(error)",
         status: RunReport.Status.failure)
     }
-    isa.enterSupervisor(hart, pc: kernel.image?.entry ?? 0, root: kernel.bootRoot)
+    isa.start(hart, pc: kernel.image?.entry ?? 0, root: kernel.bootRoot)
   }
 
   /// Runs until the first program ends, `limit` instructions have begun, or nothing can happen.
@@ -216,6 +202,7 @@ public final class ProgramMachine {
     defer { isRunning = false }
     while true {
       if let status = kernel.exitStatus { return .ended(status) }
+      if let failure = isa.failure(hart) { return .ended(.panicked(failure)) }
       if isInterrupted() { return .interrupted }
       let count = hart.count
       guard count < limit else { return .limit }
@@ -241,11 +228,11 @@ public final class ProgramMachine {
   private func plan() {
     deadline = kernel.nextDeadline
     if programTime != nil {
-      isa.setTimerCompare(isTimerDue ? 0 : .max, hart)
+      isa.setTimer(isTimerDue ? 0 : nil, hart)
       return
     }
     isa.setTimeOffset(skipped, hart)
-    isa.setTimerCompare(deadline ?? .max, hart)
+    isa.setTimer(deadline, hart)
   }
 
   /// Whether the kernel's next deadline has come.
@@ -255,11 +242,11 @@ public final class ProgramMachine {
   }
 
   /// Raises the timer interrupt: the hart takes it before the instruction that it is at.
-  func fireTimer() { isa.setTimerCompare(0, hart) }
+  func fireTimer() { isa.setTimer(0, hart) }
 
   /// The hart waits: lets time pass, or waits for the console.
   private func idle() -> Bool {
-    if kernel.exitStatus != nil || isa.wakes(hart) { return true }
+    if kernel.exitStatus != nil || isa.guest.wakes(hart) { return true }
     if kernel.waitingForConsole, kernel.nextDeadline == nil {
       guard chooser.waitForInput() || isInterrupted() else { return false }
       kernel.consoleInputArrived()
@@ -274,7 +261,7 @@ public final class ProgramMachine {
   }
 
   /// Ends the guest's `wfi`: the idle loop looks for something to run.
-  private func wake() { isa.setPending(1 << 1, true, hart) }
+  private func wake() { isa.interrupt(hart) }
 }
 
 extension ProgramMachine: ChoosingMachine {
@@ -291,17 +278,8 @@ extension ProgramMachine: ChoosingMachine {
 extension ProgramMachine: HartEnvironment {
   /// Serves the gate and nothing else.
   public func call(from hart: Hart) {
-    let x = hart.x
-    guard x[17] == Self.gate else {
-      // Firmware calls that this kernel does not make: SBI_ERR_NOT_SUPPORTED.
-      x[10] = UInt64(bitPattern: -2)
-      x[11] = 0
-      return
-    }
-    let reply = kernel.gate(x[16], x[10], x[11], x[12])
-    x[10] = reply.value
-    x[11] = reply.action.rawValue
-    x[12] = reply.a2
+    guard let call = isa.gateCall(hart) else { return }
+    isa.answer(kernel.gate(call.function, call.a0, call.a1, call.a2), hart)
     if kernel.exitStatus != nil || kernel.nextDeadline != deadline { hart.requestStop() }
   }
 }

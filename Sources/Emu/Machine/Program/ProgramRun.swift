@@ -7,6 +7,8 @@ import Probes
 public enum ProgramRun {
   /// What the command line says.
   public struct Options {
+    /// The instruction set; `nil`: the program's file says.
+    public var architecture: ProgramArchitecture?
     /// Bytes of RAM.
     public var memory: UInt64 = 512 << 20
     /// How stale caches may be.
@@ -23,6 +25,8 @@ public enum ProgramRun {
     public var files: [String: [UInt8]] = [:]
     /// What random bytes follow from.
     public var seed: UInt64 = 0
+    /// Nanoseconds since 1970 at the start; `nil`: the host's clock.
+    public var startOfRun: UInt64?
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
     public var probes: [String] = []
     /// The tasks whose hits are shown; none: all.
@@ -40,7 +44,7 @@ public enum ProgramRun {
 
   /// Runs a program with its arguments until it ends.
   public static func run(_ command: [String], _ options: Options) -> RunReport {
-    let world = LiveChooser(Host(root: options.root, seed: options.seed))
+    let world = world(options)
     do throws(LaunchError) {
       try checkRoot(options)
       let session = try ProgramSession(command, options, chooser: world)
@@ -49,6 +53,12 @@ public enum ProgramRun {
     } catch {
       return error.report
     }
+  }
+
+  /// The user's own world.
+  static func world(_ options: Options) -> LiveChooser {
+    LiveChooser(
+      Host(root: options.root, seed: options.seed, startOfRun: options.startOfRun))
   }
 
   /// Refuses a root that is none.
@@ -75,6 +85,7 @@ public enum ProgramRun {
       throw LaunchError(description: "which program?", status: RunReport.Status.failure)
     }
     var configuration = ProgramConfiguration()
+    configuration.architecture = options.architecture ?? architecture(program, options)
     configuration.memory = options.memory
     configuration.cacheModel = options.cacheModel
     configuration.engine = options.engine
@@ -152,14 +163,39 @@ public enum ProgramRun {
   }
 
   private static func inRoot(_ program: String, _ machine: ProgramMachine) -> String? {
-    let candidates =
-      program.hasPrefix("/")
-      ? [program]
-      : program.contains("/")
-        ? []
-        : ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].map { "\($0)/\(program)" }
     let vfs = machine.kernel.vfs
-    return candidates.first { (try? vfs.resolve(Path($0), vfs.makeContext())) != nil }
+    return placesInRoot(program).first {
+      (try? vfs.resolve(Path($0), vfs.makeContext())) != nil
+    }
+  }
+
+  /// Where below `--root` a program may be.
+  private static func placesInRoot(_ program: String) -> [String] {
+    if program.hasPrefix("/") { return [program] }
+    if program.contains("/") { return [] }
+    return ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].map { "\($0)/\(program)" }
+  }
+
+  /// The instruction set of a program, as its ELF file or that of the script's interpreter says;
+  /// what is neither, or nobody's, is refused later on any machine.
+  static func architecture(_ program: String, _ options: Options) -> ProgramArchitecture {
+    var program = program
+    for _ in 0..<4 {
+      var places = [program]
+      if let root = options.root {
+        places = placesInRoot(program).map { root + $0 } + places
+      }
+      guard let start = places.lazy.compactMap({ Host.start(of: $0, 256) }).first else { break }
+      if start.starts(with: [0x23, 0x21]) {
+        let line = start.dropFirst(2).prefix { $0 != 0x0a }
+        let words = line.split { $0 == 0x20 || $0 == 0x09 }
+        guard let word = words.first else { break }
+        program = String(decoding: word, as: UTF8.self)
+        continue
+      }
+      return ProgramArchitecture(elf: start) ?? .riscv64
+    }
+    return .riscv64
   }
 
   /// The typed path as the guest, whose working directory is `/`, understands it.
@@ -175,7 +211,9 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  public func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
+  public func describe(_ pc: UInt64) -> String {
+    describe(pc, in: kernel.current?.space?.vma(at: pc))
+  }
 
   /// The same for a pc in a mapping.
   func describe(_ pc: UInt64, in vma: VMA?) -> String {

@@ -60,6 +60,7 @@ public final class ProgramSession {
     /// Defines the events; `nil` where there are none.
     init?(_ machine: ProgramMachine, _ options: ProgramRun.Options) throws(LaunchError) {
       if options.probes.isEmpty { return nil }
+      try machine.requireTools("--probe")
       do throws(HostFileError) {
         output = try TraceOutput(options.traceOutput)
       } catch {
@@ -138,4 +139,3 @@ public final class ProgramSession {
     return figures.text
   }
 }
-

@@ -65,17 +65,22 @@ public enum RecordRun {
   ) -> RunDescription {
     var description = RunDescription()
     description.add("emu", EmuVersion.text)
-    description.add("guest", "riscv64")
+    description.add("guest", command.guest.rawValue)
     command.describe(&description)
     description.add("schedule", options.schedule.name)
     for stream in 0..<3 where world.isTerminal(stream) { description.add("terminal", "\(stream)") }
     if case .program = command { description.add("kernel", kernelDigest) }
-    for image in sink.images { description.add("image", "\(SHA256.text(image.digest)) \(image.path)") }
+    for image in sink.images {
+      description.add("image", "\(SHA256.text(image.digest)) \(image.path)")
+    }
     return description
   }
 
-  /// The digest of the guest kernel that is built in.
-  static var kernelDigest: String { SHA256.text(SHA256.hash(ProgramMachine.imageBytes())) }
+  /// The digest of the guest kernels that are built in.
+  static var kernelDigest: String {
+    let images = ProgramArchitecture.allCases.flatMap { $0.make(compressed: true).kernelImage }
+    return SHA256.text(SHA256.hash(images))
+  }
 
   private static func end(
     _ session: any GuestSession, _ report: RunReport, _ hash: StateHash

@@ -92,8 +92,10 @@ public final class ReplayedRun {
   /// Gives its answers.
   public let replay: Replay
   /// The guest.
-  public let session: any GuestSession
-  private let watch: Watch?
+  public private(set) var session: any GuestSession
+  private let options: ReplayRun.Options
+  private let command: RecordedCommand
+  private var watch: Watch?
   private var canGoOn = true
   private var notes: [String] = []
 
@@ -109,7 +111,8 @@ public final class ReplayedRun {
     do throws(TraceFileError) {
       recording = try RecordedRun(options.input, skipDamaged: options.skipDamaged)
     } catch {
-      throw LaunchError(description: error.named(options.input), status: ReplayRun.Status.unreadable)
+      throw LaunchError(
+        description: error.named(options.input), status: ReplayRun.Status.unreadable)
     }
     notes = recording.damages.map { "\(options.input): \($0): passed over" }
     try Self.checkKernel(recording, options.input)
@@ -133,14 +136,46 @@ public final class ReplayedRun {
     var command = recording.command
     command.engine = options.engine
     command.hashesState = options.hashesState
-    session = try command.session(replay)
-    if let program = session as? ProgramSession {
-      program.machine.fileBytes = { [unowned recording] in recording.fileBytes($0) }
-      watch = try Self.watch(program, options)
-    } else {
-      watch = nil
-    }
+    self.options = options
+    self.command = command
+    session = try Self.start(command, replay, options)
+    try wire()
     notes += Self.changedImages(recording)
+  }
+
+  /// A machine with nothing run yet.
+  private static func start(
+    _ command: RecordedCommand, _ replay: Replay, _ options: ReplayRun.Options
+  ) throws(LaunchError) -> any GuestSession {
+    do throws(LaunchError) {
+      return try command.session(replay)
+    } catch {
+      // A run that was recorded did start.
+      guard let divergence = replay.divergence else { throw error }
+      throw LaunchError(
+        description: divergence.isEndOfRecording
+          ? "\(options.input): the recording was cut off before its first instruction"
+          : "\(options.input): the replay diverges before its first instruction: "
+            + divergence.what,
+        status: divergence.isEndOfRecording
+          ? ReplayRun.Status.unreadable : ReplayRun.Status.diverged)
+    }
+  }
+
+  /// Has symbols read from the recording, and probes watch.
+  private func wire() throws(LaunchError) {
+    guard let program = session as? ProgramSession else { return }
+    program.machine.fileBytes = { [unowned recording] in recording.fileBytes($0) }
+    watch = try Self.watch(program, options)
+  }
+
+  /// Goes to the beginning, on a new machine.
+  private func restart() throws(LaunchError) {
+    replay.detach()
+    replay.archivedState = ChoiceProgress().encoded
+    session = try Self.start(command, replay, options)
+    canGoOn = true
+    try wire()
   }
 
   /// Events on a run that was recorded without them.
@@ -160,6 +195,7 @@ public final class ReplayedRun {
       throw LaunchError(description: error.description, status: RunReport.Status.usage)
     }
     let machine = program.machine
+    try machine.requireTools("--probe")
     let isa = RISCVProbeISA()
     let watcher = EventWatcher(
       machine.kernel, isa, slots: program.makeTraceISA().registers,
@@ -228,10 +264,11 @@ public final class ReplayedRun {
 
   /// Goes to an instruction: back or forth, from the snapshot that is nearest before it.
   ///
-  /// What the guest prints on the way is lost. Without a snapshot it can only go forth.
+  /// What the guest prints on the way is lost. Without a snapshot before it, from the beginning.
   ///
   /// - Returns: whether the run could go on.
   public func travel(to count: UInt64) throws(LaunchError) -> Bool {
+    var isBehind = false
     do throws(TraceFileError) {
       let after = count < session.count ? 0 : session.count
       if let snapshot = try recording.snapshot(before: count, after: after) {
@@ -240,11 +277,14 @@ public final class ReplayedRun {
         } catch {
           throw TraceFileError.malformed("the snapshot at \(snapshot.count): \(error)")
         }
+      } else if count < session.count {
+        isBehind = true
       }
     } catch {
       throw LaunchError(
         description: "\(recording.file.path): \(error)", status: ReplayRun.Status.unreadable)
     }
+    if isBehind { try restart() }
     return try advance(to: count)
   }
 

@@ -122,6 +122,12 @@ public enum RecordedCommand {
     }
   }
 
+  /// The instruction set.
+  var guest: ProgramArchitecture {
+    guard case .program(let command, let options) = self else { return .riscv64 }
+    return options.architecture ?? ProgramRun.architecture(command.first ?? "", options)
+  }
+
   /// The words for messages.
   public var name: String {
     switch self {
@@ -145,7 +151,7 @@ public enum RecordedCommand {
     switch self {
     case .program(_, let options):
       try ProgramRun.checkRoot(options)
-      return LiveChooser(Host(root: options.root, seed: options.seed))
+      return ProgramRun.world(options)
     case .bare(_, let options): return try BareRun.world(options)
     }
   }
@@ -197,6 +203,10 @@ public enum RecordedCommand {
     switch description["kind"] {
     case "program":
       var options = ProgramRun.Options()
+      guard let guest = ProgramArchitecture(rawValue: description["guest"] ?? "riscv64") else {
+        throw .malformed("the guest '\(description["guest"] ?? "")'")
+      }
+      options.architecture = guest
       options.memory = memory
       options.cacheModel = caches
       options.environment = description.all("environment")
@@ -210,7 +220,9 @@ public enum RecordedCommand {
       options.memory = memory
       options.cacheModel = caches
       options.drives = description.all("drive")
-      guard options.drives.count <= BoardMap.virtIOCount else { throw .malformed("too many drives") }
+      guard options.drives.count <= BoardMap.virtIOCount else {
+        throw .malformed("too many drives")
+      }
       guard let harts = Int(exactly: try description.number("harts") ?? 1), (1...64).contains(harts)
       else { throw .malformed("the number of harts") }
       options.harts = harts

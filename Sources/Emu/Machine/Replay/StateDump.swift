@@ -23,6 +23,13 @@ public enum StateDump: String, Sendable, CaseIterable {
   }
 
   private static func registers(_ session: any GuestSession) -> [String] {
+    if let program = session as? ProgramSession {
+      do throws(LaunchError) {
+        try program.machine.requireTools("registers")
+      } catch {
+        return error.lines
+      }
+    }
     let hart = session.hart
     let isa = session.makeTraceISA()
     var lines = [

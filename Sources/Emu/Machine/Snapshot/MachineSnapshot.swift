@@ -75,6 +75,7 @@ public final class MachineSnapshot {
   ///
   /// - Parameter parent: a snapshot that will be there when the bytes are read: only pages in which
   ///   this one differs from it are among them.
+  /// - Returns: what ``init(decoding:parent:)`` reads.
   public func encoded(since parent: MachineSnapshot? = nil) -> [UInt8] {
     var header = Header(
       facts: facts, count: count, probes: probes, parent: parent?.identity, identity: identity)

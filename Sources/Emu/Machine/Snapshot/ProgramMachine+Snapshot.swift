@@ -27,10 +27,8 @@ extension ProgramMachine: SnapshotSubject {
     facts.memory = ram.size
     facts.harts = 1
     facts.caches = hart.cacheModel.rawValue
-    facts.details = [
-      "compressed instructions": isa.hasCompressed ? "yes" : "no",
-      "guest kernel": kernelFingerprint.description,
-    ]
+    facts.details = isa.details
+    facts.details["guest kernel"] = kernelFingerprint.description
     return facts
   }
 

@@ -87,6 +87,7 @@ public enum TraceRun {
     _ replayed: ReplayedRun, _ options: Options, _ writer: InsnWriter, isOpen: () -> Bool
   ) throws(LaunchError) {
     let session = replayed.session
+    if let program = session as? ProgramSession { try program.machine.requireTools("trace") }
     let isa = session.makeTraceISA()
     var tracers: [(Hart, InsnTracer)] = []
     var canGoOn = session.count < options.to
@@ -195,12 +196,13 @@ extension TraceRun {
     }
     guard options.format == .text else {
       throw LaunchError(
-        description: "\(options.replay.input): it has no registers and no memory: only --format text",
+        description:
+          "\(options.replay.input): it has no registers and no memory: only --format text",
         status: RunReport.Status.usage)
     }
     let isa: any TraceISA = RISCVTraceISA()
     do throws(TraceFileError) {
-      try stream.forEach { run in
+      try stream.read { run in
         var (pc, count) = (run.pc, run.count)
         let isUser = isa.userModes >> UInt64(run.mode) & 1 == 1
         for insn in run.insns {

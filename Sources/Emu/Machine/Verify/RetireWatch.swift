@@ -1,7 +1,6 @@
 import Engine
 import GuestKernel
 import Probes
-import RISCV
 
 /// Writes down what programs, and if wanted the kernel, do on one machine; trap handling that serves
 /// probes, and copies of instructions in their slots, are left out.
@@ -22,7 +21,7 @@ final class RetireWatch: InsnObserver {
   // The machine outlives its watch; counted references to it would cost more than the rest.
   private unowned(unsafe) let machine: ProgramMachine
   private let kernel: Kernel
-  private let rv: RV64
+  private let guest: any ProgramISA
   private let probes: ProbeSubsystem?
   private let watchesKernel: Bool
   private let limit: UInt64
@@ -73,7 +72,7 @@ final class RetireWatch: InsnObserver {
   ) {
     self.machine = machine
     kernel = machine.kernel
-    rv = machine.isa
+    guest = machine.isa
     self.probes = probes
     self.isa = isa
     self.watchesKernel = watchesKernel
@@ -84,15 +83,15 @@ final class RetireWatch: InsnObserver {
       userState: isa.stateSlots(ofKernel: false),
       kernelState: watchesKernel ? isa.stateSlots(ofKernel: true) : [])
     machine.programTime = { [unowned self] in completed }
-    machine.hart.observe(self, modes: watchesKernel ? .max : RV64.userModes)
+    machine.hart.observe(self, modes: watchesKernel ? .max : machine.isa.userModes)
   }
 
   func willExecute(_ pc: UInt64, on hart: Hart) {
-    if rv.privilege(hart) == 0 {
+    if guest.isUser(hart) {
       userInsn(pc, hart)
     } else {
       settle()
-      rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+      guest.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
       kernelInsn(pc, hart)
     }
   }
@@ -124,12 +123,12 @@ final class RetireWatch: InsnObserver {
     if let before, before.pc == pc, before.exceptions != foreign {
       // It faulted and begins once more: what it stored then is not in memory.
       store = nil
-      rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+      guest.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
       return
     }
     settle()
     if isSlot(pc, current?.space, exceptions) {
-      rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+      guest.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
       return
     }
     if isUnderWay {
@@ -145,7 +144,7 @@ final class RetireWatch: InsnObserver {
         return
       }
     }
-    rv.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
+    guest.setTimeOffset(completed &+ machine.skipped &- hart.count, hart)
     if completed >= limit { isAtLimit = true }
     guard !isAtLimit else { return }
     isUnderWay = true
@@ -160,7 +159,7 @@ final class RetireWatch: InsnObserver {
     let exceptions = hart.x[Slot.exceptions]
     if exceptions != lastExceptions {
       lastExceptions = exceptions
-      let (cause, from) = rv.lastTrap(hart)
+      let (cause, from) = guest.lastTrap(hart)
       let servesProbe =
         isa.isBreak(cause: cause)
         && probes?.ownsBreak(at: from, kernel.current) ?? false

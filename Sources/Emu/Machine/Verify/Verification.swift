@@ -102,7 +102,8 @@ public final class Verification {
     _ command: [String], _ options: Options, output: (([UInt8], Int) -> Void)? = nil
   ) throws {
     try ProgramRun.checkRoot(options.run)
-    let real = Host(root: options.run.root, seed: options.run.seed)
+    let real = Host(
+      root: options.run.root, seed: options.run.seed, startOfRun: options.run.startOfRun)
     try self.init(command, options, world: LiveChooser(real), output: output)
   }
 
@@ -132,6 +133,7 @@ public final class Verification {
     }
     plain = machines[0]
     probed = machines[1]
+    try plain.requireTools("verification")
     plain.isInterrupted = { world.isInterrupted() }
     probed.isInterrupted = plain.isInterrupted
     patience = options.patience

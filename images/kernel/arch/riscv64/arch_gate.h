@@ -5,7 +5,7 @@
 
 #include "gate.h"
 
-static inline struct gate_result gate_ecall(long function, long arg0, long arg1, long arg2) {
+static inline struct gate_result gate_enter(long function, long arg0, long arg1, long arg2) {
   register long a0 __asm__("a0") = arg0;
   register long a1 __asm__("a1") = arg1;
   register long a2 __asm__("a2") = arg2;

@@ -50,9 +50,30 @@ static inline unsigned long read_root(void) {
 static inline void write_root(unsigned long value) { __asm__ volatile("csrw satp, %0" ::"r"(value) : "memory"); }
 static inline bool same_asid(unsigned long a, unsigned long b) { return ((a ^ b) >> 44 & 0xffff) == 0; }
 
+static inline unsigned long instruction_pointer(const struct pt_regs *regs) { return regs->epc; }
+static inline void instruction_pointer_set(struct pt_regs *regs, unsigned long value) { regs->epc = value; }
+
+/* sret to user mode can't fault. */
+#define BAD_RETURN_CAUSE 0
+static inline bool bad_return(const struct pt_regs *regs) {
+  (void)regs;
+  return false;
+}
+
+/* clone takes tls before child_tidptr; mmap has a function of its own. */
+#define CONFIG_CLONE_BACKWARDS
+#define ARCH_SYS_MMAP riscv_sys_mmap
+
 static inline void wait_for_interrupt(void) { __asm__ volatile("wfi" ::: "memory"); }
-static inline void local_irq_enable(void) { __asm__ volatile("csrsi sstatus, 2" ::: "memory"); }
-static inline void local_irq_disable(void) { __asm__ volatile("csrci sstatus, 2" ::: "memory"); }
+/*
+ * Waits with interrupts disabled at the hart but enabled each in sie: wfi falls through if one is pending already, so none is
+ * slept over between the model's answer and wfi. Then it is taken. Linux, arch/riscv/kernel/process.c (arch_cpu_idle).
+ */
+static inline void idle_window(bool wait) {
+  if (wait) wait_for_interrupt();
+  __asm__ volatile("csrsi sstatus, 2" ::: "memory");
+  __asm__ volatile("csrci sstatus, 2" ::: "memory");
+}
 
 /*
  * FP registers are the user's and stay in the hart while the kernel runs, for it uses none. Saved status says whether they differ

@@ -18,7 +18,7 @@ void handle_external_irq(struct pt_regs *regs);
   void name(struct pt_regs *regs); \
   noinstr void name(struct pt_regs *regs) { \
     irqentry_enter(regs); \
-    do_trap_error(regs); \
+    do_trap_error(regs, regs->cause); \
     irqentry_exit(regs); \
   }
 
@@ -48,7 +48,7 @@ noinstr void do_page_fault(struct pt_regs *regs) {
                         : regs->cause == EXC_INST_PAGE_FAULT ? FAULT_FETCH
                                                              : FAULT_LOAD;
   irqentry_enter(regs);
-  handle_page_fault(regs, access);
+  handle_page_fault(regs, regs->badaddr, access);
   irqentry_exit(regs);
 }
 

@@ -38,13 +38,13 @@ public final class VirtIOBlock: VirtIODevice {
   private let serial: [UInt8]
   private let sectors: UInt64
 
-  /// Its type.
   /// The disk's bytes, where a snapshot keeps them.
   public var archivedState: [UInt8] {
     get { backend.archivedContents ?? [] }
     set { if backend.archivedContents != nil { backend.archivedContents = newValue } }
   }
 
+  /// Its type.
   public let deviceID: UInt32 = 2
   /// Its own feature bits.
   public let features: VirtFeatures

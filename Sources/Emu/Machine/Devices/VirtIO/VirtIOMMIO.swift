@@ -383,7 +383,9 @@ public final class VirtIOMMIO: Device, VirtIOHost {
     archive("", &state)
     archive.transient(["device", "version", "ram", "wire", "serving"])
     guard archive.isReading else { return }
-    guard queues.count == count, pageShift < 32 else { return archive.fail("a device of \(queues.count) queues") }
+    guard queues.count == count, pageShift < 32 else {
+      return archive.fail("a device of \(queues.count) queues")
+    }
     device?.archivedState = state
   }
 }

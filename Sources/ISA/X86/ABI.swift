@@ -1,0 +1,294 @@
+import Engine
+
+/// What a kernel must know of x86-64: page tables, frames, calling and signal conventions.
+///
+/// Facts only.
+public struct X86KernelISA: KernelISA {
+  /// The facts of every machine.
+  public init() {}
+
+  /// What `uname` calls the machine.
+  public var machineName: String { "x86_64" }
+  /// `EM_X86_64`.
+  public var elfMachine: UInt16 { 62 }
+  /// CPUID's leaf 1, EDX.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/include/asm/elf.h`, `ELF_HWCAP`.
+  public var hwcap: UInt64 { UInt64(CPUID.leaf(1, 0).3) }
+
+  // MARK: Page tables (4-level paging)
+
+  /// Levels of 4-level paging.
+  public var pageTableLevels: Int { 4 }
+  /// The end of user addresses: a page below the end of the canonical lower half.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/include/asm/page_64_types.h`, `TASK_SIZE_MAX`.
+  public var userEnd: UInt64 { 0x7fff_ffff_f000 }
+
+  /// Linux's `page_offset_base` without KASLR.
+  ///
+  /// - SeeAlso: Linux, `Documentation/arch/x86/x86_64/mm.rst`.
+  public var linearMapBase: UInt64 { 0xffff_8880_0000_0000 }
+
+  /// The entry for a further table.
+  public func tableEntry(_ pa: UInt64) -> UInt64 {
+    pa | PTE.present | PTE.write | PTE.user | PTE.accessed
+  }
+
+  /// The entry for a page: what is present can be read.
+  public func leafEntry(
+    _ pa: UInt64, _ protection: PageProtection, accessed: Bool, dirty: Bool
+  ) -> UInt64 {
+    guard !protection.isDisjoint(with: [.read, .write, .execute]) else { return 0 }
+    var entry = pa | PTE.present
+    if protection.contains(.write) { entry |= PTE.write }
+    if !protection.contains(.execute) { entry |= PTE.noExecute }
+    if protection.contains(.user) { entry |= PTE.user }
+    if protection.contains(.global) { entry |= PTE.global }
+    if accessed { entry |= PTE.accessed }
+    if dirty { entry |= PTE.dirty }
+    return entry
+  }
+
+  /// The entry for a page or a large page.
+  public func kernelEntry(_ pa: UInt64, _ protection: PageProtection, level: Int) -> UInt64 {
+    let entry = leafEntry(pa, protection, accessed: true, dirty: true)
+    return level > 0 && entry != 0 ? entry | PTE.large : entry
+  }
+
+  /// What an entry of a page table says.
+  public func classify(_ entry: UInt64, level: Int) -> PageEntry {
+    guard entry & PTE.present != 0 else { return .empty }
+    if level > 2 || level > 0 && entry & PTE.large == 0 { return .table(entry & PTE.address) }
+    var protection: PageProtection = .read
+    if entry & PTE.write != 0 { protection.insert(.write) }
+    if entry & PTE.noExecute == 0 { protection.insert(.execute) }
+    if entry & PTE.user != 0 { protection.insert(.user) }
+    if entry & PTE.global != 0 { protection.insert(.global) }
+    return .leaf(
+      pa: entry & PTE.address, protection: protection, accessed: entry & PTE.accessed != 0,
+      dirty: entry & PTE.dirty != 0)
+  }
+
+  /// The value of CR3: the guest kernel uses no PCIDs.
+  public func rootValue(_ pa: UInt64, asid: UInt16) -> UInt64 { pa }
+
+  // MARK: Frames
+
+  /// The layout of `struct pt_regs`.
+  public var ptRegs: PtRegsLayout { PtRegs.layout }
+
+  private static let userCode: UInt64 = 0x33, userData: UInt64 = 0x2b
+
+  /// - SeeAlso: Linux, `arch/x86/kernel/process_64.c`, `start_thread_common`.
+  public func initialRegs(pc: UInt64, sp: UInt64) -> [UInt8] {
+    var regs = [UInt8](repeating: 0, count: PtRegs.size)
+    regs.store64(PtRegs.rip, pc)
+    regs.store64(PtRegs.rsp, sp)
+    regs.store64(PtRegs.cs, Self.userCode)
+    regs.store64(PtRegs.ss, Self.userData)
+    regs.store64(PtRegs.flags, RFlags.fixed | RFlags.interrupt)
+    regs.store64(PtRegs.originalRAX, .max)
+    return regs
+  }
+
+  /// Whether saved registers are those of user mode.
+  public func isUser(_ regs: [UInt8]) -> Bool { regs.load64(PtRegs.cs) & 3 != 0 }
+
+  /// Bytes of `syscall`.
+  public var syscallInsnLength: UInt64 { 2 }
+
+  /// The name of a system call.
+  public func syscallName(_ number: Int) -> String? { SyscallNumbers.name(number) }
+
+  /// FS and GS; while the kernel runs, SWAPGS keeps the user's aside.
+  public func userBases(_ hart: Hart) -> [UInt64] {
+    [hart.x[Registers.fsBase], hart.x[SystemSlot.kernelGSBase]]
+  }
+
+  /// Sets FS and GS of user mode.
+  public func setUserBases(_ bases: [UInt64], _ hart: Hart) {
+    guard bases.count == 2 else { return }
+    hart.x[Registers.fsBase] = bases[0]
+    hart.x[SystemSlot.kernelGSBase] = bases[1]
+  }
+
+  /// - SeeAlso: Linux, `arch/x86/include/uapi/asm/stat.h`, `struct stat`.
+  public var statLayout: StatLayout {
+    StatLayout(
+      size: 144, device: 0, inode: 8, mode: 24, links: 16, uid: 28, gid: 32,
+      representedDevice: 40, length: 48, blockSize: 56, blocks: 64, accessed: 72, modified: 88,
+      changed: 104)
+  }
+
+  /// It is packed.
+  ///
+  /// - SeeAlso: Linux, `include/uapi/linux/eventpoll.h`, `EPOLL_PACKED`.
+  public var epollDataOffset: Int { 4 }
+
+  // MARK: Floating point
+
+  /// The registers as FXSAVE64 writes them.
+  public func saveFP(_ hart: Hart) -> [UInt8] {
+    var state = [UInt8](repeating: 0, count: SavedState.size)
+    for (index, word) in SavedState.words(hart.x, wide: true).enumerated() {
+      state.store64(8 * index, word)
+    }
+    return state
+  }
+
+  /// Loads the registers from saved bytes; without any, those of a new program.
+  public func restoreFP(_ state: [UInt8], _ hart: Hart) {
+    SavedState.reset(hart.x)
+    guard state.count >= SavedState.size else { return }
+    let words = (0..<SavedState.size / 8).map { state.load64(8 * $0) }
+    SavedState.load(words, hart.x, wide: true)
+  }
+
+  // MARK: Signals
+
+  /// Every action has a restorer.
+  public var signalActionHasRestorer: Bool { true }
+  /// There is none: no vDSO.
+  public var signalPage: [UInt8] { [] }
+  /// - SeeAlso: System V ABI, AMD64 supplement, 'The Stack Frame'.
+  public var redZone: UInt64 { 128 }
+
+  /// Offsets in `struct rt_sigframe`: the return address, `ucontext` with its parts, `siginfo`.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/include/asm/sigframe.h`, `struct rt_sigframe`;
+  ///   `include/uapi/asm-generic/ucontext.h`; `arch/x86/include/uapi/asm/sigcontext.h`, `struct
+  ///   sigcontext_64`.
+  private enum Frame {
+    static let context = 8
+    static let stack = context + 16
+    static let registers = context + 40
+    static let flags = registers + 136
+    static let selectors = registers + 144
+    static let error = registers + 152
+    static let trap = registers + 160
+    static let oldMask = registers + 168
+    static let cr2 = registers + 176
+    static let fp = registers + 184
+    static let mask = context + 296
+    static let info = context + 304
+    static let size = info + 128
+    /// `UC_SIGCONTEXT_SS` and `UC_STRICT_RESTORE_SS`.
+    static let contextFlags: UInt64 = 6
+  }
+
+  /// The order of registers in `struct sigcontext_64`.
+  private static let order = [
+    PtRegs.r8, PtRegs.r9, PtRegs.r10, PtRegs.r11, PtRegs.r12, PtRegs.r13, PtRegs.r14, PtRegs.r15,
+    PtRegs.rdi, PtRegs.rsi, PtRegs.rbp, PtRegs.rbx, PtRegs.rdx, PtRegs.rax, PtRegs.rcx, PtRegs.rsp,
+    PtRegs.rip,
+  ]
+
+  /// Bytes of `struct rt_sigframe`, without the floating-point registers behind it.
+  public var signalFrameSize: Int { Frame.size }
+
+  /// Below the floating-point registers, which begin at a multiple of 64; as if the handler had been
+  /// called from an aligned stack.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/signal.c`, `get_sigframe`.
+  public func signalFrameAddress(below sp: UInt64) -> UInt64 {
+    let fp = (sp &- UInt64(SavedState.size)) & ~63
+    return ((fp &- UInt64(Frame.size)) & ~15) &- 8
+  }
+
+  /// - SeeAlso: Linux, `arch/x86/kernel/signal_64.c`, `x64_setup_rt_frame`.
+  public func encodeSignalFrame(_ frame: SignalFrame) -> [UInt8] {
+    let behind = (frame.address &+ UInt64(Frame.size) &+ 63) & ~63
+    let fp = Int(behind &- frame.address)
+    var bytes = [UInt8](repeating: 0, count: fp + SavedState.size)
+    bytes.store64(0, frame.restorer)
+    bytes.store64(Frame.context, Frame.contextFlags)
+    bytes.store64(Frame.stack, frame.stack.sp)
+    bytes.store64(Frame.stack + 8, UInt64(frame.stack.flags))
+    bytes.store64(Frame.stack + 16, frame.stack.size)
+    for (index, at) in Self.order.enumerated() {
+      bytes.store64(Frame.registers + 8 * index, frame.regs.load64(at))
+    }
+    bytes.store64(Frame.flags, frame.regs.load64(PtRegs.flags))
+    let cs = frame.regs.load64(PtRegs.cs) & 0xffff
+    bytes.store64(Frame.selectors, cs | (frame.regs.load64(PtRegs.ss) & 0xffff) << 48)
+    if frame.fault.count == 3 {
+      bytes.store64(Frame.cr2, frame.fault[0])
+      bytes.store64(Frame.trap, frame.fault[1])
+      bytes.store64(Frame.error, frame.fault[2])
+    }
+    bytes.store64(Frame.oldMask, frame.mask)
+    bytes.store64(Frame.fp, behind)
+    bytes.store64(Frame.mask, frame.mask)
+    bytes.replaceSubrange(
+      Frame.info..<Frame.info + 128,
+      with: (frame.siginfo + Array(repeating: 0, count: 128)).prefix(128))
+    bytes.replaceSubrange(fp..<fp + SavedState.size, with: frame.fp.prefix(SavedState.size))
+    return bytes
+  }
+
+  /// The handler's RET took the return address off the stack.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/signal_64.c`, `rt_sigreturn`, `restore_sigcontext`.
+  public func readSignalFrame(
+    sp: UInt64, regs: [UInt8], read: (_ va: UInt64, _ count: Int) -> [UInt8]?
+  ) -> SignalFrame? {
+    guard let bytes = read(sp &- 8, Frame.size),
+      var frame = decodeSignalFrame(bytes, regs: regs)
+    else { return nil }
+    // Without a pointer the registers become those of a new program.
+    let fp = bytes.load64(Frame.fp)
+    guard fp != 0 else { return frame }
+    guard let state = read(fp, SavedState.size),
+      SavedState.isValid((0..<64).map { state.load64(8 * $0) })
+    else { return nil }
+    frame.fp = state
+    return frame
+  }
+
+  /// Reads `struct rt_sigframe`, without the floating-point registers.
+  public func decodeSignalFrame(_ bytes: [UInt8], regs: [UInt8]) -> SignalFrame? {
+    guard bytes.count >= Frame.size, regs.count >= PtRegs.size else { return nil }
+    var restored = regs
+    for (index, at) in Self.order.enumerated() {
+      restored.store64(at, bytes.load64(Frame.registers + 8 * index))
+    }
+    // Deviation: Linux returns to whatever segments the frame names, 32-bit ones among them.
+    let selectors = bytes.load64(Frame.selectors)
+    guard selectors & 0xffff | 3 == Self.userCode, selectors >> 48 | 3 == Self.userData else {
+      return nil
+    }
+    let changeable = RFlags.userWritable & ~RFlags.nested & ~RFlags.identification
+    restored.store64(
+      PtRegs.flags,
+      regs.load64(PtRegs.flags) & ~changeable | bytes.load64(Frame.flags) & changeable)
+    // No system call is to be restarted for what this frame interrupted.
+    restored.store64(PtRegs.originalRAX, .max)
+    return SignalFrame(
+      regs: restored, fp: [], mask: bytes.load64(Frame.mask),
+      siginfo: Array(bytes[Frame.info..<Frame.info + 128]),
+      stack: (
+        bytes.load64(Frame.stack), UInt32(truncatingIfNeeded: bytes.load64(Frame.stack + 8)),
+        bytes.load64(Frame.stack + 16)
+      ))
+  }
+
+  /// Sets the registers for the entry into a signal handler.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/signal.c`, `handle_signal`.
+  public func enterHandler(
+    _ regs: inout [UInt8], handler: UInt64, frame: UInt64, signal: Int, restorer: UInt64
+  ) {
+    regs.store64(PtRegs.rip, handler)
+    regs.store64(PtRegs.rsp, frame)
+    regs.store64(PtRegs.rdi, UInt64(signal))
+    regs.store64(PtRegs.rsi, frame &+ UInt64(Frame.info))
+    regs.store64(PtRegs.rdx, frame &+ UInt64(Frame.context))
+    regs.store64(PtRegs.rax, 0)
+    regs.store64(PtRegs.cs, Self.userCode)
+    regs.store64(PtRegs.ss, Self.userData)
+    regs.store64(
+      PtRegs.flags,
+      regs.load64(PtRegs.flags) & ~(RFlags.direction | RFlags.resume | RFlags.trap))
+  }
+}

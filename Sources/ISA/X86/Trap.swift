@@ -1,0 +1,309 @@
+import Engine
+
+/// Why interrupts, and perhaps debug traps, wait for the end of one more instruction.
+///
+/// - SeeAlso: Intel SDM volume 3, 'Masking Exceptions and Interrupts When Switching Stacks'.
+enum Shadow {
+  static let none: UInt64 = 0
+  /// STI.
+  static let interrupts: UInt64 = 1
+  /// MOV SS: debug traps are lost too.
+  static let stack: UInt64 = 2
+}
+
+/// Bits of DR6.
+enum DebugStatus {
+  static let step: UInt64 = 1 << 14
+  /// What DR6 has after reset: bits that are always set.
+  static let fixed: UInt64 = 0xffff_0ff0
+}
+
+/// An event to be delivered through the interrupt descriptor table.
+private struct Event {
+  var vector: UInt64
+  var code: UInt64 = 0
+  /// Of an INT n, INT3 or INTO instruction.
+  var isSoftware = false
+  /// An exception, and not an interrupt or INT n.
+  var isException = true
+  /// The instruction begins anew: RF is saved as set.
+  var isFault = true
+  var address: UInt64 = 0
+  /// Where INT n begins: a fault on the way through its gate is the instruction's.
+  var restart: UInt64?
+
+  /// - SeeAlso: Intel SDM volume 3, 'Error Code'.
+  var hasCode: Bool { isException && (vector == 8 || (10...14).contains(vector) || vector == 17) }
+
+  /// - SeeAlso: Intel SDM volume 3, 'Double Fault Exception (#DF)'.
+  var isContributory: Bool { isException && (vector == 0 || (10...13).contains(vector)) }
+  var isPageFault: Bool { isException && vector == 14 }
+}
+
+/// Taking and leaving traps: only what silicon does.
+///
+/// - SeeAlso: Intel SDM volume 3, 'Exception and Interrupt Handling in 64-Bit Mode'.
+extension X64 {
+  /// Delivers the pending exception.
+  public func takeException(_ hart: Hart) {
+    let x = hart.x
+    let isTrap = x[SystemSlot.isTrap] != 0
+    let start = x[Slot.pc]
+    if isTrap { x[Slot.pc] = x[SystemSlot.trapPC] }
+    x[SystemSlot.isTrap] = 0
+    let vector = x[Slot.cause]
+    if x[SystemSlot.cr0] & CR0.paging == 0 {
+      reportException(hart)
+      return
+    }
+    let isSoftware = x[SystemSlot.isSoftware] != 0
+    x[SystemSlot.isSoftware] = 0
+    deliver(
+      Event(
+        vector: vector, code: x[SystemSlot.errorCode], isSoftware: isSoftware,
+        isException: !isSoftware, isFault: !isTrap, address: x[Slot.tval],
+        restart: isSoftware ? start : nil), hart)
+  }
+
+  /// The instruction behind STI or MOV SS is over, or one that began with TF set.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Single-Step Exception Condition'.
+  public func completedSingle(_ reasons: UInt64, for hart: Hart) {
+    let x = hart.x
+    if reasons & Self.shadowed != 0 {
+      x[SystemSlot.shadow] = Shadow.none
+      x[Slot.checkInterrupts] = 1
+      Self.updateMode(hart)
+    }
+    let isStack = x[SystemSlot.shadow] == Shadow.stack
+    guard reasons & Self.stepped != 0, x[SystemSlot.noStep] == 0, !isStack else {
+      x[SystemSlot.noStep] = 0
+      return
+    }
+    x[SystemSlot.debugStatus] |= DebugStatus.step
+    if x[SystemSlot.cr0] & CR0.paging == 0 {
+      Self.raise(x, 1)
+      reportException(hart)
+    } else {
+      deliver(Event(vector: 1, isFault: false), hart)
+    }
+  }
+
+  /// Delivers an external interrupt.
+  func deliver(interrupt vector: UInt64, _ hart: Hart) {
+    deliver(Event(vector: vector, isException: false, isFault: false), hart)
+  }
+
+  /// - SeeAlso: Intel SDM volume 3, 'Double Fault Exception (#DF)'.
+  private func deliver(_ first: Event, _ hart: Hart) {
+    let x = hart.x
+    x[SystemSlot.shadow] = Shadow.none
+    x[SystemSlot.noStep] = 0
+    x[SystemSlot.halted] = 0
+    var event = first
+    while true {
+      if event.isPageFault { x[SystemSlot.faultAddress] = event.address }
+      do throws(Fault) {
+        try attempt(event, hart)
+        return
+      } catch {
+        let failure = Event(vector: error.vector, code: error.code, address: error.address)
+        if let restart = event.restart { x[Slot.pc] = restart }
+        let serious = failure.isContributory || failure.isPageFault
+        if event.isException, event.vector == 8, serious {
+          if failure.isPageFault { x[SystemSlot.faultAddress] = failure.address }
+          return shutDown(hart)
+        }
+        let isDouble =
+          event.isContributory && failure.isContributory || event.isPageFault && serious
+        if isDouble, failure.isPageFault { x[SystemSlot.faultAddress] = failure.address }
+        event = isDouble ? Event(vector: 8) : failure
+      }
+    }
+  }
+
+  /// - SeeAlso: Intel SDM volume 3, 'Shutdown Mode' (under 'Double Fault Exception (#DF)').
+  private func shutDown(_ hart: Hart) {
+    hart.x[SystemSlot.shutdown] = 1
+    hart.x[SystemSlot.halted] = 1
+    Self.updateMode(hart)
+    hart.requestStop()
+  }
+
+  /// Goes through the gate of an event.
+  ///
+  /// Nothing but memory is changed where it fails.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, 'INT n/INTO/INT3/INT1 - Call to Interrupt Procedure',
+  ///   'Operation'; volume 3, '64-Bit Mode IDT', 'Interrupt Stack Table'.
+  private func attempt(_ event: Event, _ hart: Hart) throws(Fault) {
+    let x = hart.x
+    let external: UInt64 = event.isSoftware ? 0 : 1
+    let privilege = x[SystemSlot.privilege]
+    let inTable = Fault(vector: 13, code: event.vector << 3 | 2 | external)
+    guard event.vector << 4 | 15 <= x[SystemSlot.idtLimit] else { throw inTable }
+    let at = x[SystemSlot.idtBase] &+ event.vector << 4
+    let (low, high) = try implicitly(hart) { () throws(Fault) in
+      (try load(at, 8, hart), try load(at &+ 8, 8, hart))
+    }
+    let kind = low >> 40 & 0x1f
+    guard kind == 0xe || kind == 0xf else { throw inTable }
+    if event.isSoftware, low >> 45 & 3 < privilege { throw inTable }
+    guard low >> 47 & 1 == 1 else { throw Fault(vector: 11, code: inTable.code) }
+    let selector = low >> 16 & 0xffff
+    let target = low & 0xffff | (low >> 48) << 16 | (high & 0xffff_ffff) << 32
+
+    guard selector & 0xfffc != 0 else { throw Fault(vector: 13, code: external) }
+    let code = try descriptor(selector, external: external, hart)
+    guard code.isCode, code.privilege <= privilege, code.isLong, !code.isDefault32 else {
+      throw Fault(13, selector: selector, external: external)
+    }
+    guard code.isPresent else { throw Fault(11, selector: selector, external: external) }
+    let after = code.isConforming ? privilege : code.privilege
+    var sp = x[Int(Lift.rsp)]
+    let table = low >> 32 & 7
+    if table != 0 || after < privilege {
+      let offset = table != 0 ? 28 &+ table << 3 : 4 &+ after << 3
+      guard offset &+ 7 <= x[SystemSlot.taskLimit] else {
+        throw Fault(10, selector: x[SystemSlot.taskSelector], external: external)
+      }
+      sp = try implicitly(hart) { () throws(Fault) in
+        try load(x[SystemSlot.taskBase] &+ offset, 8, hart)
+      }
+    }
+    guard Self.isCanonical(sp, x) else { throw Fault(vector: 12, code: external) }
+    guard Self.isCanonical(target, x) else { throw Fault(vector: 13, code: external) }
+    sp &= ~15
+    let flags = RFlags.read(x)
+    hart.setMode(
+      mmuIndex: after == 3 ? MMUIndex.user : MMUIndex.supervisor,
+      flags: x[Slot.translationFlags])
+    x[SystemSlot.stackAccess] = 1
+    defer {
+      x[SystemSlot.stackAccess] = 0
+      Self.updateMode(hart)
+    }
+    let words = [
+      x[SystemSlot.selectors + SegmentRegister.ss], x[Int(Lift.rsp)],
+      event.isFault ? flags | RFlags.resume : flags,
+      x[SystemSlot.selectors + SegmentRegister.cs], x[Slot.pc],
+    ]
+    for word in words {
+      sp &-= 8
+      try store(sp, 8, word, hart)
+    }
+    if event.hasCode {
+      sp &-= 8
+      try store(sp, 8, event.code, hart)
+    }
+    try setCode(selector, code, privilege: after, hart)
+    if after != privilege {
+      x[SystemSlot.selectors + SegmentRegister.ss] = after
+      x[SystemSlot.rights + SegmentRegister.ss] = 0
+    }
+    x[SystemSlot.privilege] = after
+    x[Int(Lift.rsp)] = sp
+    x[SystemSlot.lastVector] = event.vector
+    x[SystemSlot.lastPC] = x[Slot.pc]
+    x[Slot.pc] = target
+    var cleared = RFlags.trap | RFlags.nested | RFlags.resume
+    if kind == 0xe { cleared |= RFlags.interrupt }
+    x[Registers.otherFlags] &= ~cleared
+  }
+
+  /// IRET, of operands of `size` bytes.
+  ///
+  /// Deviations: there is no compatibility mode, and RF is not kept, since nothing looks at it where
+  /// there are no instruction breakpoints.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return', 'Operation'.
+  func returnFromInterrupt(size: UInt64, _ hart: Hart) throws(Fault) {
+    let x = hart.x
+    let privilege = x[SystemSlot.privilege]
+    guard x[Registers.otherFlags] & RFlags.nested == 0 else { throw .protection }
+    let sp = x[Int(Lift.rsp)]
+    x[SystemSlot.stackAccess] = 1
+    defer { x[SystemSlot.stackAccess] = 0 }
+    var words: [UInt64] = []
+    for index in 0..<5 { words.append(try load(sp &+ UInt64(index) &* size, size, hart)) }
+    let selector = words[1] & 0xffff
+    let stack = words[4] & 0xffff
+    guard selector & 0xfffc != 0 else { throw .protection }
+    let code = try descriptor(selector, hart)
+    let after = selector & 3
+    guard code.isCode, code.isLong, !code.isDefault32, after >= privilege,
+      code.isConforming ? code.privilege <= after : code.privilege == after
+    else { throw Fault(13, selector: selector) }
+    guard code.isPresent else { throw Fault(11, selector: selector) }
+    var stackRights: UInt64 = 0
+    if stack & 0xfffc == 0 {
+      guard after != 3, stack & 3 == after else { throw .protection }
+    } else {
+      let found = try descriptor(stack, hart)
+      guard stack & 3 == after, found.isWritableData, found.privilege == after else {
+        throw Fault(13, selector: stack)
+      }
+      guard found.isPresent else { throw Fault(12, selector: stack) }
+      try markAccessed(stack, found, hart)
+      stackRights = found.rights
+    }
+    guard Self.isCanonical(words[0], x) else { throw .protection }
+    try setCode(selector, code, privilege: after, hart)
+    x[SystemSlot.selectors + SegmentRegister.ss] = stack
+    x[SystemSlot.rights + SegmentRegister.ss] = stackRights
+    var writable = RFlags.userWritable
+    if privilege == 0 { writable |= RFlags.ioPrivilege }
+    if privilege <= ioPrivilege(x) { writable |= RFlags.interrupt }
+    if size == 2 { writable &= 0xffff }
+    RFlags.write(x, RFlags.read(x) & ~writable | words[2] & writable)
+    x[SystemSlot.privilege] = after
+    x[Int(Lift.rsp)] = words[3]
+    x[Slot.pc] = words[0]
+    if after != privilege { dropSegments(x, privilege: after) }
+    x[Slot.checkInterrupts] = 1
+    Self.updateMode(hart)
+  }
+
+  func ioPrivilege(_ x: UnsafeMutablePointer<UInt64>) -> UInt64 {
+    (x[Registers.otherFlags] & RFlags.ioPrivilege) >> 12
+  }
+
+  /// SYSCALL.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, 'SYSCALL - Fast System Call', 'Operation'.
+  func enterSystem(_ hart: Hart) {
+    let x = hart.x
+    x[Int(Lift.rcx)] = x[Slot.pc]
+    x[Int(Lift.rax) + 11] = RFlags.read(x) & ~RFlags.resume
+    x[Slot.pc] = x[SystemSlot.lstar]
+    RFlags.write(x, RFlags.read(x) & ~x[SystemSlot.flagMask])
+    let selector = x[SystemSlot.star] >> 32 & 0xfffc
+    x[SystemSlot.selectors + SegmentRegister.cs] = selector
+    x[SystemSlot.selectors + SegmentRegister.ss] = selector &+ 8
+    x[SystemSlot.rights + SegmentRegister.cs] = 0xa09b
+    x[SystemSlot.rights + SegmentRegister.ss] = 0xc093
+    x[SystemSlot.privilege] = 0
+    // There is no trap after it where it clears TF.
+    if x[Slot.single] & Self.stepped != 0, x[Registers.otherFlags] & RFlags.trap == 0 {
+      x[SystemSlot.noStep] = 1
+    }
+    Self.updateMode(hart)
+  }
+
+  /// SYSRET.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, 'SYSRET - Return From Fast System Call', 'Operation'.
+  func leaveSystem(_ hart: Hart) {
+    let x = hart.x
+    x[Slot.pc] = x[Int(Lift.rcx)]
+    RFlags.write(x, x[Int(Lift.rax) + 11] & 0x3c_7fd7 & ~RFlags.resume)
+    let selector = x[SystemSlot.star] >> 48
+    x[SystemSlot.selectors + SegmentRegister.cs] = (selector &+ 16) & 0xffff | 3
+    x[SystemSlot.selectors + SegmentRegister.ss] = (selector &+ 8) & 0xffff | 3
+    x[SystemSlot.rights + SegmentRegister.cs] = 0xa0fb
+    x[SystemSlot.rights + SegmentRegister.ss] = 0xc0f3
+    x[SystemSlot.privilege] = 3
+    x[Slot.checkInterrupts] = 1
+    Self.updateMode(hart)
+  }
+}
