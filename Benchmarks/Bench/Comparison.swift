@@ -30,7 +30,8 @@ extension Bench {
   /// of the ratios is.
   func compare(_ title: String, _ works: [Work]) throws {
     printLine(title + ": CPU seconds, less a run of next to nothing")
-    printLine(row(widths: (12, 11), "work", "engine", "emu s", "spread", "peer s", "spread", "ratio"))
+    printLine(
+      row(widths: (12, 11), "work", "engine", "emu s", "spread", "peer s", "spread", "ratio"))
     var logs = [Double](repeating: 0, count: engines.count)
     for work in works {
       let full = try samples([work.peer] + engines.map { emuCommand($0, work.emu) })
@@ -99,7 +100,8 @@ extension Bench {
       "none", "-bios", "none",
     ]
     for (name, extra) in [
-      ("goal: 1.9", []), ("-icount shift=0,sleep=off; goal: 2.5", ["-icount", "shift=0,sleep=off"]),
+      ("goal: 1.9", []),
+      ("-icount shift=0,sleep=off; goal: 2.5", ["-icount", "shift=0,sleep=off"]),
     ] as [(String, [String])] {
       try compare(
         "the kernels bare (\(image)) against \(qemuSystem), \(name)",
@@ -134,7 +136,10 @@ extension Bench {
     let none = try folder.add("none", ColdCode.program(blocks: 1))
     try compare(
       "25,000 blocks that run once against \(qemu)",
-      [Work(name: "cold", emu: [cold], emuBase: [none], peer: [qemu, cold], peerBase: [qemu, none])])
+      [
+        Work(
+          name: "cold", emu: [cold], emuBase: [none], peer: [qemu, cold], peerBase: [qemu, none])
+      ])
   }
 
   /// A shell script that forks all the time.

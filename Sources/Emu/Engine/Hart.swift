@@ -484,7 +484,7 @@ public final class Hart {
     }
     x[Slot.left] = x[Slot.target] &- x[Slot.count]
     // An ISA that must see every instruction sees it from Swift.
-    return x[Slot.pending] | x[Slot.single] == 0 && x[Slot.left] != 0
+    return x[Slot.pending] | x[Slot.single] == 0 && x[Slot.left] != 0 && !blocksAreStale
   }
 
   private func takeException() {
@@ -626,7 +626,9 @@ public final class Hart {
     let index = Int(x[Slot.mmuIndex]) * TLB.entries + TLB.index(va)
     // A stale translation is one that the TLB still has, in whichever engine.
     if cacheModel == .architectural, space.tlbs[index].addend != 0 { forgetPages() }
-    if space.filledCount < SpaceTLB.filledLimit { space.filled[space.filledCount] = Int32(truncatingIfNeeded: index) }
+    if space.filledCount < SpaceTLB.filledLimit {
+      space.filled[space.filledCount] = Int32(truncatingIfNeeded: index)
+    }
     space.filledCount = min(space.filledCount + 1, SpaceTLB.filledLimit + 1)
     let writable = found.writable && !ram.isWatched(found.pa)
     if writable, access == .store { ram.willWrite(found.pa) }
