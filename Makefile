@@ -27,8 +27,13 @@ conformance: setup setup-oracles
 	.build/release/emu-conformance bare --emu $(EMU)
 	.build/release/emu-conformance busybox --emu $(EMU)
 	.build/release/emu-conformance verify --emu $(EMU)
+	./scripts/harness-tutorial.sh
+	.build/release/emu-conformance replay --emu $(EMU)
 	.build/release/emu-conformance fuzz --seconds 60
 	.build/release/emu-conformance jit --stops 10000000
+	.build/release/emu-conformance x86 --instances 2000000
+	.build/release/emu-conformance x86 --capstone
+	.build/release/emu-conformance x86 --fuzz 30
 
 bench: setup setup-oracles
 	$(RELEASE)

@@ -19,7 +19,7 @@ let package = Package(
   ],
   dependencies: [
     // The command line: parsing, help pages, completion scripts.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
     .target(name: "Engine", path: "Sources/Emu/Engine", swiftSettings: strict),
@@ -85,7 +85,7 @@ let package = Package(
     .executableTarget(
       name: "Conformance",
       dependencies: [
-        "Engine", "RISCV", "X86", "VectorFile", "Fuzz", "CHostX86",
+        "Machine", "TraceFile", "Engine", "RISCV", "X86", "VectorFile", "Fuzz", "CHostX86",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/Conformance", swiftSettings: strict),
@@ -93,7 +93,10 @@ let package = Package(
     .target(name: "VectorFile", path: "Tests/VectorFile", swiftSettings: strict),
     // Random files, programs and boards, for the tests and for the tool that goes on for hours.
     .target(
-      name: "Fuzz", dependencies: ["Machine", "GuestKernel", "RISCV", "Engine", "Image"],
+      name: "Fuzz",
+      dependencies: [
+        "Assembly", "Harness", "Machine", "Probes", "GuestKernel", "RISCV", "Engine", "Image",
+      ],
       path: "Tests/Fuzz", swiftSettings: strict),
     // Probe hits as the host has them: ptrace and Linux's uprobes.
     .target(name: "NativeProbes", path: "Benchmarks/NativeProbes"),
@@ -134,7 +137,9 @@ let package = Package(
       path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "HarnessTests",
-      dependencies: ["Assembly", "Harness", "HarnessTesting", "Image", "Machine", "Probes", "RISCV"],
+      dependencies: [
+        "Assembly", "Harness", "HarnessTesting", "Image", "Machine", "Probes", "RISCV",
+      ],
       path: "Tests/HarnessTests", swiftSettings: strict),
     .testTarget(
       name: "MachineTests",

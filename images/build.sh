@@ -64,6 +64,7 @@ for isa in $ISAS; do
     image user "$isa" "$name" "images/user/src/$name.c" $target $common $user $extra
   done
   image user "$isa" hello-pie images/user/src/hello.c $target $common $user -fPIE -pie
+  image user "$isa" fbench Benchmarks/guest/float.c $target $common $user $kbench
   image user "$isa" kbench "Benchmarks/guest/kern.c Benchmarks/guest/user.c" $target $common $user $kbench
 
   target="-target $isa-freestanding-none -mcpu=$(cpu "$isa") $(bare_flags "$isa")"

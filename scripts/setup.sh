@@ -39,6 +39,7 @@ oracles)
   need 'command -v qemu-system-riscv64' qemu-system-misc
   need 'command -v riscv64-linux-gnu-objdump' binutils-riscv64-linux-gnu
   need 'command -v dtc' device-tree-compiler
+  need 'ldconfig -p | grep libcapstone.so.4' libcapstone4
   ;;
 images)
   need 'python3 -m venv --help' python3 python3-venv

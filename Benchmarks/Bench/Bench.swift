@@ -1,5 +1,7 @@
 import ArgumentParser
+import Engine
 import Glibc
+import Machine
 
 /// Measures `emu` beside QEMU on the same binaries in the same run and prints tables of ratios.
 @main
@@ -11,6 +13,7 @@ struct Bench: ParsableCommand {
       EXAMPLES
         emu-bench --emu .build/release/emu
         emu-bench --only kernels --runs 5
+        emu-bench --only bare --engines jit
       """)
 
   @Option(help: "The emu to measure.")
@@ -19,27 +22,50 @@ struct Bench: ParsableCommand {
   @Option(help: "The peer: QEMU's user mode.")
   var qemu = "qemu-riscv64"
 
+  @Option(help: "The peer of bare images: QEMU's system mode.")
+  var qemuSystem = "qemu-system-riscv64"
+
+  @Option(help: "A static busybox for the guest, for the script.")
+  var busybox = "out/busybox/busybox"
+
+  @Option(
+    name: .customLong("engines"), help: "Which engines are compared with peers, with commas.",
+    transform: { $0.split(separator: ",").map(String.init) })
+  var engines = ["jit", "interpreter"]
+
   @Option(help: "The folder with the guest images.")
-  var images = "images/user/riscv64"
+  var images = "images"
 
   @Option(help: "Runs of each, of which the median counts.")
   var runs = 5
 
-  @Option(help: "Only one part: kernels, start, fork, memory or probes.")
+  @Option(help: "Only one part: \(parts.joined(separator: ", ")).")
   var only: String?
 
-  private static let kernels = [
+  static let parts = [
+    "kernels", "float", "bare", "cold", "script", "start", "fork", "memory", "probes", "record",
+    "snapshot",
+  ]
+
+  static let kernels = [
     "sieve", "sort", "crc", "list", "vm", "calls", "nbody", "stream", "hash", "hot", "matmul",
   ]
 
   func validate() throws {
     guard runs >= 1 else { throw ValidationError("--runs is at least 1") }
-    if let only, !["kernels", "start", "fork", "memory", "probes"].contains(only) {
-      throw ValidationError("--only is kernels, start, fork, memory or probes")
+    if let only, !Self.parts.contains(only) {
+      throw ValidationError("--only is one of \(Self.parts.joined(separator: ", "))")
+    }
+    guard !engines.isEmpty, engines.allSatisfy({ BackEnd(rawValue: $0) != nil }) else {
+      throw ValidationError(
+        "--engines are of \(BackEnd.allCases.map(\.rawValue).joined(separator: ", "))")
     }
   }
 
   func run() throws {
+    // It has no peer.
+    if wants("snapshot") { try measureSnapshots() }
+    if only == "snapshot" { return }
     guard let version = runChild([qemu, "--version"]), version.status == 0 else {
       printLine("emu-bench: no \(qemu); install Debian's qemu-user")
       throw ExitCode(3)
@@ -48,26 +74,26 @@ struct Bench: ParsableCommand {
     printLine(
       "median of \(runs); CPU time is user + system of the process; ratio > 1: emu is faster\n")
     if wants("kernels") { try measureKernels() }
+    if wants("float") { try measureFloats() }
+    if wants("bare") { try measureBare() }
+    if wants("cold") { try measureCold() }
+    if wants("script") { try measureScript() }
     if wants("start") { try measureStart() }
     if wants("fork") { try measureFork() }
     if wants("memory") { try measureMemory() }
     if wants("probes") { try measureProbes() }
+    if wants("record") { try measureRecord() }
+  }
+
+  private func measureSnapshots() throws {
+    let pipes = try? Host.contents(of: busybox)
+    let program = try pipes ?? Host.contents(of: "\(images)/user/riscv64/forks.elf")
+    try Snapshots(program: program, isBusybox: pipes != nil, rounds: max(runs, 5)).run()
   }
 
   private func wants(_ part: String) -> Bool { only == nil || only == part }
 
-  /// Runs both commands alternately, so that what disturbs one disturbs the other.
-  private func pair(_ one: [String], _ other: [String]) throws -> (Samples, Samples) {
-    var a = Samples()
-    var b = Samples()
-    for _ in 0..<runs {
-      a.add(try good(one))
-      b.add(try good(other))
-    }
-    return (a, b)
-  }
-
-  private func good(_ command: [String]) throws -> ChildRun {
+  func good(_ command: [String]) throws -> ChildRun {
     guard let run = runChild(command), run.status == 0 else {
       printLine("emu-bench: failed: \(command.joined(separator: " "))")
       throw ExitCode(1)
@@ -75,34 +101,10 @@ struct Bench: ParsableCommand {
     return run
   }
 
-  private func measureKernels() throws {
-    let image = "\(images)/kbench.elf"
-    printLine("CPU-bound kernels (\(image)): CPU seconds, less a run of one iteration")
-    printLine(row("kernel", "emu s", "spread", "qemu s", "spread", "ratio"))
-    var totals = (0.0, 0.0)
-    var logs = 0.0
-    for kernel in Self.kernels {
-      let base = try pair([emu, "run", image, kernel, "1"], [qemu, image, kernel, "1"])
-      let full = try pair([emu, "run", image, kernel], [qemu, image, kernel])
-      let mine = max(full.0.cpu.median - base.0.cpu.median, 1e-4)
-      let theirs = max(full.1.cpu.median - base.1.cpu.median, 1e-4)
-      totals.0 += mine
-      totals.1 += theirs
-      logs += log(theirs / mine)
-      printLine(
-        row(
-          kernel, text(mine, 3), full.0.cpu.spread, text(theirs, 3), full.1.cpu.spread,
-          text(theirs / mine, 3)))
-    }
-    printLine(
-      row("all", text(totals.0, 3), "", text(totals.1, 3), "", text(totals.1 / totals.0, 3)))
-    printLine(
-      row("geomean", "", "", "", "", text(exp(logs / Double(Self.kernels.count)), 3)) + "\n")
-  }
-
   private func measureStart() throws {
-    let image = "\(images)/hello.elf"
-    let (mine, theirs) = try pair([emu, "run", image], [qemu, image])
+    let image = "\(images)/user/riscv64/hello.elf"
+    let both = try samples([[emu, "run", image], [qemu, image]])
+    let (mine, theirs) = (both[0], both[1])
     printLine("start to exit of hello: wall milliseconds")
     printLine(row("", "emu", "spread", "qemu", "spread", "ratio"))
     printLine(
@@ -118,7 +120,7 @@ struct Bench: ParsableCommand {
   }
 
   private func measureFork() throws {
-    let image = "\(images)/forkbench.elf"
+    let image = "\(images)/user/riscv64/forkbench.elf"
     let loops = 2000.0
     var mine = Samples()
     var theirs = Samples()
@@ -143,7 +145,7 @@ struct Bench: ParsableCommand {
     printLine("memory: peak of the process less the guest's pages, MiB (goal: 64)")
     printLine(row("program", "peak", "guest", "over", "", ""))
     for name in ["hello", "mallocs", "threads"] {
-      let run = try good([emu, "run", "--stats", "\(images)/\(name).elf"])
+      let run = try good([emu, "run", "--stats", "\(images)/user/riscv64/\(name).elf"])
       let pages = run.errors.split(separator: "\n").first { $0.contains("guest pages at most") }
       let count =
         pages.flatMap {

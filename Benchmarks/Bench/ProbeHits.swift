@@ -191,7 +191,7 @@ struct BenchFailure: Error, CustomStringConvertible {
 extension Bench {
   /// Hits a second beside ptrace and native uprobes of this host; and what an idle probe costs.
   func measureProbes() throws {
-    let image = "\(images)/selftest.elf"
+    let image = "\(images)/user/riscv64/selftest.elf"
     let bench = ProbeHits(image: image)
     printLine(
       "probe hits (\(image)): millions a CPU second, empty handler, whole path, less the same run without"

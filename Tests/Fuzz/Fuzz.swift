@@ -17,11 +17,13 @@ public enum FuzzPart: String, CaseIterable, Sendable {
   case budget
   /// The same on the interpreter and on the JIT, with its fast paths and without.
   case engine
+  /// Scenario files and assembly text.
+  case scenario
 
   /// What ``Fuzzer/run(_:)`` counts.
   public var unit: String {
     switch self {
-    case .loader: "files"
+    case .loader, .scenario: "files"
     case .decoder: "words"
     case .gate: "calls"
     case .user, .bare, .budget: "instructions"
@@ -63,6 +65,7 @@ public struct Fuzzer {
     case .bare: return try bare(&random)
     case .budget: return try budget(&random)
     case .engine: return try engine(&random)
+    case .scenario: return try scenario(&random)
     }
   }
 }

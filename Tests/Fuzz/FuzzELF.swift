@@ -1,3 +1,5 @@
+import Image
+
 /// A small ELF file for programs.
 struct FuzzELF {
   struct Segment {
@@ -11,36 +13,13 @@ struct FuzzELF {
   var segments: [Segment]
 
   var bytes: [UInt8] {
-    var file: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0] + Array(repeating: 0, count: 8)
-    func append<T: FixedWidthInteger>(_ value: T) {
-      for shift in 0..<MemoryLayout<T>.size {
-        file.append(UInt8(truncatingIfNeeded: value >> T(8 * shift)))
-      }
-    }
-    append(UInt16(2))
-    append(UInt16(243))
-    append(UInt32(1))
-    append(entry)
-    append(UInt64(64))
-    append(UInt64(0))
-    append(UInt32(5))
-    for value: UInt16 in [64, 56, UInt16(segments.count), 0, 0, 0] { append(value) }
-    var offset: UInt64 = 4096
-    for segment in segments {
-      append(UInt32(1))
-      append(segment.flags)
-      append(offset + segment.address % 4096)
-      append(segment.address)
-      append(segment.address)
-      append(UInt64(segment.bytes.count))
-      append(segment.size)
-      append(UInt64(4096))
-      offset += (segment.address % 4096 + UInt64(segment.bytes.count) + 4095) & ~4095
-    }
-    for segment in segments {
-      file += Array(repeating: 0, count: (4096 - file.count % 4096) % 4096)
-      file += Array(repeating: 0, count: Int(segment.address % 4096)) + segment.bytes
-    }
-    return file
+    var builder = ELFBuilder(
+      machine: 243, entry: entry,
+      segments: segments.map {
+        ELFBuilder.Segment(address: $0.address, bytes: $0.bytes, size: $0.size, flags: $0.flags)
+      })
+    // RVC, floats in registers up to double.
+    builder.flags = 5
+    return builder.bytes
   }
 }

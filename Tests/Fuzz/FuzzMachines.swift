@@ -8,6 +8,17 @@ final class FuzzConsole: BareConsole {
   private(set) var hash: UInt64 = 0
   private var left = 64
 
+  /// What was printed is part of what comes back.
+  var archivedState: [UInt8] {
+    get {
+      var state = [UInt8](repeating: 0, count: 16)
+      state.store64(0, written)
+      state.store64(8, hash)
+      return state
+    }
+    set { (written, hash) = (newValue.load64(0), newValue.load64(8)) }
+  }
+
   func write(_ bytes: [UInt8], stream: Int) {
     written &+= UInt64(bytes.count)
     for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
@@ -25,6 +36,21 @@ final class FuzzHost: HostServices {
   private var typed = 0
 
   init(seed: UInt64) { random = seed | 1 }
+
+  /// The generator, what was typed, and what was printed.
+  var archivedState: [UInt8] {
+    get {
+      var state = [UInt8](repeating: 0, count: 24)
+      state.store64(0, random)
+      state.store64(8, hash)
+      state.store64(16, UInt64(typed))
+      return state
+    }
+    set {
+      (random, hash) = (newValue.load64(0), newValue.load64(8))
+      typed = Int(clamping: newValue.load64(16))
+    }
+  }
 
   var startOfRun: UInt64 { 1_600_000_000_000_000_000 }
 
@@ -58,12 +84,12 @@ struct FuzzProgram {
   let machine: ProgramMachine
 
   init(
-    _ file: [UInt8], _ seed: UInt64, caches: CacheModel = .coherent, engine: BackEnd = .standard,
-    jit: JITOptions = JITOptions()
+    _ file: [UInt8], _ seed: UInt64, arguments: [String] = [], memory: UInt64 = 16 << 20,
+    caches: CacheModel = .coherent, engine: BackEnd = .standard, jit: JITOptions = JITOptions()
   ) throws {
     host = FuzzHost(seed: seed)
     var configuration = ProgramConfiguration()
-    configuration.memory = 16 << 20
+    configuration.memory = memory
     configuration.cacheModel = caches
     configuration.engine = engine
     configuration.jit = jit
@@ -71,7 +97,7 @@ struct FuzzProgram {
     try machine.kernel.vfs.installProgram(Path("/bin/program"), HostBytes(file))
     try machine.start(
       BootRequest(
-        path: Array("/bin/program".utf8), arguments: [Array("program".utf8)],
+        path: Array("/bin/program".utf8), arguments: (["program"] + arguments).map { Array($0.utf8) },
         environment: [Array("A=b".utf8)]))
   }
 }

@@ -7,7 +7,8 @@ struct ReportTests {
   private static let entries: [ScenarioEntry] = {
     var good = ScenarioEntry(file: "a.yaml", name: "good # one", result: ScenarioResult())
     good.seconds = 1.5
-    var bad = ScenarioEntry(file: "b<&>.yaml", name: "it's \"bad\"", result: ScenarioResult(seed: 7))
+    var bad = ScenarioEntry(
+      file: "b<&>.yaml", name: "it's \"bad\"", result: ScenarioResult(seed: 7))
     bad.result.failures = ["one: expected <1>, seen \u{1b}&2\n  more", "two"]
     bad.result.context = ["count 5, pc 0x10"]
     return [good, bad]

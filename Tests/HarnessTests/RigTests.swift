@@ -99,7 +99,7 @@ struct RigTests {
     } matching: { issue in
       let text = "\(issue)"
       return text.contains("wrong: the end: expected exit status 56, seen exit status 55")
-        && text.contains("(_start+0x16): ecall") && text.contains("EMU_SEED=3 swift test --filter")
+        && text.contains("(loop+0xe): ecall") && text.contains("EMU_SEED=3 swift test --filter")
         && text.contains("RigTests/issues")
     }
   }

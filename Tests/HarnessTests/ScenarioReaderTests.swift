@@ -22,8 +22,14 @@ struct ScenarioReaderTests {
 
   @Test(arguments: [
     ("asm: nop\nprobs: []", "dir/x.yaml:2:1: unknown key 'probs'; did you mean 'probes'?"),
-    ("asm: nop\nmachine: {guest: riscv}", "dir/x.yaml:2:18: unknown 'riscv'; did you mean 'riscv64'?"),
-    ("asm: nop\nmachine: {cashes: x}", "dir/x.yaml:2:11: unknown key 'cashes'; did you mean 'caches'?"),
+    (
+      "asm: nop\nmachine: {guest: riscv}",
+      "dir/x.yaml:2:18: unknown 'riscv'; did you mean 'riscv64'?"
+    ),
+    (
+      "asm: nop\nmachine: {cashes: x}",
+      "dir/x.yaml:2:11: unknown key 'cashes'; did you mean 'caches'?"
+    ),
     ("asm: nop\nzzzzzzzzzz: 1", "dir/x.yaml:2:1: unknown key 'zzzzzzzzzz'"),
     ("asm: nop\nlimit: many", "dir/x.yaml:2:8: 'many' is no number"),
     ("asm: nop\nlimit: 0", "dir/x.yaml:2:8: 0 is not from 1 to 1000000000000"),
@@ -44,14 +50,29 @@ struct ScenarioReaderTests {
     ("asm: |\n  nop\n  addi a0, a0, 5000\n", "dir/x.yaml:3:16: 5000 does not fit: -2048 to 2047"),
     ("asm: |\n\n\n    nop\n    frob\n", "dir/x.yaml:5:5: unknown instruction 'frob'"),
     ("asm: nop; frob", "dir/x.yaml:1:6: asm:1:6: unknown instruction 'frob'"),
-    ("asm: nop\nlegacy: [noBlaklist]", "dir/x.yaml:2:10: unknown 'noBlaklist'; did you mean 'noBlacklist'?"),
-    ("asm: nop\nprobes: [{define: x, refused: EINVALID}]", "dir/x.yaml:2:31: unknown 'EINVALID'; did you mean 'EINVAL'?"),
-    ("asm: nop\nexpect: {exit: 256}", "dir/x.yaml:2:16: '256' is no status from 0 to 255, signal, 'limit', 'stuck', 'reset' or 'panic'"),
+    (
+      "asm: nop\nlegacy: [noBlaklist]",
+      "dir/x.yaml:2:10: unknown 'noBlaklist'; did you mean 'noBlacklist'?"
+    ),
+    (
+      "asm: nop\nprobes: [{define: x, refused: EINVALID}]",
+      "dir/x.yaml:2:31: unknown 'EINVALID'; did you mean 'EINVAL'?"
+    ),
+    (
+      "asm: nop\nexpect: {exit: 256}",
+      "dir/x.yaml:2:16: '256' is no status from 0 to 255, signal, 'limit', 'stuck', 'reset' or 'panic'"
+    ),
     ("asm: nop\nmachine: {memory: 1M}", "dir/x.yaml:2:19: 4M to 8G is wanted"),
     ("asm: nop\nmachine: {harts: 2}", "dir/x.yaml:2:10: 'harts' and 'entry' are for 'board: bare'"),
     ("asm: nop\nfiles: {etc: x}", "dir/x.yaml:2:14: 'etc' is no absolute path"),
-    ("asm: nop\nexpect: {memory: [{at: x}]}", "dir/x.yaml:2:19: 'at' and one of u8, u16, u32, u64, bytes and text are wanted"),
-    ("asm: nop\nexpect: {memory: [{at: x, bytes: 0g}]}", "dir/x.yaml:2:34: pairs of hex digits are wanted"),
+    (
+      "asm: nop\nexpect: {memory: [{at: x}]}",
+      "dir/x.yaml:2:19: 'at' and one of u8, u16, u32, u64, bytes and text are wanted"
+    ),
+    (
+      "asm: nop\nexpect: {memory: [{at: x, bytes: 0g}]}",
+      "dir/x.yaml:2:34: pairs of hex digits are wanted"
+    ),
     ("asm: nop\nexpect: {differs: some}", "dir/x.yaml:2:19: 'none' is wanted"),
     ("asm: nop\nname: \"a\\nb\"", "dir/x.yaml:2:7: a name is one line of at most 200 bytes"),
     ("asm: nop\nexpect-failure: \"\"", "dir/x.yaml:2:17: a part of a message is wanted"),
@@ -128,7 +149,8 @@ struct ScenarioReaderTests {
     #expect(scenario.machine.caches == .architectural)
     #expect(scenario.environment == ["A=b"])
     #expect(scenario.files == ["/f": Array("text".utf8)])
-    #expect(scenario.probes.map(\.definition) == ["p:a b", "p:c d", "p:e f", "p:g h", "p:i j", "p:k l"])
+    #expect(
+      scenario.probes.map(\.definition) == ["p:a b", "p:c d", "p:e f", "p:g h", "p:i j", "p:k l"])
     #expect(scenario.probes[1].refused == "EINVAL")
     #expect(scenario.probes[2].action == .set(["a0": .max]))
     #expect(scenario.probes[3].action == .override(16))

@@ -199,4 +199,3 @@ struct ChoiceTests {
     #expect(one.next(10) == two.next(10))
   }
 }
-

@@ -153,6 +153,9 @@ struct RecordReplayTests {
     Self.expectOneLine(try replay(Array("text".utf8)), status: 122, "not a trace file")
     Self.expectOneLine(
       try replay(Array(whole[..<Int(chunks[0].offset)])), status: 122, "no description")
+    Self.expectOneLine(
+      try replay(Array(whole[..<Int(chunks[2].offset)])), status: 122,
+      "was cut off before its first instruction")
     let choices = try #require(chunks.lastIndex { $0.header.kind == .choices })
     var flipped = whole
     flipped[Int(chunks[choices].offset) + 70] ^= 4

@@ -463,6 +463,47 @@ import Testing
     #expect(look(asid: 3, root: Rig.root) == 3)
   }
 
+  /// Translations of the spaces left last are kept, under the whole register as their name, and what
+  /// changes meanwhile is seen.
+  @Test func addressSpacesKeepTheirTranslations() throws {
+    let rig = try rig()
+    var roots = [Rig.root]
+    for space in 1..<7 {
+      roots.append(rig.newTable())
+      for page in [Rig.code, Rig.machineVector, Rig.supervisorVector] {
+        rig.map(page, to: page, PTE.read | PTE.execute | PTE.accessed, root: roots[space])
+      }
+    }
+    for (space, root) in roots.enumerated() {
+      rig.map(Self.page, to: Rig.data + UInt64(space) * 0x1000, Self.rwad, root: root)
+      rig.poke(Rig.data + UInt64(space) * 0x1000, UInt64(space) + 100)
+    }
+    rig["a1"] = Self.page
+    func look(_ space: Int, asid: UInt64? = nil) -> UInt64 {
+      rig["satp"] = 8 << 60 | (asid ?? UInt64(space)) << 44 | roots[space] >> 12
+      rig.run([.load(Reg.a0, Reg.a1)])
+      return rig["a0"]
+    }
+    for space in 0..<3 { #expect(look(space) == UInt64(space) + 100) }
+    let misses = rig.hart.tlbMisses
+    for space in [0, 1, 2, 1, 0] { #expect(look(space) == UInt64(space) + 100) }
+    #expect(rig.hart.tlbMisses == misses)
+    // Another root under the same number, and more spaces than are kept.
+    for space in [3, 4, 5, 6, 0, 1] { #expect(look(space, asid: 9) == UInt64(space) + 100) }
+    // A store to the tables of a space that was left, and a fence in another one.
+    #expect(look(0) == 100)
+    #expect(look(1) == 101)
+    rig.map(Self.page, to: Rig.data + 0x6000, Self.rwad, root: roots[0])
+    #expect(look(0) == 106)
+    #expect(look(1) == 101)
+    rig.poke(
+      rig.entry(Self.page, root: roots[0]),
+      ((Rig.data + 0x5000) >> 12) << 10 | Self.rwad | PTE.valid)
+    rig["a2"] = Self.page
+    rig.run([Insn(op: .sfence_vma, rs1: Reg.a2)])
+    #expect(look(0) == 105)
+  }
+
   /// One fence by any address in a superpage forgets all of it.
   @Test(arguments: CacheModel.allCases)
   func aFenceForgetsTheWholeSuperpage(caches: CacheModel) throws {

@@ -98,7 +98,9 @@ struct TraceFileTests {
     let first = try TraceReader(scratch.file).chunks[1]
     try scratch.write(Array(whole[..<Int(first.offset + 70)]))
     let writer = try TraceWriter(continuing: TraceReader(scratch.file))
-    for (kind, count, bytes) in Self.records.dropFirst(2) { writer.write(kind, first: count, bytes) }
+    for (kind, count, bytes) in Self.records.dropFirst(2) {
+      writer.write(kind, first: count, bytes)
+    }
     #expect(writer.finish() == nil)
     let reader = try TraceReader(scratch.file)
     #expect(reader.isFinished)
@@ -231,7 +233,8 @@ struct TraceFileTests {
     for value in values { #expect(try reader.number() == value) }
     #expect(reader.isAtEnd)
     for bytes: [UInt8] in [
-      [], [0x80], [UInt8](repeating: 0xff, count: 9) + [2], [UInt8](repeating: 0x80, count: 10) + [1],
+      [], [0x80], [UInt8](repeating: 0xff, count: 9) + [2],
+      [UInt8](repeating: 0x80, count: 10) + [1],
     ] {
       var reader = ByteReader(bytes)
       #expect(throws: TraceFileError.self) { try reader.number() }

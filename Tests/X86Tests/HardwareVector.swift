@@ -6,7 +6,8 @@
 /// ```
 ///
 /// `flags` are RFLAGS without bits 1, 8 and 9; `undefined` are flags that the manual leaves open;
-/// `v3.1` is the second 64-bit word of vector register 3; `m[address]` the bytes from there on, as they lie; `trap`,
+/// `v3.1` is the second 64-bit word of vector register 3; `st3.0` and the like are the x87 unit's
+/// (``StackState``); `m[address]` the bytes from there on, as they lie; `trap`,
 /// `error` and `cr2` are the exception. What is not named keeps its value.
 struct HardwareVector {
   var place: String

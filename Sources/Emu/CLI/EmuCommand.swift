@@ -13,6 +13,8 @@ struct EmuCommand: ParsableCommand {
         emu run --stats --root /srv/riscv64 ./busybox sh -c 'seq 3'
         emu run --bare firmware.elf
         emu run --probe 'p vfs_read' images/user/riscv64/hello.elf
+        emu record -o run.emutrace images/user/riscv64/hello.elf; emu replay run.emutrace
+        emu trace run.emutrace --from 1000 --to 1100
         emu probes -l images/user/riscv64/hello.elf --symbol main
         emu disasm images/user/riscv64/hello.elf --symbol main
         emu test scenarios/*.yaml
@@ -21,8 +23,9 @@ struct EmuCommand: ParsableCommand {
       EXIT STATUS
         emu run exits with the program's status, or 128+n where signal n killed it. 124: the limit
         of --max-insns was reached. 125: emu itself failed, or the guest can't go on. 126: the
-        program can't be executed. 127: there is no such program. 130: interrupted. 64: wrong usage, or a probe
-        that is refused: nothing ran.
+        program can't be executed. 127: there is no such program. 130: interrupted. 64: wrong usage,
+        or a probe that is refused: nothing ran. 122: a trace or log can't be read. 123: a replay is
+        not the run that was recorded. 0 and 1 of diff and check: no difference, a difference.
       """,
     version: "emu \(EmuVersion.text)",
     subcommands: [

@@ -21,7 +21,17 @@ struct GuestOptions: ParsableArguments {
   @Option(help: "A host directory, seen read-only as / by the program.")
   var root: String?
 
+  @Option(
+    name: .customLong("start-time"),
+    help: ArgumentHelp(
+      "What the guest's clock says at the start, if not what the host's does.",
+      valueName: "seconds since 1970"))
+  var startTime: Count?
+
   mutating func validate() throws {
+    if let startTime, startTime.value > 1 << 33 {
+      throw ValidationError("--start-time is at most \(1 << 33)")
+    }
     for entry in environment where !entry.contains("=") || entry.hasPrefix("=") {
       throw ValidationError("--env wants NAME=VALUE, not '\(entry)'")
     }
@@ -37,5 +47,9 @@ struct GuestOptions: ParsableArguments {
     options.root = root
     options.environment = environment
     options.seed = seed.value
+    options.startOfRun = startOfRun
   }
+
+  /// Nanoseconds since 1970.
+  var startOfRun: UInt64? { startTime.map { $0.value * 1_000_000_000 } }
 }

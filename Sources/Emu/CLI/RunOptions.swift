@@ -163,6 +163,7 @@ struct RunOptions: ParsableArguments {
     options.virtIOConsole = virtIOConsole
     options.virtIORandom = virtIORandom
     options.seed = guest.seed.value
+    options.startOfRun = guest.startOfRun
     options.signature = signature
     return options
   }

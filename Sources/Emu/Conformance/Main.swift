@@ -20,11 +20,13 @@ struct Conformance: ParsableCommand {
         emu-conformance busybox
         emu-conformance fuzz --seconds 60
         emu-conformance jit
+        emu-conformance snapshot
         emu-conformance x86 --instances 10000000
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
-      BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, JITCommand.self,
+      BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, ReplayCasesCommand.self,
+      JITCommand.self, SnapshotCommand.self,
       X86Command.self,
     ])
 

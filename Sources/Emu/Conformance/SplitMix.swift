@@ -1,3 +1,5 @@
+import Engine
+
 /// A small generator of random numbers with a seed: a failure repeats.
 struct SplitMix: RandomNumberGenerator {
   private var state: UInt64
@@ -53,6 +55,43 @@ enum Edges {
   /// The bits of a single.
   static func single(_ rng: inout SplitMix) -> UInt64 {
     format(&rng, exponentBits: 8, fractionBits: 23)
+  }
+
+  /// An 80-bit datum.
+  static func extended(_ rng: inout SplitMix) -> Extended {
+    var exponent = UInt16(truncatingIfNeeded: rng.next()) & 0x7fff
+    var significand = rng.next() | 1 << 63
+    switch rng.below(16) {
+    case 0: (exponent, significand) = (0, 0)
+    case 1: (exponent, significand) = (0x7fff, 1 << 63)
+    case 2: (exponent, significand) = (0x7fff, significand)
+    case 3: (exponent, significand) = (0x7fff, significand & ~(1 << 62))
+    case 4:
+      exponent = 0
+      significand = rng.pick([1, significand, (significand &<< 1) &>> 1, 1 << 63, 1 << 62])
+    case 5: exponent = rng.pick([1, 2, 0x7ffe, 0x7ffd])
+    case 6:
+      // Near the limits of the integers.
+      exponent = 16383 + rng.pick([14, 15, 16, 30, 31, 32, 62, 63, 64])
+      significand = rng.pick([1 << 63, .max, .max - 1, 1 << 63 | 1, significand])
+    case 7, 8:
+      exponent = 16383 + UInt16(rng.below(66))
+      significand &= .max &<< UInt64(rng.below(64))
+    case 9, 10:
+      exponent = 16383 + UInt16(rng.below(8)) - 4
+      if rng.once(in: 2) { significand &= .max &<< UInt64(rng.below(64)) }
+    case 11:
+      // The ends of the smaller formats.
+      exponent =
+        16383 + rng.pick([127, 128, 1023, 1024, 126]) - rng.pick([0, 0, 253, 254, 275, 2045, 2098])
+      significand = rng.pick([.max, 1 << 63, significand, .max << 11, .max << 40])
+    case 12: exponent = rng.pick([8191, 8192, 24575, 24574])
+    case 13:
+      if rng.once(in: 4) { significand &= ~(1 << 63) }
+    default: break
+    }
+    return Extended(
+      significand: significand, signExponent: exponent | (rng.once(in: 2) ? 0x8000 : 0))
   }
 
   /// What a floating-point register may hold.

@@ -19,6 +19,8 @@ struct X86Command: ParsableCommand {
         emu-conformance x86 --seed 7 --batch 12 --instance 34
         emu-conformance x86 --only shld,shrd
         emu-conformance x86 --capstone
+        emu-conformance x86 --coverage
+        emu-conformance x86 --fuzz 60
       """)
 
   @Option(help: "What the instances grow from.")
@@ -45,7 +47,15 @@ struct X86Command: ParsableCommand {
   @Flag(help: "Compare lengths and mnemonics with libcapstone instead.")
   var capstone = false
 
+  @Flag(help: "Print which cells of the opcode maps have rows.")
+  var coverage = false
+
+  @Option(help: "Run random bytes as programs for so many seconds, with nothing to compare.")
+  var fuzz: Double?
+
   mutating func run() throws {
+    if coverage { return X86Coverage().run() }
+    if let fuzz { return try X86Fuzz(seed: seed, seconds: fuzz).run() }
     let names = only.map { Set($0.split(separator: ",").map(String.init)) }
     let rows = Encodings.allRows.indices.filter {
       let row = Encodings.allRows[$0]
@@ -143,6 +153,15 @@ final class X86Run {
     words.append("rflags=\(hex(state.c.pointee.rflags))")
     words.append("fs=\(hex(state.c.pointee.fsbase)) gs=\(hex(state.c.pointee.gsbase))")
     words.append("mxcsr=\(hex(UInt64(state.c.pointee.mxcsr)))")
+    if one.insn.length > 0, Encodings.allRows[one.row].usesStack {
+      words.append("fcw=\(hex(UInt64(state.c.pointee.fcw)))")
+      words.append("fsw=\(hex(UInt64(state.c.pointee.fsw)))")
+      words.append("ftw=\(hex(UInt64(state.c.pointee.ftw)))")
+      for index in 0..<8 {
+        let (low, high) = (state.stack[index * 2], state.stack[index * 2 + 1])
+        words.append("st\(index)=\(hex(high))_\(hex(low))")
+      }
+    }
     if one.insn.length > 0,
       Encodings.allRows[one.row].operandText.contains(where: { "VWUH".contains($0) })
     {

@@ -1,4 +1,5 @@
 import CHostX86
+import Engine
 import X86
 
 /// Makes instances: random instructions of the encoding rows, and states in which most of them do
@@ -37,7 +38,16 @@ struct X86Generator {
       }
       data.storeBytes(of: value, toByteOffset: index * 8, as: UInt64.self)
     }
+    let image = Int(imageOffset)
+    data.storeBytes(of: UInt32(0x1f80), toByteOffset: image + 24, as: UInt32.self)
+    for word in 0..<8 {
+      data.storeBytes(
+        of: word == 0 ? rng.next() & 7 : 0, toByteOffset: image + 512 + word * 8, as: UInt64.self)
+    }
   }
+
+  /// Where in the data an image is that XRSTOR takes.
+  static let imageOffset: UInt64 = 0x1400
 
   /// Where the last instance's memory operand was aimed.
   var aimed: UInt64 = 0
@@ -54,7 +64,7 @@ struct X86Generator {
     switch insn.op {
     case .push, .pop, .call, .ret, .pushf, .popf: used.insert(4)
     case .enter, .leave: used.formUnion([4, 5])
-    case .movs, .cmps, .stos, .lods, .scas: used.formUnion([6, 7])
+    case .movs, .cmps, .stos, .lods, .scas, .maskmov: used.formUnion([6, 7])
     case .xlat, .cmpxchg8b, .cmpxchg16b: used.insert(3)
     default: break
     }
@@ -62,15 +72,21 @@ struct X86Generator {
       state.gpr[register] = Self.filler(register)
     }
     let vectors = row.operands.contains {
-      [.vectorReg, .vectorRm, .vectorRmRegister].contains($0.place)
+      [.vectorReg, .vectorRm, .vectorRmRegister, .vectorVvvv].contains($0.place)
     }
     for register in 0..<16
-    where !vectors || ![0, insn.reg, insn.rm, insn.vvvv].contains(UInt8(register)) {
+    where !vectors || ![0, insn.reg, insn.rm, insn.vvvv, insn.index].contains(UInt8(register)) {
       for word in 0..<4 { state.vectors[register * 4 + word] = Self.filler(64 + register) }
     }
     if !insn.prefixes.contains(.fs), insn.op != .rdfsbase { state.c.pointee.fsbase = 0 }
     if !insn.prefixes.contains(.gs), insn.op != .rdgsbase { state.c.pointee.gsbase = 0 }
     if !vectors { state.c.pointee.mxcsr = 0x1f80 }
+    if !row.usesStack { return }
+    let mmx = row.operands.contains { [.mmxReg, .mmxRm, .mmxRmRegister].contains($0.place) }
+    for position in 2..<8 where !mmx && position != insn.modRM & 7 && !row.hasImage {
+      state.stack[position * 2] = 0
+      state.stack[position * 2 + 1] = 0
+    }
   }
 
   /// Makes an instance.
@@ -105,6 +121,7 @@ struct X86Generator {
       place(instance, &bytes, insn)
       // AMD has a bit 17 of its own.
       if insn.op == .ldmxcsr, let value = peek(aimed), value & 0xffff_0000 == 0x2_0000 { continue }
+      if row.savesState, let value = peek(aimed &+ 24), value & 0xffff_0000 == 0x2_0000 { continue }
       if splitsSegment(insn, instance) { continue }
       // As placed: a displacement may have been chosen.
       guard case .insn(let placed) = Decoder.decode(instance.code) else { continue }
@@ -119,6 +136,15 @@ struct X86Generator {
     case .int: insn.imm == 0x80
     // AMD reads four bytes of memory where the manual says two.
     case .movsxd: insn.size == 2 && insn.hasMemory
+    // AMD leaves the x87 unit alone then.
+    case .cvtpi2ps: insn.hasMemory
+    // The host has components that we have not; and where 32-bit addresses end it goes on elsewhere.
+    case .xsave, .xsaveopt, .xrstor, .fxsave, .fxrstor:
+      insn.prefixes.contains(.addressSize) || [0, 2].contains(insn.base)
+        || [0, 2].contains(insn.index)
+    // Elements beyond 4 GiB are another processor's affair; so is a gather without a base here.
+    case .maskmovd, .maskmovqq: insn.prefixes.contains(.addressSize)
+    case .gather: insn.base == Insn.none || insn.prefixes.contains(.addressSize)
     // A count above the width has no defined result.
     case .shld, .shrd: insn.size == 2 && insn.imm & 31 > 16
     default: false
@@ -182,6 +208,52 @@ struct X86Generator {
     state.c.pointee.fop = 0
     state.c.pointee.fip = 0
     state.c.pointee.fdp = 0
+  }
+
+  /// Gives the x87 unit a state: mostly a full or nearly full stack and no exception that waits.
+  private mutating func fillStack(_ state: X86State) {
+    for index in 0..<8 {
+      let value = rng.once(in: 6) && index > 0 ? nearby(state) : Edges.extended(&rng)
+      state.stack[index * 2] = value.significand
+      state.stack[index * 2 + 1] = UInt64(value.signExponent)
+    }
+    var control: UInt16 = 0x37f
+    if rng.once(in: 2) { control |= UInt16(rng.below(4)) << 10 }
+    if rng.once(in: 3) { control = control & ~0x300 | rng.pick([0, 0x200, 0x100]) }
+    if rng.once(in: 4) { control &= ~UInt16(rng.below(64)) }
+    var status = UInt16(truncatingIfNeeded: rng.next() & 0x7f00)
+    if rng.once(in: 4) {
+      status |= UInt16(rng.below(128))
+      // Seldom one that waits.
+      if !rng.once(in: 8) { status &= control | ~0x3f }
+    }
+    if status & ~control & 0x3f != 0 { status |= 0x8080 }
+    state.c.pointee.fcw = control
+    state.c.pointee.fsw = status
+    state.c.pointee.ftw = 0xff
+    switch rng.below(8) {
+    case 0: state.c.pointee.ftw = UInt16(rng.next() & 0xff)
+    case 1: state.c.pointee.ftw = 0
+    case 2, 3, 4:
+      // Room for one.
+      state.c.pointee.ftw &= ~(1 << ((status >> 11 &- 1) & 7))
+    default: break
+    }
+    if status & 0x80 != 0 {
+      state.c.pointee.fop = UInt16(rng.next() & 0x7ff)
+      state.c.pointee.fip = rng.next() & 0x7fff_ffff_ffff
+      state.c.pointee.fdp = rng.next() & 0x7fff_ffff_ffff
+    }
+  }
+
+  /// A number near to ST(0), so that sums cancel and quotients are small.
+  private mutating func nearby(_ state: X86State) -> Extended {
+    var exponent = UInt16(truncatingIfNeeded: state.stack[1])
+    exponent &+= UInt16(truncatingIfNeeded: rng.below(5)) &- 2
+    if rng.once(in: 3) { exponent &-= UInt16(rng.below(130)) }
+    if rng.once(in: 2) { exponent ^= 0x8000 }
+    let some: [UInt64] = [state.stack[0], state.stack[0] &+ 1, rng.next() | 1 << 63]
+    return Extended(significand: rng.pick(some), signExponent: exponent)
   }
 
   private mutating func vectorWord() -> UInt64 {
@@ -286,6 +358,12 @@ struct X86Generator {
 
   private mutating func prepare(_ insn: Insn, _ row: Row, _ state: X86State) {
     let gpr = state.gpr
+    if row.usesStack { fillStack(state) }
+    if row.savesState, row.feature == .xsave {
+      // The host has more components than we have.
+      gpr[0] &= 7
+      gpr[2] = 0
+    }
     switch insn.op {
     case .div, .idiv:
       // A quotient that fits.
@@ -310,6 +388,22 @@ struct X86Generator {
       if insn.op == .scas, rng.once(in: 2), let value = peek(gpr[7]) { gpr[0] = value }
     case .shld, .shrd:
       if insn.size == 2, gpr[1] & 31 > 16 { gpr[1] &= ~0x10 }
+    case .gather:
+      // Indices near zero, and most elements wanted.
+      for word in 0..<4 {
+        let at = Int(insn.index) * 4 + word
+        state.vectors[at] =
+          insn.opcode & 1 == 0
+          ? UInt64(rng.below(64)) | UInt64(rng.below(64)) << 32
+          : UInt64(bitPattern: Int64(rng.below(128) - 64))
+        state.vectors[Int(insn.vvvv) * 4 + word] |= rng.pick([1 << 63, 1 << 31 | 1 << 63, 0])
+      }
+    case .maskmov:
+      // Whether an address faults though no byte is stored, and whether the unit has become one of
+      // MMX when one faults, is the processor's affair.
+      gpr[7] = Self.dataStart + 512 + rng.next() % 4096
+      if insn.prefixes.contains(.fs) { gpr[7] &-= state.c.pointee.fsbase }
+      if insn.prefixes.contains(.gs) { gpr[7] &-= state.c.pointee.gsbase }
     case .xlat:
       gpr[3] = dataAddress(alignment: 1)
     case .jrcxz, .loop, .loope, .loopne:
@@ -322,9 +416,19 @@ struct X86Generator {
     }
     if insn.hasMemory {
       let vector = row.operands.contains { $0.place == .vectorRm }
-      let target = dataAddress(alignment: vector ? 16 : 8)
+      var target = dataAddress(alignment: vector ? 16 : row.savesState ? 64 : 8)
+      if insn.op == .xrstor, !rng.once(in: 8) { target = Self.dataStart + Self.imageOffset }
       aimed = target
-      if !rng.once(in: 40) { aim(insn, target, state) }
+      if insn.op == .gather {
+        // Inside: what is left of the mask after a fault is the processor's affair, and with TF a
+        // trap takes the fault's place.
+        var base = Self.dataStart + 1024 + rng.next() % 4096 &- UInt64(bitPattern: insn.disp)
+        if insn.prefixes.contains(.fs) { base &-= state.c.pointee.fsbase }
+        if insn.prefixes.contains(.gs) { base &-= state.c.pointee.gsbase }
+        if insn.base < 16 { state.gpr[Int(insn.base)] = base }
+      } else if !rng.once(in: 40) {
+        aim(insn, target, state)
+      }
       if [.cmpxchg, .cmpxchg8b, .cmpxchg16b].contains(insn.op), rng.once(in: 2),
         insn.base != 0, insn.index != 0, insn.base != 2, insn.index != 2, let value = peek(target)
       {

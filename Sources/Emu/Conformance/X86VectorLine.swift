@@ -24,6 +24,7 @@ enum X86VectorLine {
     for word in 0..<64 where before.vectors[word] != X86Generator.filler(64 + word / 4) {
       words.append("v\(word / 4).\(word % 4)=\(hex(before.vectors[word]))")
     }
+    if Encodings.allRows[one.row].usesStack { words += stack(before, than: nil) }
     words.append("=>")
     for register in 0..<16 where after.gpr[register] != before.gpr[register] {
       words.append("\(name(register))=\(hex(after.gpr[register]))")
@@ -56,9 +57,31 @@ enum X86VectorLine {
     for word in 0..<64 where after.vectors[word] != before.vectors[word] {
       words.append("v\(word / 4).\(word % 4)=\(hex(after.vectors[word]))")
     }
+    if Encodings.allRows[one.row].usesStack { words += stack(after, than: before) }
     words += memory(instance, data)
     let disassembly = Disassembler.text(one.insn, pc: pc)
     return "\(hex(pc)) [\(bytes)] \"\(disassembly)\" " + words.joined(separator: " ")
+  }
+
+  /// The x87 unit's words, and registers by stack position; afterwards what has changed.
+  private static func stack(_ state: X86State, than old: X86State?) -> [String] {
+    let (c, o) = (state.c.pointee, old?.c.pointee)
+    var words: [String] = []
+    func add(_ name: String, _ value: UInt64, _ before: UInt64?, _ usual: UInt64) {
+      if value != before ?? usual { words.append("\(name)=\(hex(value))") }
+    }
+    add("fcw", UInt64(c.fcw), o.map { UInt64($0.fcw) }, 0x37f)
+    add("fsw", UInt64(c.fsw), o.map { UInt64($0.fsw) }, 0)
+    add("ftw", UInt64(c.ftw), o.map { UInt64($0.ftw) }, 0)
+    if c.fsw & 0x80 != 0 {
+      add("fop", UInt64(c.fop), o.map { UInt64($0.fop) }, 0)
+      add("fip", c.fip, o?.fip, 0)
+      add("fdp", c.fdp, o?.fdp, 0)
+    }
+    for word in 0..<16 {
+      add("st\(word / 2).\(word % 2)", state.stack[word], old?.stack[word], 0)
+    }
+    return words
   }
 
   private static func name(_ register: Int) -> String {

@@ -55,19 +55,13 @@ public final class Hart {
   private var blocksAreStale = false
   @exclusivity(unchecked) private(set) var blocks: BlockCache
 
-  private let tlbs: UnsafeMutablePointer<TLBEntry>
+  /// The translations in force, and those of other address spaces.
+  @exclusivity(unchecked) private var space: SpaceTLB
+  private var otherSpaces: [SpaceTLB] = []
   private let tlbCount: Int
   let jumpCache: UnsafeMutablePointer<JumpEntry>
   let instructionCache: InstructionCache?
-  @exclusivity(unchecked) private var generation: UInt64 = 1
-  @exclusivity(unchecked) private var pagesGeneration: UInt64 = 1
-  /// Entries filled since the last flush, as far as they are remembered: flushing and searching
-  /// cost what was filled and not the size of the TLB.
-  private let filled: UnsafeMutablePointer<Int32>
-  @exclusivity(unchecked) private var filledCount = 0
-  private static let filledLimit = 512
-  /// Which pages (by TLB index) code was found in since the last flush.
-  private var executed: [UInt64]
+  @exclusivity(unchecked) private var generations: UInt64 = 1
   private lazy var builder = BlockBuilder(hart: self)
 
   /// A hart at reset.
@@ -95,10 +89,7 @@ public final class Hart {
     ram = bus.ram
     x = .allocate(capacity: Slot.total)
     x.initialize(repeating: 0, count: Slot.total)
-    tlbs = .allocate(capacity: TLB.entries * tlbCount)
-    tlbs.initialize(repeating: .empty, count: TLB.entries * tlbCount)
-    filled = .allocate(capacity: Self.filledLimit)
-    executed = Array(repeating: 0, count: TLB.entries / 64)
+    space = SpaceTLB(count: tlbCount, generation: 1)
     jumpCache = .allocate(capacity: JumpEntry.entries)
     jumpCache.initialize(
       repeating: .none, count: JumpEntry.entries)
@@ -121,8 +112,8 @@ public final class Hart {
   deinit {
     ram.detach(ObjectIdentifier(self))
     x.deallocate()
-    tlbs.deallocate()
-    filled.deallocate()
+    space.deallocate()
+    for other in otherSpaces { other.deallocate() }
     jumpCache.deallocate()
   }
 
@@ -163,49 +154,106 @@ public final class Hart {
   public func setMode(mmuIndex: Int, flags: UInt64) {
     x[Slot.mmuIndex] = UInt64(mmuIndex)
     x[Slot.translationFlags] = flags
-    x[Slot.tlb] = UInt64(UInt(bitPattern: tlbs + mmuIndex * TLB.entries))
+    x[Slot.tlb] = UInt64(UInt(bitPattern: space.tlbs + mmuIndex * TLB.entries))
     updateTag()
   }
 
   private func updateTag() {
-    x[Slot.jumpTag] = generation &<< 24 | x[Slot.mmuIndex] &<< 16 | x[Slot.translationFlags]
+    x[Slot.jumpTag] = space.generation &<< 24 | x[Slot.mmuIndex] &<< 16 | x[Slot.translationFlags]
     x[Slot.pagesTag] =
-      pagesGeneration &<< 24 | x[Slot.mmuIndex] &<< 16 | UInt64(index) & 0xffff
+      space.pagesGeneration &<< 24 | x[Slot.mmuIndex] &<< 16 | UInt64(index) & 0xffff
   }
 
   /// What compiled loops remember of translations is not to be used any more.
   private func forgetPages() {
-    pagesGeneration &+= 1
+    generations &+= 1
+    space.pagesGeneration = generations
     updateTag()
   }
 
-  /// Forgets every translation of virtual addresses.
+  /// Goes on under the translations of another address space, without any at first unless it is one
+  /// that was left a short while ago.
+  ///
+  /// - Parameters:
+  ///   - old: what names the space left: the whole page-table register, so that neither another root nor
+  ///     another ASID or PCID finds what was meant for this one.
+  ///   - key: the same of the space entered.
+  public func switchSpace(from old: UInt64, to key: UInt64) {
+    guard key != old else { return }
+    generations &+= 1
+    for other in otherSpaces.indices where otherSpaces[other].key == old {
+      otherSpaces[other].key = .max
+    }
+    space.key = old
+    space.putAside = generations
+    let found = otherSpaces.firstIndex { $0.key == key }
+    if found == nil, otherSpaces.count < SpaceTLB.limit - 1 {
+      otherSpaces.append(space)
+      space = SpaceTLB(count: tlbCount, generation: generations)
+    } else {
+      let oldest = otherSpaces.indices.min {
+        otherSpaces[$0].putAside < otherSpaces[$1].putAside
+      }
+      swap(&space, &otherSpaces[found ?? oldest ?? 0])
+      if found == nil {
+        space.isStale = true
+      }
+      if space.isStale {
+        forgetFilled()
+        forgetJumps()
+      } else if space.hasStaleWrites {
+        forEachFilled { space.tlbs[$0].write = TLBEntry.never }
+      }
+      if space.hasStaleWrites || space.isStale { forgetPages() }
+      space.isStale = false
+      space.hasStaleWrites = false
+    }
+    setMode(mmuIndex: Int(x[Slot.mmuIndex]), flags: x[Slot.translationFlags])
+  }
+
+  private func forgetFilled() {
+    forEachFilled { space.tlbs[$0] = .empty }
+    space.filledCount = 0
+  }
+
+  /// Forgets every translation of virtual addresses, in every address space.
   public func flushTLB() {
-    guard filledCount > 0 else { return }
-    forEachFilled { tlbs[$0] = .empty }
-    filledCount = 0
+    for other in otherSpaces.indices { otherSpaces[other].isStale = true }
+    guard space.filledCount > 0 else { return }
+    forgetFilled()
     forgetPages()
     forgetJumps()
   }
 
-  /// Forgets the translation of one page in every mode.
+  /// Forgets the translation of one page in every mode and every address space.
   public func flushTLB(page va: UInt64) {
     let index = TLB.index(va)
-    for mode in 0..<tlbCount { tlbs[mode * TLB.entries + index] = .empty }
+    for mode in 0..<tlbCount {
+      space.tlbs[mode * TLB.entries + index] = .empty
+      for other in otherSpaces { other.tlbs[mode * TLB.entries + index] = .empty }
+    }
     forgetPages()
-    if executed[index >> 6] & 1 << UInt64(index & 63) != 0 { forgetJumps() }
+    for other in otherSpaces.indices {
+      generations &+= 1
+      otherSpaces[other].pagesGeneration = generations
+      if otherSpaces[other].executed[index >> 6] & 1 << UInt64(index & 63) != 0 {
+        otherSpaces[other].generation = generations
+      }
+    }
+    if space.executed[index >> 6] & 1 << UInt64(index & 63) != 0 { forgetJumps() }
   }
 
   /// Makes every jump-cache entry invalid by a new generation.
   private func forgetJumps() {
-    generation &+= 1
-    for index in executed.indices { executed[index] = 0 }
+    generations &+= 1
+    space.generation = generations
+    for index in space.executed.indices { space.executed[index] = 0 }
     updateTag()
   }
 
   private func forEachFilled(_ body: (Int) -> Void) {
-    if filledCount <= Self.filledLimit {
-      for index in 0..<filledCount { body(Int(filled[index])) }
+    if space.filledCount <= SpaceTLB.filledLimit {
+      for index in 0..<space.filledCount { body(Int(space.filled[index])) }
     } else {
       for index in 0..<(TLB.entries * tlbCount) { body(index) }
     }
@@ -231,21 +279,23 @@ public final class Hart {
   }
 
   func forgetWritable(hostPage: UnsafeMutableRawPointer) {
+    for other in otherSpaces.indices { otherSpaces[other].hasStaleWrites = true }
     forgetPages()
     let page = UInt64(UInt(bitPattern: hostPage))
     forEachFilled {
-      let tag = tlbs[$0].write
-      if tag != TLBEntry.never, (tag & ~TLBEntry.clean) &+ tlbs[$0].addend == page {
-        tlbs[$0].write = TLBEntry.never
+      let tag = space.tlbs[$0].write
+      if tag != TLBEntry.never, (tag & ~TLBEntry.clean) &+ space.tlbs[$0].addend == page {
+        space.tlbs[$0].write = TLBEntry.never
       }
     }
   }
 
   /// Has the next store to each page take the slow path, which marks the page dirty.
   func forgetDirty() {
+    for other in otherSpaces.indices { otherSpaces[other].hasStaleWrites = true }
     forgetPages()
     forEachFilled {
-      if tlbs[$0].write != TLBEntry.never { tlbs[$0].write |= TLBEntry.clean }
+      if space.tlbs[$0].write != TLBEntry.never { space.tlbs[$0].write |= TLBEntry.clean }
     }
   }
 
@@ -289,7 +339,8 @@ public final class Hart {
   func byte(of block: UnsafeMutablePointer<Block>, _ offset: UInt64) -> UInt8 {
     let va = block.pointee.pc &+ offset
     let isSecond = (va ^ block.pointee.pc) & TLB.pageMask != 0
-    let pa = isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
+    let pa =
+      isSecond ? block.pointee.secondPA & TLB.pageMask | va & 4095 : block.pointee.pa &+ offset
     let half = fetch16(pa & ~1)
     return UInt8(truncatingIfNeeded: half >> UInt16((pa & 1) * 8))
   }
@@ -407,20 +458,32 @@ public final class Hart {
     if x[Slot.pending] == Pending.exception.rawValue { takeException() }
   }
 
-  /// Does what is pending, an exception or a call of the environment, between two blocks of compiled
-  /// code.
+  /// Between two blocks of compiled code, does what ``run(until:)`` would do there: takes the exception
+  /// that is pending, calls the environment, looks for interrupts.
   ///
   /// `Slot.left` is what is left of the budget before and after.
-  func settle(exception: Bool) {
+  ///
+  /// - Returns: whether compiled code may go on.
+  func settle() -> Bool {
     x[Slot.block] = 0
     x[Slot.count] = x[Slot.target] &- x[Slot.left]
-    if exception {
-      takeException()
-    } else {
+    switch Pending(rawValue: x[Slot.pending]) ?? .none {
+    case .none, .reconsider: x[Slot.pending] = 0
+    case .exception: takeException()
+    case .environment:
       x[Slot.pending] = 0
       environment?.call(from: self)
+    case .wait, .stop: return false
+    }
+    if x[Slot.pending] != Pending.stop.rawValue {
+      x[Slot.pending] = 0
+      if x[Slot.checkInterrupts] != 0 {
+        x[Slot.checkInterrupts] = 0
+        _ = isa.takeInterrupt(self)
+      }
     }
     x[Slot.left] = x[Slot.target] &- x[Slot.count]
+    return x[Slot.pending] == 0 && x[Slot.left] != 0
   }
 
   private func takeException() {
@@ -482,7 +545,7 @@ public final class Hart {
   /// Notes that jump-cache entries depend on the translation of the page of `va`.
   private func noteExecuted(_ va: UInt64) {
     let index = TLB.index(va)
-    executed[index >> 6] |= 1 << UInt64(index & 63)
+    space.executed[index >> 6] |= 1 << UInt64(index & 63)
   }
 
   /// Translates at `pc`.
@@ -549,24 +612,24 @@ public final class Hart {
   }
 
   var currentTLB: UnsafeMutablePointer<TLBEntry> {
-    tlbs + Int(x[Slot.mmuIndex]) * TLB.entries
+    space.tlbs + Int(x[Slot.mmuIndex]) * TLB.entries
   }
 
   private func fill(_ va: UInt64, _ found: Translation, _ access: Access) {
     tlbMisses &+= 1
     if jitOptions.singleTLBEntry {
-      forEachFilled { tlbs[$0] = .empty }
-      filledCount = 0
+      forEachFilled { space.tlbs[$0] = .empty }
+      space.filledCount = 0
     }
     let page = va & TLB.pageMask
     let index = Int(x[Slot.mmuIndex]) * TLB.entries + TLB.index(va)
     // A stale translation is one that the TLB still has, in whichever engine.
-    if cacheModel == .architectural, tlbs[index].addend != 0 { forgetPages() }
-    if filledCount < Self.filledLimit { filled[filledCount] = Int32(truncatingIfNeeded: index) }
-    filledCount = min(filledCount + 1, Self.filledLimit + 1)
+    if cacheModel == .architectural, space.tlbs[index].addend != 0 { forgetPages() }
+    if space.filledCount < SpaceTLB.filledLimit { space.filled[space.filledCount] = Int32(truncatingIfNeeded: index) }
+    space.filledCount = min(space.filledCount + 1, SpaceTLB.filledLimit + 1)
     let writable = found.writable && !ram.isWatched(found.pa)
     if writable, access == .store { ram.willWrite(found.pa) }
-    tlbs[index] = TLBEntry(
+    space.tlbs[index] = TLBEntry(
       read: found.readable ? page : TLBEntry.never,
       write: !writable
         ? TLBEntry.never : ram.isDirty(found.pa) ? page : page | TLBEntry.clean,
@@ -718,7 +781,8 @@ public final class Hart {
   /// ``TLB`` entries, statistics and devices are left alone.
   ///
   /// - Parameters:
-  ///   - va: the first of `size` (1, 2, 4, 8) bytes.
+  ///   - va: the first byte.
+  ///   - size: how many: 1, 2, 4, 8.
   ///   - mmuIndex: the mode of the access (``setMode(mmuIndex:flags:)``).
   /// - Returns: `nil` where the TLB does not know the page, or for a device.
   public func peek(_ va: UInt64, _ size: Int, mmuIndex: Int) -> UInt64? {
@@ -727,7 +791,7 @@ public final class Hart {
     for index in (0..<UInt64(size)).reversed() {
       let at = va &+ index
       let page = at & TLB.pageMask
-      let entry = tlbs[mmuIndex * TLB.entries + TLB.index(at)]
+      let entry = space.tlbs[mmuIndex * TLB.entries + TLB.index(at)]
       guard entry.read == page || entry.write == page || entry.execute == page,
         let from = UnsafePointer<UInt8>(bitPattern: UInt(entry.addend &+ at))
       else { return nil }

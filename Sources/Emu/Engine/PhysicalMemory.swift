@@ -224,7 +224,8 @@ public final class PhysicalMemory {
 
   /// A store hit a watched page: drop what depended on the bytes.
   ///
-  /// Bytes of a restored image are nobody's store: who monitors is not told.
+  /// Bytes of a restored image are nobody's store: who monitors is not told, and reservations are
+  /// those that were restored.
   ///
   /// - Returns: whether something was dropped, so that a running block must be left.
   @inline(never) @discardableResult
@@ -256,7 +257,7 @@ public final class PhysicalMemory {
         for attached in harts { attached.hart.flushTLB() }
         dropped = true
       }
-      if here.contains(.reserved) {
+      if here.contains(.reserved), !isRestored {
         for attached in harts where attached.hart !== writer {
           attached.hart.reservationWritten(start, end &- start)
         }

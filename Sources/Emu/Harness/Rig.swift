@@ -125,9 +125,9 @@ public final class Rig {
 
   /// Keeps the machine as it is before its first instruction, for ``restart(seed:)``.
   ///
-  /// - Returns: whether it can: a bare board can't yet.
+  /// - Returns: whether it can.
   func keepStart() -> Bool {
-    start = try? linux?.snapshot()
+    start = if let linux { try? linux.snapshot() } else { try? bare?.takeSnapshot() }
     return start != nil
   }
 
@@ -135,7 +135,13 @@ public final class Rig {
   ///
   /// - Returns: whether it is.
   func restart(seed: UInt64?) -> Bool {
-    guard let linux, let start, (try? linux.restore(start)) != nil else { return false }
+    guard let start else { return false }
+    do throws(SnapshotError) {
+      try linux?.restore(start)
+      try bare?.restore(start)
+    } catch {
+      return false
+    }
     hits = []
     log = []
     stops?.reset()

@@ -75,7 +75,8 @@ public struct ByteReader {
     let count = MemoryLayout<T>.size
     guard count <= left else { throw tooShort() }
     defer { at += count }
-    return T(littleEndian: data.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: at, as: T.self) })
+    return T(
+      littleEndian: data.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: at, as: T.self) })
   }
 
   /// A number as ``ByteWriter/number(_:)`` writes it.

@@ -6,7 +6,9 @@ public enum TraceFormatVersion {
   public static let minor: UInt16 = 0
 }
 
-/// What a chunk holds: four ASCII letters. Readers pass over kinds that they don't know.
+/// What a chunk holds: four ASCII letters.
+///
+/// Readers pass over kinds that they don't know.
 public struct ChunkKind: Sendable, Hashable, CustomStringConvertible {
   /// The letters, the first in the lowest byte.
   public let code: UInt32

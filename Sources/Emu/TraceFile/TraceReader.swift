@@ -53,6 +53,7 @@ public final class TraceReader {
   /// - Parameters:
   ///   - path: the file.
   ///   - ignoringIndex: looks through it in any case.
+  /// - Throws: why it is no trace.
   public init(_ path: String, ignoringIndex: Bool = false) throws(TraceFileError) {
     let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard file >= 0 else { throw .host("\(path): \(String(cString: strerror(errno)))") }
@@ -154,7 +155,8 @@ public final class TraceReader {
       if size - offset == UInt64(Trailer.size), Trailer(read(offset, Trailer.size)) != nil { break }
       guard let next = findHeader(behind: offset + 1) else { break }
       damages.append(
-        Damage(number: (chunks.last?.header.number).map { $0 &+ 1 } ?? 0, offset: offset, end: next))
+        Damage(number: (chunks.last?.header.number).map { $0 &+ 1 } ?? 0, offset: offset, end: next)
+      )
       offset = next
     }
   }

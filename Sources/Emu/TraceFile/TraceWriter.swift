@@ -16,6 +16,7 @@ public final class TraceWriter {
   /// - Parameters:
   ///   - path: where.
   ///   - level: how hard zstd tries, 1 to 19.
+  /// - Throws: why it can't be.
   public init(_ path: String, level: Int32 = 3) throws(TraceFileError) {
     let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard file >= 0 else { throw .host("\(path): \(String(cString: strerror(errno)))") }
@@ -128,11 +129,13 @@ private final class WriterQueue: @unchecked Sendable {
     var before = sigset_t()
     sigfillset(&all)
     pthread_sigmask(SIG_SETMASK, &all, &before)
-    let code = pthread_create(&thread, nil, { raw in
-      guard let raw else { return nil }
-      Unmanaged<WriterQueue>.fromOpaque(raw).takeRetainedValue().run()
-      return nil
-    }, raw)
+    let code = pthread_create(
+      &thread, nil,
+      { raw in
+        guard let raw else { return nil }
+        Unmanaged<WriterQueue>.fromOpaque(raw).takeRetainedValue().run()
+        return nil
+      }, raw)
     pthread_sigmask(SIG_SETMASK, &before, nil)
     if code == 0 {
       self.thread = thread

@@ -393,7 +393,13 @@ extension RV64 {
     let mode = value >> 60
     // An unsupported MODE makes the whole write have no effect.
     guard mode == 0 || mode == 8 || mode == 9, hart.x[SystemSlot.satp] != value else { return }
+    let old = hart.x[SystemSlot.satp]
     hart.x[SystemSlot.satp] = value
-    hart.flushTLB()
+    // The architectural TLB knows address spaces by their ASID alone.
+    if hart.cacheModel == .architectural {
+      hart.flushTLB()
+    } else {
+      hart.switchSpace(from: old, to: value)
+    }
   }
 }

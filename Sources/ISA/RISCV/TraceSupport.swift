@@ -82,7 +82,9 @@ public final class RISCVTraceISA: TraceISA {
   }()
 
   private static func bits(_ bytes: [UInt8]) -> UInt32 {
-    bytes.prefix(4).enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << UInt32(8 * $1.offset) }
+    bytes.prefix(4).enumerated().reduce(UInt32(0)) {
+      $0 | UInt32($1.element) << UInt32(8 * $1.offset)
+    }
   }
 
   /// As GNU objdump prints it.

@@ -1,7 +1,35 @@
+import Engine
+
+/// Features as a set of bits.
+public struct FeatureSet: Sendable, Equatable {
+  /// A bit for every ``Feature`` in the order of its cases.
+  private(set) var bits: UInt64
+
+  /// The set of these features.
+  public init(_ features: some Sequence<Feature>) {
+    bits = features.reduce(0) { $0 | Self.bit($1) }
+  }
+
+  /// Whether a feature is in the set.
+  public func contains(_ feature: Feature) -> Bool { bits & Self.bit(feature) != 0 }
+
+  /// Every feature of which rows exist.
+  public static let all = FeatureSet(Feature.allCases)
+  /// Every feature whose rows are all there.
+  public static let announced = FeatureSet(CPUID.present)
+  /// Without what takes VEX-encoded vectors and their state.
+  public static let withoutAVX = FeatureSet(
+    CPUID.present.subtracting([.xsave, .avx, .avx2, .fma, .f16c]))
+
+  static func bit(_ feature: Feature) -> UInt64 {
+    1 << UInt64(Feature.allCases.firstIndex(of: feature) ?? 63)
+  }
+}
+
 /// What CPUID tells: exactly what there is.
 enum CPUID {
-  /// XCR0: x87 and SSE state.
-  static let xcr0: UInt64 = 3
+  /// XCR0: x87, SSE and AVX state.
+  static let xcr0: UInt64 = StateImage.all
 
   /// Where each feature is announced: leaf, register (0 EAX to 3 EDX), bit.
   ///
@@ -14,7 +42,8 @@ enum CPUID {
     .xsave: (1, 2, 26), .avx: (1, 2, 28), .fsgsbase: (7, 1, 0), .bmi1: (7, 1, 3),
     .avx2: (7, 1, 5), .bmi2: (7, 1, 8), .adx: (7, 1, 19), .clflushopt: (7, 1, 23),
     .clwb: (7, 1, 24), .rdpid: (7, 2, 22), .lahf: (0x8000_0001, 2, 0), .abm: (0x8000_0001, 2, 5),
-    .rdtscp: (0x8000_0001, 3, 27), .smap: (7, 1, 20), .invpcid: (7, 1, 10),
+    .rdtscp: (0x8000_0001, 3, 27), .fma: (1, 2, 12), .f16c: (1, 2, 29), .smap: (7, 1, 20),
+    .invpcid: (7, 1, 10),
   ]
 
   /// The features of which rows exist, and which are whole.
@@ -25,19 +54,21 @@ enum CPUID {
   }()
 
   /// Rows of these exist, but not all of them: they are not announced.
-  static let incomplete: Set<Feature> = [.fpu, .sse, .sse2, .sse42, .xsave, .avx, .avx2]
+  static let incomplete: Set<Feature> = []
 
-  /// The answer to a leaf and its subleaf.
-  static func leaf(_ leaf: UInt32, _ sub: UInt32) -> (UInt32, UInt32, UInt32, UInt32) {
+  /// The answer to a leaf and its subleaf of a processor with these features.
+  static func leaf(
+    _ leaf: UInt32, _ sub: UInt32, _ features: FeatureSet = .announced
+  ) -> (UInt32, UInt32, UInt32, UInt32) {
     var answer: [UInt32] = [0, 0, 0, 0]
     for (feature, place) in bits
     where place.leaf == leaf && sub == 0 || place.leaf == leaf && leaf != 7 {
-      if present.contains(feature) { answer[place.register] |= 1 << place.bit }
+      if features.contains(feature) { answer[place.register] |= 1 << place.bit }
     }
     switch leaf {
     case 0:
       // "EmulatedX86 "
-      answer = [7, 0x6c75_6d45, 0x2036_3878, 0x6465_7461]
+      answer = [0xd, 0x6c75_6d45, 0x2036_3878, 0x6465_7461]
     case 1:
       // Family 6, model 15. The line that CLFLUSH works on has 64 bytes. PCID, x2APIC, the
       // deadline timer; DE, PSE, TSC, MSRs, PAE, APIC, PGE, PAT.
@@ -46,9 +77,10 @@ enum CPUID {
       answer[2] |= 1 << 17 | 1 << 21 | 1 << 24
       answer[3] |= 0x7c | 1 << 9 | 1 << 13 | 1 << 16
     case 7 where sub == 0:
-      // SMEP; UMIP and five-level paging.
-      answer[1] |= 1 << 7
+      // SMEP, the x87 unit tells no segments; UMIP and five-level paging.
+      answer[1] |= 1 << 7 | 1 << 13
       answer[2] |= 1 << 2 | 1 << 16
+    case 0xd where features.contains(.xsave): answer = stateLeaf(sub, features)
     case 0x8000_0000: answer[0] = 0x8000_0008
     // SYSCALL, NX, pages of 1 GiB, long mode; invariant TSC; 57-bit virtual and 46-bit physical
     // addresses.
@@ -58,5 +90,15 @@ enum CPUID {
     default: break
     }
     return (answer[0], answer[1], answer[2], answer[3])
+  }
+
+  /// Leaf 0DH: the components, the image's size, XSAVEOPT; then where the upper halves stand.
+  private static func stateLeaf(_ sub: UInt32, _ features: FeatureSet) -> [UInt32] {
+    switch sub {
+    case 0: [UInt32(xcr0), UInt32(StateImage.size), UInt32(StateImage.size), 0]
+    case 1: [1, 0, 0, 0]
+    case 2: [256, UInt32(StateImage.upperOffset), 0, 0]
+    default: [0, 0, 0, 0]
+    }
   }
 }

@@ -19,15 +19,17 @@ public enum Decoder {
   /// - SeeAlso: Intel SDM volume 3, 'General-Protection Exception (#GP)'.
   public static let maxLength = 15
 
-  /// Decodes the instruction at the start of `bytes`.
-  public static func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> Decoded {
-    var reader = Reader(bytes: bytes)
+  /// Decodes the instruction at the start of `bytes`; rows of other features are not there.
+  public static func decode(
+    _ bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet = .all
+  ) -> Decoded {
+    var reader = Reader(bytes: bytes, features: features)
     return reader.decode()
   }
 
   /// Decodes the instruction at the start of `bytes`.
-  public static func decode(_ bytes: [UInt8]) -> Decoded {
-    bytes.withUnsafeBufferPointer { decode($0) }
+  public static func decode(_ bytes: [UInt8], features: FeatureSet = .all) -> Decoded {
+    bytes.withUnsafeBufferPointer { decode($0, features: features) }
   }
 }
 
@@ -82,6 +84,8 @@ struct RowInfo: Sendable {
   var match: Match
   var op: Op
   var traits: Traits
+  /// The bit of its feature.
+  var feature: UInt64
   /// Bytes of the immediate where the operand size does not matter.
   var fixedImmediate: UInt8 = 0
   /// How the immediate is extended and how large it is.
@@ -102,6 +106,7 @@ struct RowInfo: Sendable {
     match = row.match
     op = row.op
     traits = row.traits
+    feature = FeatureSet.bit(row.feature)
     tested = row.flags.tested
     written = row.flags.written
     for operand in row.operands {
@@ -146,7 +151,12 @@ private struct Reader {
   var short = false
   var rex: UInt8 = 0
 
-  init(bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+  let features: UInt64
+
+  init(bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet) {
+    self.bytes = bytes
+    self.features = features.bits
+  }
 
   /// The next byte; zero and `short` where there is none.
   @inline(__always)
@@ -262,7 +272,8 @@ private struct Reader {
       let row = tables.candidates[index]
       let size = tables.info.withUnsafeBufferPointer { operandSize($0[Int(row)].traits) }
       let found = tables.info.withUnsafeBufferPointer {
-        $0[Int(row)].match.matches(insn.prefixes, rex, modRM, size, insn.vvvv)
+        $0[Int(row)].feature & features != 0
+          && $0[Int(row)].match.matches(insn.prefixes, rex, modRM, size, insn.vvvv)
       }
       if found {
         insn.row = row
@@ -285,6 +296,7 @@ private struct Reader {
     insn.op = row.op
     insn.opcodeRegister = insn.opcode & 7 | (rex & 1) << 3
     if row.match.hasModRM {
+      insn.modRM = modRM
       insn.reg = (modRM >> 3) & 7 | (rex & 4) << 1
       if row.match.fixedModRM != nil {
         insn.rmIsRegister = true
@@ -292,7 +304,7 @@ private struct Reader {
         insn.rmIsRegister = true
         insn.rm = modRM & 7 | (rex & 1) << 3
       } else {
-        readAddress(modRM)
+        readAddress(modRM, row.match.vectorIndex)
       }
     }
     readImmediate(row)
@@ -304,7 +316,7 @@ private struct Reader {
 
   /// - SeeAlso: Intel SDM volume 2, 'Addressing-Mode Encoding of ModR/M and SIB Bytes' and
   ///   'RIP-Relative Addressing'.
-  private mutating func readAddress(_ modRM: UInt8) {
+  private mutating func readAddress(_ modRM: UInt8, _ vectorIndex: Bool) {
     insn.hasMemory = true
     let mod = modRM >> 6
     var base = modRM & 7
@@ -312,7 +324,7 @@ private struct Reader {
     if base == 4 {
       let sib = next()
       let index = (sib >> 3) & 7 | (rex & 2) << 2
-      if index != 4 { insn.index = index }
+      if index != 4 || vectorIndex { insn.index = index }
       insn.scale = sib >> 6
       base = sib & 7
       if base == 5 && mod == 0 {

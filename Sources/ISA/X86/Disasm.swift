@@ -35,6 +35,9 @@ public enum Disassembler {
   ) -> String {
     let size = operand.type.bytes(insn)
     switch operand.place {
+    case .memory where operand.type == .vx || operand.type == .vd:
+      let wide = operand.type == .vx && insn.prefixes.contains(.vex256)
+      return memory(insn, size, vectorIndex: wide ? 32 : 16)
     case .rm, .memory:
       return insn.rmIsRegister
         ? register(insn.rm, size, insn) : memory(insn, size == 0 ? 0 : size)
@@ -69,6 +72,7 @@ public enum Disassembler {
     case .control: return "cr\(insn.reg)"
     case .debug: return "dr\(insn.reg)"
     case .fixedSegment: return operand.register == 4 ? "fs" : "gs"
+    case .stackTop: return "st"
     }
   }
 
@@ -97,7 +101,7 @@ public enum Disassembler {
     insn.prefixes.contains(.fs) ? "fs:" + text : insn.prefixes.contains(.gs) ? "gs:" + text : text
   }
 
-  private static func memory(_ insn: Insn, _ size: UInt8) -> String {
+  private static func memory(_ insn: Insn, _ size: UInt8, vectorIndex: UInt8? = nil) -> String {
     let addressSize: UInt8 = insn.prefixes.contains(.addressSize) ? 4 : 8
     var parts: [String] = []
     if insn.base == Insn.rip {
@@ -106,7 +110,9 @@ public enum Disassembler {
       parts.append(Registers.name(insn.base, size: addressSize, rex: true))
     }
     if insn.index != Insn.none {
-      let name = Registers.name(insn.index, size: addressSize, rex: true)
+      let name =
+        vectorIndex.map { vector(insn.index, $0) }
+        ?? Registers.name(insn.index, size: addressSize, rex: true)
       parts.append(insn.scale == 0 ? name : "\(name)*\(1 << insn.scale)")
     }
     var text = parts.joined(separator: " + ")

@@ -79,6 +79,20 @@ extension Encodings {
     Family(.rdtsc, "rdtsc", rows: "0F 31 :"),
     Family(.rdtscp, "rdtscp", feature: .rdtscp, rows: "0F 01 /F9 :"),
     Family(.rdpid, "rdpid", "......", .force64, .rdpid, rows: "F3 0F C7 /7 : Rv"),
+    Family(
+      .fxsave, "fxsave", feature: .fxsr, rows: "NP W0 0F AE /0 : M", "NP W1 0F AE /0 : M : fxsave64"
+    ),
+    Family(
+      .fxrstor, "fxrstor", feature: .fxsr, rows: "NP W0 0F AE /1 : M",
+      "NP W1 0F AE /1 : M : fxrstor64"),
+    Family(
+      .xsave, "xsave", feature: .xsave, rows: "NP W0 0F AE /4 : M", "NP W1 0F AE /4 : M : xsave64"),
+    Family(
+      .xrstor, "xrstor", feature: .xsave, rows: "NP W0 0F AE /5 : M",
+      "NP W1 0F AE /5 : M : xrstor64"),
+    Family(
+      .xsaveopt, "xsaveopt", feature: .xsave, rows: "NP W0 0F AE /6 : M",
+      "NP W1 0F AE /6 : M : xsaveopt64"),
     Family(.xgetbv, "xgetbv", feature: .xsave, rows: "NP 0F 01 /D0 :"),
     Family(.rdfsbase, "rdfsbase", feature: .fsgsbase, rows: "F3 0F AE /0 : Ry"),
     Family(.rdgsbase, "rdgsbase", feature: .fsgsbase, rows: "F3 0F AE /1 : Ry"),

@@ -81,6 +81,8 @@ extension Encodings {
       "66 W1 0F 3A 16 : Ey,Vdq,Ib : pextrq"),
     Family(.extr, "extractps", feature: .sse41, rows: "66 0F 3A 17 : Ed,Vdq,Ib"),
     Family(.insertps, "insertps", feature: .sse41, rows: "66 0F 3A 21 : Vdq,Wss,Ib"),
+    Family(.maskmov, "maskmovdqu", feature: .sse2, rows: "66 0F F7 : Vdq,Udq"),
+    Family(.maskmov, "vmaskmovdqu", feature: .avx, rows: "VEX L0 66 0F F7 : Vdq,Udq"),
     Family(.ldmxcsr, "ldmxcsr", feature: .sse, rows: "NP 0F AE /2 : Md"),
     Family(.stmxcsr, "stmxcsr", feature: .sse, rows: "NP 0F AE /3 : Md"),
   ]

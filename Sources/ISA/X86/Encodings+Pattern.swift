@@ -3,12 +3,12 @@ public enum OperandPlace: UInt8, Sendable {
   case rm, reg, memory, rmRegister, opcodeRegister, vvvv, immediate, relative, offset
   case stringSource, stringDestination, one, fixed, segment
   case vectorReg, vectorRm, vectorRmRegister, vectorVvvv, vectorImmediate
-  case mmxReg, mmxRm, mmxRmRegister, stack, control, debug, fixedSegment
+  case mmxReg, mmxRm, mmxRmRegister, stack, stackTop, control, debug, fixedSegment
 }
 
 /// How large an operand is.
 public enum OperandType: UInt8, Sendable {
-  case none, b, w, d, q, v, y, z, bs, dq, x, qq, t, ps, pd, ss, sd, h, far, mb, mw
+  case none, b, w, d, q, v, y, z, bs, dq, x, qq, t, ps, pd, ss, sd, h, far, mb, mw, vx, vd
 
   /// The bytes in an instruction.
   func bytes(_ insn: Insn) -> UInt8 {
@@ -28,6 +28,7 @@ public enum OperandType: UInt8, Sendable {
     case .far: insn.size + 2
     case .mb: insn.rmIsRegister ? 4 : 1
     case .mw: insn.rmIsRegister ? 4 : 2
+    case .vx, .vd: insn.prefixes.contains(.wide) ? 8 : 4
     }
   }
 }
@@ -62,6 +63,11 @@ public struct Operand: Sendable {
       return
     }
     register = 0
+    if text == "ST" || text == "STi" {
+      type = .t
+      place = text == "ST" ? .stackTop : .stack
+      return
+    }
     if text == "1" {
       place = .one
       type = .b
@@ -79,7 +85,7 @@ public struct Operand: Sendable {
     let types: [String: OperandType] = [
       "": .none, "b": .b, "w": .w, "d": .d, "q": .q, "v": .v, "y": .y, "z": .z, "bs": .bs,
       "dq": .dq, "x": .x, "qq": .qq, "t": .t, "ps": .ps, "pd": .pd, "ss": .ss, "sd": .sd, "h": .h,
-      "mb": .mb, "mw": .mw, "p": .far, "s": .t,
+      "mb": .mb, "mw": .mw, "vx": .vx, "vd": .vd, "p": .far, "s": .t,
     ]
     guard let kind = types[String(text.dropFirst())] else { preconditionFailure(text) }
     type = kind
@@ -110,6 +116,8 @@ struct Match: Sendable {
   private(set) var hasModRM = false
   private(set) var form = Form.any
   private(set) var usesVvvv = false
+  /// The memory operand is one of many, by a vector of indices.
+  private(set) var vectorIndex = false
 
   init(_ pattern: String, operands: [Operand]) {
     var bytes: [UInt8] = []
@@ -163,7 +171,8 @@ struct Match: Sendable {
       case .memory:
         hasModRM = true
         form = .memory
-      case .rmRegister, .vectorRmRegister, .mmxRmRegister:
+        vectorIndex = operand.type == .vx || operand.type == .vd
+      case .rmRegister, .vectorRmRegister, .mmxRmRegister, .stack:
         hasModRM = true
         form = .register
       case .vvvv, .vectorVvvv: usesVvvv = true
@@ -195,6 +204,7 @@ struct Match: Sendable {
     if vexL != 0 && (vexL == 2) != prefixes.contains(.vex256) { return false }
     if let reg, (modRM >> 3) & 7 != reg { return false }
     if let fixedModRM, fixedModRM != modRM { return false }
+    if vectorIndex && modRM & 7 != 4 { return false }
     switch form {
     case .any: break
     case .memory: if modRM >= 0xc0 { return false }

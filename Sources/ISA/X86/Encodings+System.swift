@@ -63,17 +63,5 @@ extension Encodings {
     Family(.clac, "clac", "......", .system, .smap, rows: "NP 0F 01 /CA :"),
     Family(.stac, "stac", "......", .system, .smap, rows: "NP 0F 01 /CB :"),
     Family(.xsetbv, "xsetbv", "......", .system, .xsave, rows: "NP 0F 01 /D1 :"),
-    Family(
-      .fxsave, "fxsave", "......", .system, .fxsr, rows: "NP W0 0F AE /0 : M",
-      "NP W1 0F AE /0 : M : fxsave64"),
-    Family(
-      .fxrstor, "fxrstor", "......", .system, .fxsr, rows: "NP W0 0F AE /1 : M",
-      "NP W1 0F AE /1 : M : fxrstor64"),
-    Family(.fninit, "fninit", "......", .system, .fpu, rows: "DB /E3 :"),
-    Family(.fnclex, "fnclex", "......", .system, .fpu, rows: "DB /E2 :"),
-    Family(.fldcw, "fldcw", "......", .system, .fpu, rows: "D9 /5 : Mw"),
-    Family(.fnstcw, "fnstcw", "......", .system, .fpu, rows: "D9 /7 : Mw"),
-    Family(.fnstsw, "fnstsw", "......", .system, .fpu, rows: "DD /7 : Mw", "DF /E0 : AX"),
-    Family(.fwait, "wait", "......", .system, .fpu, rows: "9B :"),
   ]
 }

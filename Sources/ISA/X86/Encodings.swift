@@ -3,7 +3,7 @@ public enum Feature: String, CaseIterable, Sendable {
   case base = "x86-64"
   case cx8, cmov, cx16, lahf, popcnt, abm, movbe, bmi1, bmi2, adx, fsgsbase, rdtscp, rdpid
   case sse, sse2, sse3, ssse3, sse41, sse42, aes, pclmulqdq, fxsr, xsave, clfsh, clflushopt, clwb
-  case fpu, mmx, avx, avx2, smap, invpcid
+  case fpu, mmx, avx, avx2, fma, f16c, smap, invpcid
 }
 
 /// What else there is to know about a family of rows.
@@ -50,8 +50,9 @@ public struct Traits: OptionSet, Sendable {
 /// An operand is the manual's letter for where and its letters for what: `E` register or memory by
 /// ModRM.rm, `G` register by ModRM.reg, `M` memory only, `R` register only, `Z` register in the
 /// opcode, `B` register by VEX.vvvv, `I` immediate, `J` relative, `O` offset, `X` and `Y` string
-/// source and destination, `C D` control and debug registers, `V W U H` vector registers, `P Q N` MMX registers; `b w d q v y z`
-/// sizes, `p` a far pointer, `s` limit and base of a table, `dq x ps pd ss sd` vector sizes, `mb mw` a byte or word of memory or a 32-bit register, `bs` a byte that is sign-extended to the operand size.
+/// source and destination, `C D` control and debug registers, `V W U H` vector registers, `P Q N` MMX registers, `ST` and `STi` x87
+/// registers; `b w d q v y z`
+/// sizes, `p` a far pointer, `s` limit and base of a table, `dq x ps pd ss sd` vector sizes, `vx vd` elements that a vector of indices names (`vd`: always of 128 bits), `mb mw` a byte or word of memory or a 32-bit register, `bs` a byte that is sign-extended to the operand size.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'Opcode Map', 'Key to Abbreviations' and 'Instruction Column in the
 ///   Instruction Summary Table'.
@@ -200,6 +201,6 @@ public enum Encodings {
   public static let allRows: [Row] =
     [
       transfer, arithmetic, shifts, bits, control, strings, system, privileged, float,
-      vectorMoves, vectorIntegers,
+      vectorMoves, vectorIntegers, mmx, x87, avxMoves, avxLanes, fma,
     ].flatMap { $0 }.flatMap { $0.made() }
 }

@@ -140,13 +140,15 @@ func blend<V: SIMD & BitwiseCopyable>(_ x: Slots, _ r: UnsafePointer<MicroOpRaw>
   }
 }
 
-/// Lanes of `b` where the lane of XMM0 is negative.
+/// Lanes of `b` where the lane of the mask, whose slot is `c`, is negative.
 @inline(__always)
 func blendVariable<V: SIMD & BitwiseCopyable>(
   _ x: Slots, _ r: UnsafePointer<MicroOpRaw>, _: V.Type
 ) where V.Scalar: FixedWidthInteger & SignedInteger {
-  let mask = getVector(x, Registers.vector, V.self)
+  var at = Int(r.op.c)
   binary(x, r, V.self) { a, b in
+    let mask = getVector(x, at, V.self)
+    at &+= 2
     var result = a
     for index in 0..<V.scalarCount where mask[index] < 0 { result[index] = b[index] }
     return result
@@ -195,13 +197,17 @@ let insertSingle: Helper = { x, r in
 }
 
 /// PTEST: `a` the first operand.
-let testVector: Helper = { x, r in
+let testVector: Helper = { x, r in testSigns(x, r, .max) }
+
+/// PTEST of the bits in `mask` of every word.
+@inline(__always)
+func testSigns(_ x: Slots, _ r: UnsafePointer<MicroOpRaw>, _ mask: UInt64) {
   let op = r.op
   var both: UInt64 = 0
   var rest: UInt64 = 0
   for index in 0..<(op.e & 1 == 0 ? 2 : 4) {
-    both |= x[Int(op.a) &+ index] & x[Int(op.b) &+ index]
-    rest |= ~x[Int(op.a) &+ index] & x[Int(op.b) &+ index]
+    both |= x[Int(op.a) &+ index] & x[Int(op.b) &+ index] & mask
+    rest |= ~x[Int(op.a) &+ index] & x[Int(op.b) &+ index] & mask
   }
   StatusFlags.set(x, (both == 0 ? StatusFlags.zero : 0) | (rest == 0 ? StatusFlags.carry : 0))
 }

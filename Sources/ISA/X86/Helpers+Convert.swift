@@ -40,11 +40,66 @@ private func narrow(
 ) {
   let op = r.op
   var float = SSEFloat(x)
-  let low = f(&float, x[Int(op.b)])
-  let high = f(&float, x[Int(op.b) &+ 1])
+  var pairs = Q2()
+  for half in 0...Int(op.e & 1) {
+    let low = f(&float, x[Int(op.b) &+ half &* 2])
+    pairs[half] = low | f(&float, x[Int(op.b) &+ half &* 2 &+ 1]) &<< 32
+  }
   guard float.finish(x) else { return }
-  x[Int(op.d)] = low | high &<< 32
-  x[Int(op.d) &+ 1] = 0
+  setVector(x, Int(op.d), pairs)
+  if op.e & 1 != 0 { setVector(x, Int(op.d) &+ 2, Q2()) }
+}
+
+/// The low two or, for 256 bits, four of 32 bits to as many doubles.
+@inline(__always)
+private func doubles(
+  _ x: Slots, _ r: UnsafePointer<MicroOpRaw>, _ f: (inout SSEFloat, UInt64) -> UInt64
+) {
+  let op = r.op
+  var float = SSEFloat(x)
+  var result = SIMD4<UInt64>()
+  for half in 0...Int(op.e & 1) {
+    let both = x[Int(op.b) &+ half]
+    result[half &* 2] = f(&float, both & 0xffff_ffff)
+    result[half &* 2 &+ 1] = f(&float, both &>> 32)
+  }
+  guard float.finish(x) else { return }
+  for index in 0..<(op.e & 1 == 0 ? 2 : 4) { x[Int(op.d) &+ index] = result[index] }
+}
+
+/// Two singles to two integers.
+@inline(__always)
+private func singlesToIntegers(_ x: Slots, _ r: UnsafePointer<MicroOpRaw>, truncates: Bool) {
+  let op = r.op
+  var float = SSEFloat(x)
+  let both = x[Int(op.b)]
+  let low = float.toInteger(both & 0xffff_ffff, false, wide: false, truncates: truncates)
+  let high = float.toInteger(both &>> 32, false, wide: false, truncates: truncates)
+  if float.finish(x) { x[Int(op.d)] = low | high &<< 32 }
+}
+
+/// VCVTPH2PS.
+private let fromHalves: Helper = { x, r in
+  let op = r.op
+  var float = SSEFloat(x)
+  let b = getVector(x, Int(op.b), H8.self)
+  var result = SIMD8<UInt32>()
+  for index in 0..<(op.e & 1 == 0 ? 4 : 8) { result[index] = float.fromHalf(b[index]) }
+  guard float.finish(x) else { return }
+  setVector(x, Int(op.d), result.lowHalf)
+  if op.e & 1 != 0 { setVector(x, Int(op.d) &+ 2, result.highHalf) }
+}
+
+/// VCVTPS2PH: the rounding is `c`'s.
+let toHalves: Helper = { x, r in
+  let op = r.op
+  var float = SSEFloat(x)
+  var result = H8()
+  for half in 0...Int(op.e & 1) {
+    let b = getVector(x, Int(op.b) &+ half &* 2, D4.self)
+    for index in 0..<4 { result[half &* 4 &+ index] = float.toHalf(b[index], op.c) }
+  }
+  if float.finish(x) { setVector(x, Int(op.d), result) }
 }
 
 /// Conversions between formats.
@@ -86,31 +141,32 @@ enum ConversionHelpers {
         x[Int(op.d) &+ 1] = x[Int(op.a) &+ 1]
         x[Int(op.d)] = low & ~0xffff_ffff | value
       }
-    case .cvtps2pd:
+    case .cvtps2pd: { x, r in doubles(x, r) { $0.toDouble($1) } }
+    case .cvtpi2ps:
       { x, r in
         let op = r.op
         var float = SSEFloat(x)
         let both = x[Int(op.b)]
-        let low = float.toDouble(both & 0xffff_ffff)
-        let high = float.toDouble(both &>> 32)
-        guard float.finish(x) else { return }
-        x[Int(op.d)] = low
-        x[Int(op.d) &+ 1] = high
+        let low = float.fromInteger(Int64(Int32(truncatingIfNeeded: both)), false)
+        let high = float.fromInteger(Int64(Int32(truncatingIfNeeded: both &>> 32)), false)
+        if float.finish(x) { x[Int(op.d)] = low | high &<< 32 }
       }
+    case .cvtps2pi: { x, r in singlesToIntegers(x, r, truncates: false) }
+    case .cvttps2pi: { x, r in singlesToIntegers(x, r, truncates: true) }
+    case .cvtpd2pi:
+      { x, r in narrow(x, r) { $0.toInteger($1, true, wide: false, truncates: false) } }
+    case .cvttpd2pi:
+      { x, r in narrow(x, r) { $0.toInteger($1, true, wide: false, truncates: true) } }
     case .cvtpd2ps: { x, r in narrow(x, r) { $0.toSingle($1) } }
     case .cvtpd2dq:
       { x, r in narrow(x, r) { $0.toInteger($1, true, wide: false, truncates: false) } }
     case .cvttpd2dq:
       { x, r in narrow(x, r) { $0.toInteger($1, true, wide: false, truncates: true) } }
-    case .cvtdq2pd:
+    case .cvtdq2pd, .cvtpi2pd:
       { x, r in
-        let op = r.op
-        let both = x[Int(op.b)]
-        var float = SSEFloat(x)
-        x[Int(op.d)] = float.fromInteger(Int64(Int32(truncatingIfNeeded: both)), true)
-        x[Int(op.d) &+ 1] = float.fromInteger(
-          Int64(Int32(truncatingIfNeeded: both &>> 32)), true)
+        doubles(x, r) { $0.fromInteger(Int64(Int32(truncatingIfNeeded: $1)), true) }
       }
+    case .cvtph2ps: fromHalves
     default: nil
     }
   }

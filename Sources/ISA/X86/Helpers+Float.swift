@@ -174,6 +174,15 @@ private func lane(_ x: Slots, _ slot: Int, _ index: Int, _ double: Bool) -> UInt
     : (x[slot &+ index / 2] &>> UInt64(index % 2 &* 32)) & 0xffff_ffff
 }
 
+@inline(__always)
+private func approximates(
+  _ x: Slots, _ r: UnsafePointer<MicroOpRaw>, _ shape: LaneShape, root: Bool
+) {
+  floats(x, r, shape) { _, _, b, _ in
+    UInt64(SSEFloat.approximate(UInt32(truncatingIfNeeded: b), root: root))
+  }
+}
+
 enum FloatHelpers {
   static func helper(_ op: Op) -> Helper? {
     switch op {
@@ -233,6 +242,10 @@ enum FloatHelpers {
     case .haddpd: { x, r in neighbours(x, r, double: true, .add) }
     case .hsubps: { x, r in neighbours(x, r, double: false, .sub) }
     case .hsubpd: { x, r in neighbours(x, r, double: true, .sub) }
+    case .rcpps: { x, r in approximates(x, r, .packedSingle, root: false) }
+    case .rcpss: { x, r in approximates(x, r, .single, root: false) }
+    case .rsqrtps: { x, r in approximates(x, r, .packedSingle, root: true) }
+    case .rsqrtss: { x, r in approximates(x, r, .single, root: true) }
     case .dpps: { x, r in dotProduct(x, r, double: false) }
     case .dppd: { x, r in dotProduct(x, r, double: true) }
     default: nil

@@ -131,9 +131,13 @@ func widen<N: SIMD & BitwiseCopyable, W: SIMD & BitwiseCopyable>(
 ) where N.Scalar: FixedWidthInteger, W.Scalar: FixedWidthInteger {
   let op = raw.op
   let b = getVector(x, Int(op.b), N.self)
-  var result = W()
-  for index in 0..<W.scalarCount { result[index] = W.Scalar(truncatingIfNeeded: b[index]) }
-  setVector(x, Int(op.d), result)
+  for half in 0...Int(op.e & 1) {
+    var result = W()
+    for index in 0..<W.scalarCount {
+      result[index] = W.Scalar(truncatingIfNeeded: b[half &* W.scalarCount &+ index])
+    }
+    setVector(x, Int(op.d) &+ half &* 2, result)
+  }
 }
 
 /// Shifts every lane by one count: the low 64 bits of `b`.

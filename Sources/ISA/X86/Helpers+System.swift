@@ -72,10 +72,11 @@ let writeFlags: Helper = { x, raw in
 let identify: Helper = { x, _ in
   let leaf = UInt32(truncatingIfNeeded: x[Int(Lift.rax)])
   let sub = UInt32(truncatingIfNeeded: x[Int(Lift.rcx)])
-  var (a, b, c, d) = CPUID.leaf(leaf, sub)
+  let features = X64.of(x)._withUnsafeGuaranteedRef { $0.features }
+  var (a, b, c, d) = CPUID.leaf(leaf, sub, features)
   // OSXSAVE and the number of the processor are not constants.
   if leaf == 1 {
-    if CPUID.present.contains(.xsave), x[SystemSlot.cr4] & CR4.osXSAVE != 0 { c |= 1 << 27 }
+    if features.contains(.xsave), x[SystemSlot.cr4] & CR4.osXSAVE != 0 { c |= 1 << 27 }
     b |= Hart.of(x)._withUnsafeGuaranteedRef { UInt32(truncatingIfNeeded: $0.index) } << 24
   }
   x[Int(Lift.rax)] = UInt64(a)

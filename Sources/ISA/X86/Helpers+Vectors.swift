@@ -6,7 +6,8 @@ enum VectorHelpers {
   /// What does an operation, `nil` where none is one of vectors.
   static func helper(_ op: Op) -> Helper? {
     arithmetic(op) ?? comparison(op) ?? arrangement(op) ?? shifts(op) ?? special(op)
-      ?? FloatHelpers.helper(op) ?? ConversionHelpers.helper(op) ?? CryptoHelpers.helper(op)
+      ?? LaneHelpers.helper(op) ?? FusedHelpers.helper(op) ?? FloatHelpers.helper(op)
+      ?? ConversionHelpers.helper(op) ?? CryptoHelpers.helper(op)
   }
 
   private static func arithmetic(_ op: Op) -> Helper? {
@@ -187,6 +188,8 @@ enum VectorHelpers {
       }
     case .insr: insertInteger
     case .ptest: testVector
+    case .testps: { x, r in testSigns(x, r, 0x8000_0000_8000_0000) }
+    case .testpd: { x, r in testSigns(x, r, 1 << 63) }
     case .phminposuw: minimumPosition
     case .mpsadbw: sumsOfDifferences
     default: nil

@@ -47,14 +47,26 @@ public enum Op: UInt16, CaseIterable, Sendable {
   case blendvps, blendvpd, blendps, blendpd, pblendw, mpsadbw, ptest, pcmpestrm, pcmpestri
   case pcmpistrm, pcmpistri, aesenc, aesenclast, aesdec, aesdeclast, aesimc, aeskeygenassist
   case pclmulqdq
+  case maskmov, rcpps, rcpss, rsqrtps, rsqrtss
+  case vzero, broadcastb, broadcastw, broadcastd, broadcastq, broadcastdq, perm2f128, insertf128
+  case extractf128, maskmovd, maskmovqq, permilps, permilps_i, permilpd, permilpd_i, permd, permq
+  case testps, testpd, sllv, sllvq, srlv, srlvq, srav, cvtph2ps, cvtps2ph, gather
+  case fmaddp, fmadds, fmsubp, fmsubs, fnmaddp, fnmadds, fnmsubp, fnmsubs, fmaddsubp, fmsubaddp
+  case fxsave, fxrstor, xsave, xsaveopt, xrstor
+  // MMX.
+  case emms, movq2dq, movdq2q, cvtpi2ps, cvtpi2pd, cvtps2pi, cvttps2pi, cvtpd2pi, cvttpd2pi
+  // x87.
+  case fadd, fmul, fsub, fsubr, fdiv, fdivr, fcom, fcomp, fcompp, fucom, fucomp, fucompp, fcomi
+  case fcomip, fucomi, fucomip, ftst, fxam, fld, fild, fbld, fldconst, fst, fstp, fist, fistp
+  case fisttp, fbstp, fxch, fcmov, fchs, fabs, fsqrt, frndint, fscale, fprem, fprem1, fxtract
+  case f2xm1, fyl2x, fyl2xp1, fptan, fpatan, fsin, fcos, fsincos, ffree, ffreep, fincstp, fdecstp
+  case fnop, fldcw, fnstcw, fnstsw, fldenv, fnstenv, fnsave, frstor, fnclex, fninit, fnop8087, fwait
   // System.
   case hlt, clts, invd, wbinvd, rdmsr, wrmsr, rdpmc, swapgs, invlpg, invpcid, cli, sti
   case `in`, out, ins, outs, lgdt, lidt, sgdt, sidt, smsw, lmsw, lldt, ltr, sldt, str
   case verr, verw, lar, lsl, mov_from_cr, mov_to_cr, mov_from_dr, mov_to_dr, mov_to_seg
   case push_seg, pop_seg, load_far, jmp_far, call_far, ret_far, iret, sysret, vmcall, clac, stac
-  case xsetbv, fxsave, fxrstor
-  // The control part of x87.
-  case fninit, fnclex, fldcw, fnstcw, fnstsw, fwait
+  case xsetbv
 }
 
 /// What was found in front of an opcode.
@@ -107,6 +119,8 @@ public struct Insn: Sendable {
   public var rmIsRegister = false
   /// Whether there is a memory operand by ModRM.
   public var hasMemory = false
+  /// The ModRM byte.
+  public var modRM: UInt8 = 0
   /// ModRM.reg with its REX bit.
   public var reg: UInt8 = 0
   /// ModRM.rm with its REX bit.

@@ -256,7 +256,11 @@ extension Lift {
         builder.emit(helper: checkTarget, a: gpr(i.rm))
         builder.emit(.mov, d: base, a: gpr(i.rm))
       }
-    default: if !system() { vector() }
+    default:
+      if system() { return }
+      // All the rest needs the floating-point or the vector unit.
+      if let vectorFault { return builder.end(helper: raiseFault, c: vectorFault) }
+      if !x87Instruction(), !mmxInstruction(), !stateInstruction() { vector() }
     }
   }
 

@@ -87,38 +87,6 @@ extension Lift {
         b: UInt8(truncatingIfNeeded: drop >> 8), e: i.size)
     case .iret: builder.end(helper: interruptReturn, e: i.size)
     case .sysret: builder.end(helper: systemReturn, e: i.size)
-    default: return savedState()
-    }
-    return true
-  }
-
-  /// FXSAVE, FXRSTOR, and the control part of x87.
-  private mutating func savedState() -> Bool {
-    switch i.op {
-    case .fxsave, .fxrstor:
-      let at = addressValue(address())
-      builder.emit(helper: requireFPU, c: FPUCheck.state)
-      builder.emit(
-        helper: i.op == .fxsave ? saveState : restoreState, a: at,
-        c: i.prefixes.contains(.wide) ? 1 : 0)
-    case .fwait: builder.emit(helper: requireFPU, c: FPUCheck.wait)
-    case .fninit, .fnclex:
-      builder.emit(helper: requireFPU, c: FPUCheck.control)
-      builder.emit(helper: i.op == .fninit ? resetFPU : clearFPUExceptions)
-    case .fldcw:
-      builder.emit(helper: requireFPU, c: FPUCheck.pending)
-      load(T.a, address(), 2)
-      builder.emit(helper: loadFPUControl, a: T.a)
-    case .fnstcw:
-      builder.emit(helper: requireFPU, c: FPUCheck.control)
-      store(UInt8(Registers.fpControl), address(), 2)
-    case .fnstsw:
-      builder.emit(helper: requireFPU, c: FPUCheck.control)
-      if row[0].place == .fixed {
-        builder.emit(.ins16, d: Lift.rax, a: UInt8(Registers.fpStatus))
-      } else {
-        store(UInt8(Registers.fpStatus), address(), 2)
-      }
     default: return false
     }
     return true

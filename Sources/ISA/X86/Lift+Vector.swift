@@ -14,11 +14,11 @@ extension Lift {
   /// Whether the operation is one of 256 bits: scalar ones ignore VEX.L.
   var is256: Bool {
     guard i.prefixes.contains(.vex256) else { return false }
-    return (0..<Int(row.count)).contains { row[$0].type == .x }
+    return (0..<Int(row.count)).contains { row[$0].type == .x || row[$0].type == .qq }
   }
 
   /// Loads a vector operand, or a part of one, into the temporary.
-  private func loadVector(_ size: UInt8) -> UInt8 {
+  func loadVector(_ size: UInt8) -> UInt8 {
     var at = address()
     let t = T.vector
     switch size {
@@ -50,17 +50,21 @@ extension Lift {
   }
 
   mutating func vector() {
-    if let vectorFault { return builder.end(helper: raiseFault, c: vectorFault) }
     switch i.op {
     case .movaps, .movups: moveVector()
     case .mov_ss, .mov_sd, .movl, .movh, .movhlps, .movlhps, .movq_load, .movd_to, .movd_from:
       movePart()
     case .movddup: duplicateLow()
+    case .maskmov: maskedStore(vectorSlot(i.reg), vectorSlot(i.rm), 16)
     case .ldmxcsr:
       load(T.a, address(), 4)
       builder.emit(helper: loadControl, a: T.a)
     case .stmxcsr: store(UInt8(Registers.mxcsr), address(), 4)
     case .extr: extract()
+    case .vzero: builder.emit(helper: zeroVectors, c: i.prefixes.contains(.vex256) ? 0 : 2)
+    case .extractf128, .cvtps2ph: storePart()
+    case .maskmovd, .maskmovqq: maskedMove()
+    case .gather: gather()
     default:
       guard let helper = VectorHelpers.helper(i.op) else {
         return builder.end(helper: raiseFault, c: 6)
@@ -83,6 +87,7 @@ extension Lift {
         b = vectorSlot(i.rm)
         if n == 0 { d = b }
         if n == 0 || row[0].place == .vectorVvvv { a = b }
+      case .memory: b = loadVector(size(n))
       case .vectorRm: b = i.rmIsRegister ? vectorSlot(i.rm) : loadVector(size(n))
       case .rm: b = read(n, T.vector)
       case .reg:
@@ -96,16 +101,24 @@ extension Lift {
     if i.prefixes.contains(.wide) { e |= VectorFlags.wide64 }
     if i.op == .insr {
       // Bits 4 and up say the bytes.
-      e = (i.opcode == 0x20 ? 1 : i.opcode == 0xc4 ? 2 : size(1)) << 4
+      e = (i.opcode == 0x20 ? 1 : i.opcode == 0xc4 ? 2 : i.prefixes.contains(.wide) ? 8 : 4) << 4
     }
     var c = UInt8(truncatingIfNeeded: i.imm)
     switch i.op {
     // Without VEX there are eight predicates.
     case .cmpps, .cmppd, .cmpss, .cmpsd: if !i.prefixes.contains(.vex) { c &= 7 }
+    // The slot of the mask.
+    case .pblendvb, .blendvps, .blendvpd:
+      c = vectorSlot(i.prefixes.contains(.vex) ? UInt8(truncatingIfNeeded: i.imm) >> 4 : 0)
+    // Which of the three operands is added: 132, 213, 231.
+    case .fmaddp, .fmadds, .fmsubp, .fmsubs, .fnmaddp, .fnmadds, .fnmsubp, .fnmsubs, .fmaddsubp,
+      .fmsubaddp:
+      c = (i.opcode >> 4) - 9
     default: break
     }
     builder.emit(helper: helper, d: d, a: a, b: b, c: c, e: e)
     if row.written != 0 { known = .unknown }
+    if i.op == .pcmpestrm || i.op == .pcmpistrm { zeroUpper(UInt8(Registers.vector)) }
     if toVector, !is256, row.written == 0 { zeroUpper(d) }
   }
 
@@ -153,6 +166,10 @@ extension Lift {
     let fromMemory = !toMemory && !i.rmIsRegister
     let toReg = row[0].place == .vectorReg
     switch i.op {
+    case _
+    where i.prefixes.contains(.vex) && i.op != .movq_load && i.op != .movd_to
+      && i.op != .movd_from:
+      mergePart(toMemory: toMemory, fromMemory: fromMemory)
     case .mov_ss:
       if toMemory { return store(reg, address(), 4) }
       if fromMemory {
@@ -187,7 +204,45 @@ extension Lift {
     }
   }
 
+  /// The three-operand forms: what does not come from the source comes from VEX.vvvv.
+  private mutating func mergePart(toMemory: Bool, fromMemory: Bool) {
+    let reg = vectorSlot(i.reg)
+    if toMemory {
+      return store(i.op == .movh ? reg + 1 : reg, address(), i.op == .mov_ss ? 4 : 8)
+    }
+    let first = vectorSlot(i.vvvv)
+    let toReg = row[0].place == .vectorReg
+    let d = toReg ? reg : vectorSlot(i.rm)
+    if fromMemory, i.op == .mov_ss || i.op == .mov_sd {
+      load(d, address(), i.op == .mov_ss ? 4 : 8)
+      builder.emit(.movi, d: d + 1, imm: 0)
+      return zeroUpper(d)
+    }
+    let second = fromMemory ? T.a : toReg ? vectorSlot(i.rm) : reg
+    if fromMemory { load(T.a, address(), 8) }
+    builder.emit(.movv, d: T.vector, a: first)
+    switch i.op {
+    case .mov_ss: builder.emit(.ins32, d: T.vector, a: second)
+    case .movhlps: builder.emit(.mov, d: T.vector, a: second + 1)
+    case .movh, .movlhps: builder.emit(.mov, d: T.vector + 1, a: second)
+    default: builder.emit(.mov, d: T.vector, a: second)
+    }
+    builder.emit(.movv, d: d, a: T.vector)
+    zeroUpper(d)
+  }
+
   private mutating func duplicateLow() {
+    if i.prefixes.contains(.vex) {
+      let d = vectorSlot(i.reg)
+      let from = i.rmIsRegister ? vectorSlot(i.rm) : loadVector(size(1))
+      for half in UInt8(0)..<(is256 ? 2 : 1) {
+        builder.emit(.mov, d: T.a, a: from + half * 2)
+        builder.emit(.mov, d: d + half * 2, a: T.a)
+        builder.emit(.mov, d: d + half * 2 + 1, a: T.a)
+      }
+      if !is256 { zeroUpper(d) }
+      return
+    }
     let d = vectorSlot(i.reg)
     if i.rmIsRegister {
       builder.emit(.mov, d: T.a, a: vectorSlot(i.rm))

@@ -103,6 +103,7 @@ extension Row {
       bytes.append(modRM | 0xc0)
       return
     }
+    if match.vectorIndex { modRM = modRM & 0xf8 | 4 }
     if modRM >= 0xc0 { modRM &= UInt8.random(in: 0..<3, using: &rng) << 6 | 0x3f }
     bytes.append(modRM)
     let mod = modRM >> 6

@@ -67,8 +67,12 @@ public final class X64: GuestISA {
   private var insns: [Insn] = []
   private var live: [Bool] = []
 
-  /// The instruction set of one hart.
-  public init() {
+  /// What there is; the rest is undefined.
+  public let features: FeatureSet
+
+  /// The instruction set of one hart, with these features.
+  public init(features: FeatureSet = .announced) {
+    self.features = features
     insns.reserveCapacity(BlockBuilder.maxInsns)
     live.reserveCapacity(BlockBuilder.maxInsns)
   }
@@ -191,6 +195,14 @@ public final class X64: GuestISA {
     return .fromOpaque(raw)
   }
 
+  /// The instruction set of the hart that owns these slots.
+  static func of(_ x: UnsafeMutablePointer<UInt64>) -> Unmanaged<X64> {
+    guard let raw = UnsafeRawPointer(bitPattern: UInt(x[Slot.isaObject])) else {
+      preconditionFailure("a hart's slots name their instruction set from its initialiser on")
+    }
+    return .fromOpaque(raw)
+  }
+
   /// The mode follows from the slots.
   public func restored(_ hart: Hart) {
     largePages.removeAll()
@@ -286,7 +298,8 @@ public final class X64: GuestISA {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { bytes in
       var count = builder.window(at: va, bytes)
       while true {
-        let decoded = Decoder.decode(UnsafeBufferPointer(rebasing: bytes[0..<count]))
+        let decoded = Decoder.decode(
+          UnsafeBufferPointer(rebasing: bytes[0..<count]), features: features)
         guard case .truncated = decoded else { return decoded }
         guard let byte = builder.byte(at: va &+ UInt64(count), first: first) else { return nil }
         bytes[count] = byte

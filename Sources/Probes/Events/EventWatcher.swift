@@ -23,6 +23,14 @@ public final class EventWatcher: InsnObserver {
   private let registers: [(offset: Int, slot: Int)]
   private let frame: UnsafeMutableRawPointer
   private var calls: [Int32: [Call]] = [:]
+  /// What each task was seen at last.
+  private var last: [Int32: Sight] = [:]
+
+  private struct Sight {
+    var pc: UInt64
+    var exceptions: UInt64
+    var retired: UInt64
+  }
 
   private struct Place {
     var definition: EventDefinition
@@ -120,6 +128,7 @@ public final class EventWatcher: InsnObserver {
   public func willExecute(_ pc: UInt64, on hart: Hart) {
     guard offsets.contains(pc & 4095) else { return }
     let task = kernel.current?.tid ?? 0
+    guard !isRepeated(pc, task, hart) else { return }
     let sp = stackPointer(hart)
     returned(pc, task, sp, hart)
     var file: (path: String, offset: UInt64, base: UInt64)?
@@ -146,6 +155,19 @@ public final class EventWatcher: InsnObserver {
         Call(place: index, function: pc, fileBase: base, returnAddress: to, sp: sp, entry: entry))
       if offsets.insert(to & 4095).inserted { hart.forgetBlocks() }
     }
+  }
+
+  /// Whether an instruction that was seen begins once more, because it faulted or was put off.
+  ///
+  /// A program's that faulted is where its task entered the kernel last, and the task did so since.
+  private func isRepeated(_ pc: UInt64, _ task: Int32, _ hart: Hart) -> Bool {
+    let exceptions = hart.x[Slot.exceptions]
+    let now = Sight(pc: pc, exceptions: exceptions, retired: hart.count &- exceptions)
+    defer { last[task] = now }
+    guard let before = last[task], before.pc == pc else { return false }
+    if before.retired == now.retired { return true }
+    guard pc < kernel.isa.userEnd, before.exceptions != exceptions else { return false }
+    return kernel.current?.block.regs.load64(kernel.framePC) == pc
   }
 
   /// The path of a definition that leads to an open file.

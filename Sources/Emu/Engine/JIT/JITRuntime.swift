@@ -97,24 +97,16 @@ enum JITRuntime {
 
   /// (x, op) -> whether compiled code may go on at `Slot.pc`, with `Slot.left`.
   ///
-  /// Exceptions and calls of the environment are done here, as ``Hart/run(until:)`` would.
+  /// What is pending is done here (``Hart/settle()``).
   private static let helperExit: Step = { x, raw in
     let op = raw.assumingMemoryBound(to: MicroOp.self)
     guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else { return 0 }
     x[Slot.pc] = block.pointee.end
     unsafeBitCast(Int(truncatingIfNeeded: op.pointee.imm), to: Helper.self)(
       x, UnsafeRawPointer(raw).assumingMemoryBound(to: MicroOpRaw.self))
-    switch x[Slot.pending] {
-    case Pending.none.rawValue: break
-    case Pending.exception.rawValue:
-      leave(x)
-      Hart.of(x)._withUnsafeGuaranteedRef { $0.settle(exception: true) }
-    case Pending.environment.rawValue:
-      Hart.of(x)._withUnsafeGuaranteedRef { $0.settle(exception: false) }
-    default: return 0
-    }
-    return x[Slot.pending] | x[Slot.checkInterrupts] | x[Slot.single] == 0 && x[Slot.left] != 0
-      ? 1 : 0
+    if x[Slot.pending] == Pending.exception.rawValue { leave(x) }
+    if x[Slot.pending] == 0, x[Slot.checkInterrupts] | x[Slot.single] == 0 { return x[Slot.left] != 0 ? 1 : 0 }
+    return Hart.of(x)._withUnsafeGuaranteedRef { $0.settle() } ? 1 : 0
   }
 
   /// Runs the block of `Slot.block` from the micro-op on in the interpreter.

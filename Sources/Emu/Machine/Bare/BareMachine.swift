@@ -102,9 +102,8 @@ public final class BareMachine {
     self.init(configuration, console: console, startOfRun: startOfRun, chooser: nil)
   }
 
-  /// A board with empty RAM, which asks `chooser` everything that the guest does not determine.
-  ///
-  /// - Returns: `nil` where the host refuses the RAM.
+  /// A board with empty RAM, which asks `chooser` everything that the guest does not determine; `nil`
+  /// where the host refuses the RAM.
   ///
   /// - Parameters:
   ///   - configuration: what it is made of.

@@ -32,6 +32,8 @@ public enum BareRun {
     public var virtIORandom = false
     /// What its bytes follow from.
     public var seed: UInt64 = 0
+    /// Nanoseconds since 1970 at the start; `nil`: the host's clock.
+    public var startOfRun: UInt64?
     /// Figures have a fingerprint of the final state.
     public var hashesState = false
     /// Where the signature goes.
@@ -55,7 +57,7 @@ public enum BareRun {
 
   /// The user's own world, with the drives of the command line.
   static func world(_ options: Options) throws(LaunchError) -> LiveChooser {
-    let world = LiveChooser(Host(seed: options.seed))
+    let world = LiveChooser(Host(seed: options.seed, startOfRun: options.startOfRun))
     let room = BoardMap.virtIOCount - (options.virtIORandom ? 2 : options.virtIOConsole ? 1 : 0)
     guard options.drives.count <= room else {
       throw LaunchError(
@@ -274,7 +276,9 @@ public final class ChosenConsole: BareConsole {
   public init(_ chooser: any Chooser) { self.chooser = chooser }
 
   /// Prints bytes.
-  public func write(_ bytes: [UInt8], stream: Int) { _ = chooser.consoleWrite(bytes, stream: stream) }
+  public func write(_ bytes: [UInt8], stream: Int) {
+    _ = chooser.consoleWrite(bytes, stream: stream)
+  }
 
   /// The next byte that has arrived.
   public func next() -> UInt8? {

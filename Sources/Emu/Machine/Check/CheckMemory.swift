@@ -51,7 +51,8 @@ final class CheckMemory {
   func setKnown(_ va: UInt64, _ count: Int) {
     for index in 0..<UInt64(count) {
       let at = va &+ index
-      known[at >> 12, default: Array(repeating: 0, count: 64)][Int(at & 4095) >> 6] |= 1 << (at & 63)
+      known[at >> 12, default: Array(repeating: 0, count: 64)][Int(at & 4095) >> 6] |=
+        1 << (at & 63)
     }
   }
 

@@ -69,11 +69,14 @@ public enum CheckRun {
       problem = "\(options.log): \(error)"
     }
     let summary = check.summary
-    if told > options.limit { report.messages.append("check: \(told - options.limit) more differences") }
+    if told > options.limit {
+      report.messages.append("check: \(told - options.limit) more differences")
+    }
     report.messages.append(text(summary))
     if summary.differences > 0 { report.status = Status.different }
     if summary.insns == 0, problem == nil {
-      problem = "\(options.log): no instruction in it; is it a log of the format '\(options.format)'?"
+      problem =
+        "\(options.log): no instruction in it; is it a log of the format '\(options.format)'?"
     }
     if check.isFull { problem = "\(options.log): it touches more than \(CheckMemory.size) bytes" }
     if let problem {
@@ -116,7 +119,8 @@ public enum CheckRun {
 
   private static func text(_ summary: TraceCheck.Summary) -> String {
     var parts = [
-      "\(grouped(summary.insns)) instructions", "\(grouped(UInt64(summary.differences))) differences",
+      "\(grouped(summary.insns)) instructions",
+      "\(grouped(UInt64(summary.differences))) differences",
     ]
     if summary.unchecked > 0 {
       parts.append("\(grouped(summary.unchecked)) not determined by the log")

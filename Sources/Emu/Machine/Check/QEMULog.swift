@@ -82,7 +82,8 @@ struct QEMULog: ForeignLog {
       }
       guard words.count % 2 == 0 else { throw failure("a register without a value") }
       for at in stride(from: 0, to: words.count, by: 2) {
-        guard let number = Int(words[at].dropFirst().prefix { $0 != "/" }), (0..<32).contains(number),
+        guard let number = Int(words[at].dropFirst().prefix { $0 != "/" }),
+          (0..<32).contains(number),
           words[at + 1].utf8.count == 16, let value = UInt64(words[at + 1], radix: 16)
         else { throw failure("the register '\(words[at])'") }
         if file == "f" {
@@ -110,7 +111,7 @@ struct QEMULog: ForeignLog {
     return false
   }()
 
-  /// `0x0000000001003502:  1141              addi                    sp,sp,-16`
+  /// Reads `0x0000000001003502:  1141              addi                    sp,sp,-16`.
   private mutating func insn(_ line: Substring) throws(LogError) {
     let words = line.split(separator: " ")
     guard words.count >= 2, words[0].hasSuffix(":"),

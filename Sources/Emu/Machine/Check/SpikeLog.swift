@@ -54,7 +54,8 @@ struct SpikeLog: ForeignLog {
       let pc = hexNumber(words[words.startIndex + 1], digits: 16)
     else { throw failure("not a line of Spike's commit log") }
     let insn = words[words.startIndex + 2]
-    guard insn.hasPrefix("("), insn.hasSuffix(")"), let bits = hexNumber(insn.dropFirst().dropLast())
+    guard insn.hasPrefix("("), insn.hasSuffix(")"),
+      let bits = hexNumber(insn.dropFirst().dropLast())
     else { throw failure("the instruction is '\(insn)'") }
     // Old versions print eight digits for two bytes too.
     let length = bits & 3 == 3 ? 4 : 2

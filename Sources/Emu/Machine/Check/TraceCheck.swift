@@ -35,6 +35,7 @@ final class TraceCheck: InsnObserver {
   /// - Parameters:
   ///   - target: the instruction set.
   ///   - isUserMode: the log is of a program without its kernel.
+  ///   - engine: what runs micro-ops.
   ///   - report: takes the lines of a difference.
   init?(
     _ target: any CheckTarget, isUserMode: Bool, engine: BackEnd = .interpreter,
@@ -177,7 +178,8 @@ final class TraceCheck: InsnObserver {
       }
     }
     for (slot, theirs) in step.after where slot >= Slot.system {
-      if hart.x[slot] != theirs, let name = CheckedRegisters.system.first(where: { $0.value == slot })
+      if hart.x[slot] != theirs,
+        let name = CheckedRegisters.system.first(where: { $0.value == slot })
       {
         lines.append("\(name.key) is \(hex(hart.x[slot])), the log has \(hex(theirs))")
       }
@@ -223,7 +225,8 @@ final class TraceCheck: InsnObserver {
     for store in theirs {
       let ours = memory.value(store.address, store.size)
       guard stores.contains(where: { $0.address == store.address && $0.size == store.size }) else {
-        lines.append("the log stores \(store.size) bytes at \(hex(store.address)), our hart does not")
+        lines.append(
+          "the log stores \(store.size) bytes at \(hex(store.address)), our hart does not")
         continue
       }
       let mask = store.size >= 8 ? UInt64.max : 1 << UInt64(8 * store.size) &- 1
@@ -237,7 +240,8 @@ final class TraceCheck: InsnObserver {
       // A store-conditional that fails was announced all the same.
       if target.trace.disassemble(current, at: 0).hasPrefix("sc.") { continue }
       lines.append(
-        "our hart stores \(store.size) bytes at \(hex(store.address)), of which the log says nothing")
+        "our hart stores \(store.size) bytes at \(hex(store.address)), of which the log says nothing"
+      )
     }
     return lines
   }
@@ -248,7 +252,9 @@ final class TraceCheck: InsnObserver {
       "\(hex($0.pc)): \(target.trace.disassemble($0.bytes, at: $0.pc).replacing("\t", with: " "))"
     }
     report(
-      ["line \(step.line): \(insns.count == 1 ? insns[0] : "a block of \(insns.count) instructions")"]
+      [
+        "line \(step.line): \(insns.count == 1 ? insns[0] : "a block of \(insns.count) instructions")"
+      ]
         + (insns.count == 1 ? [] : insns.map { "  " + $0 }) + lines.map { "  " + $0 })
     guard adopts else { return }
     for store in step.stores ?? [] {
@@ -269,7 +275,8 @@ final class TraceCheck: InsnObserver {
       return
     }
     guard !memory.isKnown(va, size) else { return }
-    for load in step.loads where load.address <= va && va &+ UInt64(size) <= load.address &+ UInt64(load.size) {
+    for load in step.loads
+    where load.address <= va && va &+ UInt64(size) <= load.address &+ UInt64(load.size) {
       memory.write(load.address, littleEndian(load.value, load.size))
       return
     }

@@ -150,7 +150,9 @@ public final class Replay: Chooser {
 
   /// What came of the wait then.
   public func waitForInput() -> Bool {
-    take("to wait for the console") { if case .waitForInput(let answer) = $0 { answer } else { nil } }
+    take("to wait for the console") {
+      if case .waitForInput(let answer) = $0 { answer } else { nil }
+    }
       ?? false
   }
 
@@ -227,7 +229,9 @@ public final class Replay: Chooser {
   /// As it was.
   public var startOfRun: UInt64 {
     if let start = progress.start { return start }
-    let found: UInt64? = take("the time") { if case .startOfRun(let time) = $0 { time } else { nil } }
+    let found: UInt64? = take("the time") {
+      if case .startOfRun(let time) = $0 { time } else { nil }
+    }
     progress.start = found
     return found ?? 0
   }

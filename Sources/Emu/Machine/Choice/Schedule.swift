@@ -1,6 +1,8 @@
 /// Which harts could run next, and for how long.
 public struct SliceQuestion: Sendable, Equatable {
-  /// The harts that can run: bit n for hart n. Never empty.
+  /// The harts that can run: bit n for hart n.
+  ///
+  /// Never empty.
   public var runnable: UInt64
   /// The hart that ran last.
   public var last: Int

@@ -25,6 +25,8 @@ public enum ProgramRun {
     public var files: [String: [UInt8]] = [:]
     /// What random bytes follow from.
     public var seed: UInt64 = 0
+    /// Nanoseconds since 1970 at the start; `nil`: the host's clock.
+    public var startOfRun: UInt64?
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
     public var probes: [String] = []
     /// The tasks whose hits are shown; none: all.
@@ -42,7 +44,7 @@ public enum ProgramRun {
 
   /// Runs a program with its arguments until it ends.
   public static func run(_ command: [String], _ options: Options) -> RunReport {
-    let world = LiveChooser(Host(root: options.root, seed: options.seed))
+    let world = world(options)
     do throws(LaunchError) {
       try checkRoot(options)
       let session = try ProgramSession(command, options, chooser: world)
@@ -51,6 +53,12 @@ public enum ProgramRun {
     } catch {
       return error.report
     }
+  }
+
+  /// The user's own world.
+  static func world(_ options: Options) -> LiveChooser {
+    LiveChooser(
+      Host(root: options.root, seed: options.seed, startOfRun: options.startOfRun))
   }
 
   /// Refuses a root that is none.
@@ -203,7 +211,9 @@ extension ProgramMachine {
   var userPC: UInt64 { hart.pc }
 
   /// A pc of a program's text or of the guest kernel: `0x1234 (name+0x10)`.
-  public func describe(_ pc: UInt64) -> String { describe(pc, in: kernel.current?.space?.vma(at: pc)) }
+  public func describe(_ pc: UInt64) -> String {
+    describe(pc, in: kernel.current?.space?.vma(at: pc))
+  }
 
   /// The same for a pc in a mapping.
   func describe(_ pc: UInt64, in vma: VMA?) -> String {

@@ -27,6 +27,7 @@ final class TraceOutput {
   ///   - path: the file.
   ///   - name: how messages begin.
   ///   - isOutput: without a file, standard output and not standard error.
+  /// - Throws: ``HostFileError``
   init(_ path: String?, name: String, isOutput: Bool = false) throws(HostFileError) {
     self.name = name
     isBuffered = path != nil || isOutput

@@ -158,8 +158,8 @@ public enum DiffRun {
 
   /// Notes where a hart goes.
   private final class PathWatch: InsnObserver {
-    var pcs: [UInt64] = []
-    func willExecute(_ pc: UInt64, on hart: Hart) { pcs.append(pc) }
+    var steps: [(count: UInt64, pc: UInt64)] = []
+    func willExecute(_ pc: UInt64, on hart: Hart) { steps.append((hart.count, pc)) }
   }
 
   /// The first instruction that is elsewhere; `nil` where none is.
@@ -176,10 +176,11 @@ public enum DiffRun {
       let count = one.session.count
       let next = count &+ 1 << 16
       let goesOn = [try one.advance(to: next), try two.advance(to: next)]
-      for (index, (mine, theirs)) in zip(watches[0].pcs, watches[1].pcs).enumerated()
-      where mine != theirs { return count &+ UInt64(index) }
+      for (mine, theirs) in zip(watches[0].steps, watches[1].steps) where mine != theirs {
+        return min(mine.count, theirs.count)
+      }
       guard goesOn[0], goesOn[1] else { return nil }
-      for watch in watches { watch.pcs.removeAll(keepingCapacity: true) }
+      for watch in watches { watch.steps.removeAll(keepingCapacity: true) }
     }
     return nil
   }

@@ -79,16 +79,11 @@ extension BareSession: GuestSession {
   public func stateHash() -> StateHash { machine.stateHash() }
   /// That of the first board; a board that was reset has none.
   public func takeSnapshot() throws(SnapshotError) -> MachineSnapshot? {
-    guard isFirstBoard, let machine = machine as AnyObject as? any SnapshotMachine else {
-      return nil
-    }
-    return try machine.snapshot()
+    isFirstBoard ? try machine.snapshot() : nil
   }
   /// The board's.
   public func restore(_ snapshot: MachineSnapshot) throws(SnapshotError) {
-    guard isFirstBoard, let machine = machine as AnyObject as? any SnapshotMachine else {
-      throw SnapshotError("a board has no snapshots")
-    }
+    guard isFirstBoard else { throw SnapshotError("the board was reset") }
     try machine.restore(snapshot)
     resume()
   }

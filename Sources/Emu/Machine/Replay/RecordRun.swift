@@ -70,7 +70,9 @@ public enum RecordRun {
     description.add("schedule", options.schedule.name)
     for stream in 0..<3 where world.isTerminal(stream) { description.add("terminal", "\(stream)") }
     if case .program = command { description.add("kernel", kernelDigest) }
-    for image in sink.images { description.add("image", "\(SHA256.text(image.digest)) \(image.path)") }
+    for image in sink.images {
+      description.add("image", "\(SHA256.text(image.digest)) \(image.path)")
+    }
     return description
   }
 

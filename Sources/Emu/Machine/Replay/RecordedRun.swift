@@ -25,6 +25,7 @@ public final class RecordedRun: ChoiceSource {
   /// - Parameters:
   ///   - path: the file.
   ///   - skipDamaged: passes over what is damaged; else that is an error.
+  /// - Throws: what is wrong with it.
   public init(_ path: String, skipDamaged: Bool = false) throws(TraceFileError) {
     file = try TraceReader(path)
     if let damage = file.damages.first, !skipDamaged {

@@ -109,7 +109,8 @@ public final class ReplayedRun {
     do throws(TraceFileError) {
       recording = try RecordedRun(options.input, skipDamaged: options.skipDamaged)
     } catch {
-      throw LaunchError(description: error.named(options.input), status: ReplayRun.Status.unreadable)
+      throw LaunchError(
+        description: error.named(options.input), status: ReplayRun.Status.unreadable)
     }
     notes = recording.damages.map { "\(options.input): \($0): passed over" }
     try Self.checkKernel(recording, options.input)
@@ -133,7 +134,19 @@ public final class ReplayedRun {
     var command = recording.command
     command.engine = options.engine
     command.hashesState = options.hashesState
-    session = try command.session(replay)
+    do throws(LaunchError) {
+      session = try command.session(replay)
+    } catch {
+      // A run that was recorded did start.
+      guard let divergence = replay.divergence else { throw error }
+      throw LaunchError(
+        description: divergence.isEndOfRecording
+          ? "\(options.input): the recording was cut off before its first instruction"
+          : "\(options.input): the replay diverges before its first instruction: "
+            + divergence.what,
+        status: divergence.isEndOfRecording
+          ? ReplayRun.Status.unreadable : ReplayRun.Status.diverged)
+    }
     if let program = session as? ProgramSession {
       program.machine.fileBytes = { [unowned recording] in recording.fileBytes($0) }
       watch = try Self.watch(program, options)

@@ -151,7 +151,7 @@ public enum RecordedCommand {
     switch self {
     case .program(_, let options):
       try ProgramRun.checkRoot(options)
-      return LiveChooser(Host(root: options.root, seed: options.seed))
+      return ProgramRun.world(options)
     case .bare(_, let options): return try BareRun.world(options)
     }
   }
@@ -220,7 +220,9 @@ public enum RecordedCommand {
       options.memory = memory
       options.cacheModel = caches
       options.drives = description.all("drive")
-      guard options.drives.count <= BoardMap.virtIOCount else { throw .malformed("too many drives") }
+      guard options.drives.count <= BoardMap.virtIOCount else {
+        throw .malformed("too many drives")
+      }
       guard let harts = Int(exactly: try description.number("harts") ?? 1), (1...64).contains(harts)
       else { throw .malformed("the number of harts") }
       options.harts = harts

@@ -43,7 +43,8 @@ extension RecordedRun {
   private var snapshotChunks: [(index: Int, count: UInt64)] {
     var found: [(index: Int, count: UInt64)] = []
     for (index, chunk) in file.chunks.enumerated()
-    where chunk.header.kind == .snapshot && (index == 0 || !file.chunks[index - 1].header.continues) {
+    where chunk.header.kind == .snapshot && (index == 0 || !file.chunks[index - 1].header.continues)
+    {
       found.append((index, chunk.header.first))
     }
     return found

@@ -28,11 +28,13 @@ public struct InsnRecord: Sendable, Equatable {
   public var count: UInt64
   /// The task of a program's instruction; -1 where it is nobody's.
   public var task: Int32 = -1
-  /// The mode: the manual's letter and its number.
+  /// The mode: the manual's letter.
   public var mode: Character
+  /// The mode: its number.
   public var modeNumber: Int
-  /// Its address and bytes.
+  /// Its address.
   public var pc: UInt64
+  /// Its bytes.
   public var bytes: [UInt8]
   /// What it wrote, in the order of the registers.
   public var writes: [Write] = []

@@ -67,7 +67,8 @@ public final class InsnStream {
   /// Gives every block that was run, in order.
   ///
   /// - Parameter body: takes a run; `false` ends it.
-  public func forEach(_ body: (Run) -> Bool) throws(TraceFileError) {
+  /// - Throws: what is wrong with the file.
+  public func read(_ body: (Run) -> Bool) throws(TraceFileError) {
     var index = 0
     while index < file.chunks.count {
       guard file.chunks[index].header.kind == .insns else {
@@ -77,11 +78,11 @@ public final class InsnStream {
       let first = file.chunks[index].header.first
       let record = try file.record(index)
       index = record.next
-      guard try read(record.bytes, first, body) else { return }
+      guard try readRecord(record.bytes, first, body) else { return }
     }
   }
 
-  private func read(
+  private func readRecord(
     _ bytes: [UInt8], _ first: UInt64, _ body: (Run) -> Bool
   ) throws(TraceFileError) -> Bool {
     var reader = ByteReader(bytes)

@@ -73,7 +73,8 @@ final class InsnWriter {
     if function != lastFunction || record.task != lastTask {
       lastFunction = function
       lastTask = record.task
-      out += record.task >= 0 ? "<\(function ?? "?")> task \(record.task)\n" : "<\(function ?? "?")>\n"
+      out +=
+        record.task >= 0 ? "<\(function ?? "?")> task \(record.task)\n" : "<\(function ?? "?")>\n"
     }
     if showsCounts { out += padded("\(record.count)", 10, left: true) + " " }
     if record.hart > 0 { out += "#\(record.hart) " }
@@ -89,7 +90,8 @@ final class InsnWriter {
     var parts = record.writes.map { "\($0.name)=\(hex($0.value, 16))" }
     for access in record.accesses {
       let value = access.value.map { hex($0, 2 * access.size) } ?? "?"
-      parts.append("\(access.isStore ? "st" : "ld")\(access.size)[\(hex(access.address, 16))]=\(value)")
+      parts.append(
+        "\(access.isStore ? "st" : "ld")\(access.size)[\(hex(access.address, 16))]=\(value)")
     }
     if record.trapped { parts.append("trap") }
     return parts

@@ -196,12 +196,13 @@ extension TraceRun {
     }
     guard options.format == .text else {
       throw LaunchError(
-        description: "\(options.replay.input): it has no registers and no memory: only --format text",
+        description:
+          "\(options.replay.input): it has no registers and no memory: only --format text",
         status: RunReport.Status.usage)
     }
     let isa: any TraceISA = RISCVTraceISA()
     do throws(TraceFileError) {
-      try stream.forEach { run in
+      try stream.read { run in
         var (pc, count) = (run.pc, run.count)
         let isUser = isa.userModes >> UInt64(run.mode) & 1 == 1
         for insn in run.insns {

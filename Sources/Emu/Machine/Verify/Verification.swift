@@ -102,7 +102,8 @@ public final class Verification {
     _ command: [String], _ options: Options, output: (([UInt8], Int) -> Void)? = nil
   ) throws {
     try ProgramRun.checkRoot(options.run)
-    let real = Host(root: options.run.root, seed: options.run.seed)
+    let real = Host(
+      root: options.run.root, seed: options.run.seed, startOfRun: options.run.startOfRun)
     try self.init(command, options, world: LiveChooser(real), output: output)
   }
 
