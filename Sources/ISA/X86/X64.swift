@@ -195,14 +195,6 @@ public final class X64: GuestISA {
     return .fromOpaque(raw)
   }
 
-  /// The instruction set of the hart that owns these slots.
-  static func of(_ x: UnsafeMutablePointer<UInt64>) -> Unmanaged<X64> {
-    guard let raw = UnsafeRawPointer(bitPattern: UInt(x[Slot.isaObject])) else {
-      preconditionFailure("a hart's slots name their instruction set from its initialiser on")
-    }
-    return .fromOpaque(raw)
-  }
-
   /// The mode follows from the slots.
   public func restored(_ hart: Hart) {
     largePages.removeAll()
