@@ -14,7 +14,7 @@ public struct X86KernelISA: KernelISA {
   /// CPUID's leaf 1, EDX.
   ///
   /// - SeeAlso: Linux, `arch/x86/include/asm/elf.h`, `ELF_HWCAP`.
-  public var hwcap: UInt64 { UInt64(CPUID.leaf(1, 0).3) }
+  public var hwcap: UInt64 { UInt64(CPUID.leaf(1, 0, .withoutAVX).3) }
 
   // MARK: Page tables (4-level paging)
 

@@ -160,7 +160,8 @@ final class RISCVProgramISA: ProgramISA {
 
 /// x86-64: the gate is VMCALL, time is the TSC deadline.
 final class X86ProgramISA: ProgramISA {
-  private let x86 = X64()
+  // The guest kernel saves what FXSAVE does: no AVX until it uses XSAVE.
+  private let x86 = X64(features: .withoutAVX)
   let kernel: any KernelISA = X86KernelISA()
 
   var guest: any GuestISA { x86 }
