@@ -21,7 +21,8 @@ test: setup
 
 # Against oracles that nobody here wrote: qemu-riscv64, qemu-system-riscv64, objdump.
 conformance: setup setup-oracles
-	$(RELEASE)
+	$(RELEASE) --product emu
+	$(RELEASE) --product emu-conformance
 	.build/release/emu-conformance random --insns 1000000
 	.build/release/emu-conformance programs --emu $(EMU)
 	.build/release/emu-conformance bare --emu $(EMU)
@@ -36,7 +37,8 @@ conformance: setup setup-oracles
 	.build/release/emu-conformance x86 --fuzz 30
 
 bench: setup setup-oracles
-	$(RELEASE)
+	$(RELEASE) --product emu
+	$(RELEASE) --product emu-bench
 	.build/release/emu-bench --emu $(EMU)
 
 # Rebuilds the committed guest images from source; images-check only compares.

@@ -15,7 +15,9 @@ struct ChildRun {
   var errors: String
 }
 
-/// Runs a command to its end. `nil` where it can't be started.
+/// Runs a command to its end.
+///
+/// - Returns: `nil` where it can't be started.
 func runChild(_ command: [String]) -> ChildRun? {
   let files = (0..<2).map { _ in memoryFile() }
   defer { for file in files { close(file) } }
@@ -61,7 +63,6 @@ private func seconds(_ time: timeval) -> Double {
   Double(time.tv_sec) + Double(time.tv_usec) / 1e6
 }
 
-/// Seconds of a clock that does not jump.
 /// CPU seconds of this thread.
 func cpuSeconds() -> Double {
   var time = timespec()

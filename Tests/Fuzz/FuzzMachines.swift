@@ -97,7 +97,8 @@ struct FuzzProgram {
     try machine.kernel.vfs.installProgram(Path("/bin/program"), HostBytes(file))
     try machine.start(
       BootRequest(
-        path: Array("/bin/program".utf8), arguments: (["program"] + arguments).map { Array($0.utf8) },
+        path: Array("/bin/program".utf8),
+        arguments: (["program"] + arguments).map { Array($0.utf8) },
         environment: [Array("A=b".utf8)]))
   }
 }

@@ -6,7 +6,7 @@ extension SyscallTable {
   /// - SeeAlso: `images/kernel/arch/x86_64/legacy.c`
   static let legacyAliases = [
     "open": "openat", "creat": "openat", "stat": "newfstatat", "lstat": "newfstatat",
-    "access": "faccessat", "pipe": "pipe2", "dup2": "dup3", "fork": "clone", "vfork": "clone",
+    "access": "faccessat", "pipe": "pipe2", "dup2": "dup3",
     "rename": "renameat2", "renameat": "renameat2", "mkdir": "mkdirat", "rmdir": "unlinkat",
     "link": "linkat", "unlink": "unlinkat", "symlink": "symlinkat", "readlink": "readlinkat",
     "chmod": "fchmodat", "chown": "fchownat", "lchown": "fchownat", "mknod": "mknodat",
