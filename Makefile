@@ -32,10 +32,10 @@ conformance: setup setup-oracles
 	.build/release/emu-conformance replay --emu $(EMU)
 	.build/release/emu-conformance fuzz --seconds 60
 	.build/release/emu-conformance jit --stops 10000000
-	.build/release/emu-conformance snapshot --stops 20000
 	.build/release/emu-conformance x86 --instances 2000000
 	.build/release/emu-conformance x86 --capstone
 	.build/release/emu-conformance x86 --fuzz 30
+	.build/release/emu-conformance snapshot --stops 20000
 
 bench: setup setup-oracles
 	$(RELEASE) --product emu

@@ -126,7 +126,9 @@ private struct ProgramSnapshotRig: SnapshotRig {
   func run(until limit: UInt64) -> String { "\(program.machine.run(limit: limit))" }
   var state: String {
     let hits = hits.map { String($0()) }.joined(separator: " ")
-    return "\(count) \(machine.stateHash()) output \(program.host.hash) hits \(hits)"
+    let hart = program.machine.hart
+    return "\(count) \(machine.stateHash()) registers \(hart.registerHash) RAM "
+      + "\(program.machine.ram.hash()) output \(program.host.hash) hits \(hits)"
   }
 
   init(
