@@ -26,9 +26,12 @@ extension Kernel {
     exitRobustList(task)
     releaseMemory(task)
     drop(task.files)
-    for other in tasks.values.sorted(by: { $0.tid < $1.tid })
-    where other.creator === task && other.parentDeathSignal != 0 && other.process !== process {
-      send(.kernel(other.parentDeathSignal), to: other, group: true)
+    for other in tasks.values.sorted(by: { $0.tid < $1.tid }) where other.creator === task {
+      // What keeps an ended task alive on the host must not show in the state.
+      other.creator = nil
+      if other.parentDeathSignal != 0, other.process !== process {
+        send(.kernel(other.parentDeathSignal), to: other, group: true)
+      }
     }
     task.state = .dead
     process.threads.removeAll { $0 === task }
