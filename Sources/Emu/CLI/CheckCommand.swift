@@ -18,6 +18,7 @@ struct CheckCommand: ParsableCommand {
         emu check hello.log --format qemu --image hello.elf
         spike -l --log-commits --log=test.log test.elf; emu check test.log --format spike
         emu trace run.emutrace --format spike -o run.log; emu check run.log --format spike
+        emu trace --native -o ls.emutrace ls; emu check ls.emutrace --format native
 
       EXIT STATUS
         0: every instruction does what the log says. 1: one does not; lines say which and what. 122:
