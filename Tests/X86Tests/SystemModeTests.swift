@@ -96,6 +96,27 @@ import Testing
     #expect(third.go() == .waiting)
   }
 
+  /// The table of gates is mapped where there is no memory: every delivery is a machine check.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Machine-Check Exception (#MC)'.
+  @Test func aMachineCheckDuringDeliveryShutsDown() throws {
+    let bench = try #require(SystemBench())
+    bench.ram.store(
+      SystemBench.pageTable + (SystemBench.idt >> 12) * 8, 1 << 40 | PTE.present | PTE.write)
+    #expect(bench.run([0x0f, 0x0b]) == .requested)
+    #expect(bench.isa.isShutDown(bench.hart))
+    // The stack of a double fault is there no more than that of the first one.
+    let double = try #require(SystemBench())
+    double.gate(6, type: 0x0e)
+    double.gate(11, type: 0x0e)
+    double.gate(8, stack: 1)
+    double.ram.store(SystemBench.tss + 36, UInt64(0x50ff8))
+    double.ram.store(
+      SystemBench.pageTable + (0x50000 >> 12) * 8, 1 << 40 | PTE.present | PTE.write)
+    #expect(double.run([0x0f, 0x0b]) == .requested)
+    #expect(double.isa.isShutDown(double.hart))
+  }
+
   // MARK: Paging
 
   /// - SeeAlso: Intel SDM volume 3, 'Page-Fault Exceptions'.

@@ -38,6 +38,7 @@ private struct Event {
   /// - SeeAlso: Intel SDM volume 3, 'Double Fault Exception (#DF)'.
   var isContributory: Bool { isException && (vector == 0 || (10...13).contains(vector)) }
   var isPageFault: Bool { isException && vector == 14 }
+  var isDoubleFault: Bool { isException && vector == 8 }
 }
 
 /// Taking and leaving traps: only what silicon does.
@@ -94,7 +95,8 @@ extension X64 {
     deliver(Event(vector: vector, isException: false, isFault: false), hart)
   }
 
-  /// - SeeAlso: Intel SDM volume 3, 'Double Fault Exception (#DF)'.
+  /// - SeeAlso: Intel SDM volume 3, 'Double Fault Exception (#DF)' and 'Machine-Check Exception
+  ///   (#MC)'.
   private func deliver(_ first: Event, _ hart: Hart) {
     let x = hart.x
     x[SystemSlot.shadow] = Shadow.none
@@ -110,7 +112,8 @@ extension X64 {
         let failure = Event(vector: error.vector, code: error.code, address: error.address)
         if let restart = event.restart { x[Slot.pc] = restart }
         let serious = failure.isContributory || failure.isPageFault
-        if event.isException, event.vector == 8, serious {
+        // The way to a handler of #MC leads through the same missing memory.
+        if event.isDoubleFault || failure.vector == 18 {
           if failure.isPageFault { x[SystemSlot.faultAddress] = failure.address }
           return shutDown(hart)
         }
