@@ -456,6 +456,38 @@ import Testing
     #expect(other.isAt(13))
   }
 
+  @Test func whatIsNotThereIsNotEnabled() throws {
+    for (features, value, allowed) in [
+      (FeatureSet.announced, 7, true), (.announced, 5, false), (.announced, 2, false),
+      (.announced, 15, false), (FeatureSet(CPUID.present.subtracting([.avx])), 7, false),
+    ] as [(FeatureSet, UInt64, Bool)] {
+      let bench = try #require(SystemBench(features: features))
+      #expect(bench.isa.writeCR4(bench.x[SystemSlot.cr4] | CR4.osXSAVE, bench.hart))
+      bench[0] = value
+      bench.run([0x0f, 0x01, 0xd1])
+      #expect(bench.isAt(13) == !allowed)
+      #expect(bench.x[SystemSlot.xcr0] == (allowed ? value : 1))
+    }
+  }
+
+  /// What a signal frame says of the summary is not believed, nor are reserved bits.
+  ///
+  /// - SeeAlso: Intel SDM volume 1, 'x87 FPU Status Register'.
+  @Test func theKernelsLoadedStateIsSound() throws {
+    let bench = try #require(SystemBench())
+    let isa = X86KernelISA()
+    var state = isa.saveFP(bench.hart)
+    for (control, status, waits) in [(0x37f, 0x8081, false), (0xe000, 0x3801, true)]
+      as [(UInt64, UInt64, Bool)]
+    {
+      state.store64(0, control | status << 16)
+      isa.restoreFP(state, bench.hart)
+      #expect(bench.x[Registers.fpControl] == control & 0x1f3f | 0x40)
+      #expect((bench.x[Registers.fpStatus] & StatusWord.summary != 0) == waits)
+      #expect(bench.x[Registers.fpStatus] & 0x7f7f == status & 0x7f7f)
+    }
+  }
+
   @Test func theMonitorIsCalledFromTheKernelOnly() throws {
     final class Environment: HartEnvironment {
       var calls = 0

@@ -56,7 +56,7 @@ import Testing
     let bench = try #require(Bench())
     bench.hart.x[Registers.slot(1)] = 0
     run(bench, [0x0f, 0x01, 0xd0])
-    #expect(bench.hart.x[Registers.slot(0)] == CPUID.xcr0)
+    #expect(bench.hart.x[Registers.slot(0)] == StateImage.all)
     bench.hart.x[Registers.slot(1)] = 1
     run(bench, [0x0f, 0x01, 0xd0])
     #expect(bench.isa.lastException?.vector == 13)
@@ -98,6 +98,44 @@ import Testing
     bench.ram.write(0x10000 + 0x400 + 512, [8])
     run(bench, [0x48, 0x0f, 0xae, 0x2b])
     #expect(bench.isa.lastException?.vector == 13)
+  }
+
+  /// - SeeAlso: Intel SDM volume 1, 'Operation of XSAVE' and 'Operation of XRSTOR'.
+  @Test func componentsThatAreOffAreNeitherSavedNorRestored() throws {
+    let bench = try #require(Bench())
+    let x = bench.hart.x
+    x[SystemSlot.xcr0] = StateImage.x87 | StateImage.sse
+    bench.ram.write(0x10000 + 0x400, [UInt8](repeating: 0, count: 832))
+    x[Registers.slot(0)] = 7
+    x[Registers.slot(2)] = 0
+    x[Registers.slot(3)] = Bench.data + 0x400
+    run(bench, [0x48, 0x0f, 0xae, 0x23])
+    #expect(bench.isa.lastException == nil)
+    #expect(bench.ram.bytes(0x10000 + 0x400 + 512, 8) == [2, 0, 0, 0, 0, 0, 0, 0])
+    #expect(bench.ram.bytes(0x10000 + 0x400 + 576, 16) == [UInt8](repeating: 0, count: 16))
+    let upper = x[Registers.vector + 2]
+    run(bench, [0x48, 0x0f, 0xae, 0x2b])
+    #expect(bench.isa.lastException == nil)
+    #expect(x[Registers.vector + 2] == upper)
+    bench.ram.write(0x10000 + 0x400 + 512, [6])
+    run(bench, [0x48, 0x0f, 0xae, 0x2b])
+    #expect(bench.isa.lastException?.vector == 13)
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, 'CPUID - CPU Identification', leaf 0DH.
+  @Test func cpuidTellsTheSizeOfWhatIsEnabled() throws {
+    let bench = try #require(Bench())
+    let x = bench.hart.x
+    for (enabled, size) in [(1, 576), (3, 576), (7, 832)] as [(UInt64, UInt64)] {
+      x[SystemSlot.xcr0] = enabled
+      x[Registers.slot(0)] = 0xd
+      x[Registers.slot(1)] = 0
+      run(bench, [0x0f, 0xa2])
+      #expect((0..<4).map { x[Registers.slot($0)] } == [7, 832, 0, size])
+    }
+    // Without AVX there is one component less.
+    #expect(CPUID.leaf(0xd, 0, FeatureSet([.base, .xsave])) == (3, 0, 576, 0))
+    #expect(CPUID.leaf(0xd, 2, FeatureSet([.base, .xsave])) == (0, 0, 0, 0))
   }
 
   @Test func legacyImageHasItsPlaces() throws {

@@ -28,8 +28,10 @@ public struct FeatureSet: Sendable, Equatable {
 
 /// What CPUID tells: exactly what there is.
 enum CPUID {
-  /// XCR0: x87, SSE and AVX state.
-  static let xcr0: UInt64 = StateImage.all
+  /// What XCR0 may hold: x87, SSE and, where there are such registers, AVX state.
+  static func components(_ features: FeatureSet) -> UInt64 {
+    features.contains(.avx) ? StateImage.all : StateImage.x87 | StateImage.sse
+  }
 
   /// Where each feature is announced: leaf, register (0 EAX to 3 EDX), bit.
   ///
@@ -92,12 +94,16 @@ enum CPUID {
     return (answer[0], answer[1], answer[2], answer[3])
   }
 
-  /// Leaf 0DH: the components, the image's size, XSAVEOPT; then where the upper halves stand.
+  /// Leaf 0DH: the components and the size of an image of them; XSAVEOPT; where the upper halves
+  /// stand.
+  ///
+  /// The size of what is enabled is not a constant.
   private static func stateLeaf(_ sub: UInt32, _ features: FeatureSet) -> [UInt32] {
-    switch sub {
-    case 0: [UInt32(xcr0), UInt32(StateImage.size), UInt32(StateImage.size), 0]
+    let components = components(features)
+    return switch sub {
+    case 0: [UInt32(components), 0, UInt32(StateImage.size(of: components)), 0]
     case 1: [1, 0, 0, 0]
-    case 2: [256, UInt32(StateImage.upperOffset), 0, 0]
+    case 2 where components & StateImage.avx != 0: [256, UInt32(StateImage.upperOffset), 0, 0]
     default: [0, 0, 0, 0]
     }
   }

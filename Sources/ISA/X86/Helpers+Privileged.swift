@@ -260,15 +260,16 @@ let writeDebugRegister: Helper = { x, raw in
 /// - SeeAlso: Intel SDM volume 2, 'XSETBV - Set Extended Control Register'.
 let writeExtendedControl: Helper = { x, _ in
   guard x[SystemSlot.cr4] & CR4.osXSAVE != 0 else { return X64.raise(x, 6) }
-  privileged(x) { (_, _) throws(Fault) in
+  privileged(x) { (isa, hart) throws(Fault) in
     let value = x[Int(Lift.rax)] & 0xffff_ffff | x[Int(Lift.rdx)] << 32
-    guard x[Int(Lift.rcx)] & 0xffff_ffff == 0, value & 1 == 1, value & ~CPUID.xcr0 == 0,
+    guard x[Int(Lift.rcx)] & 0xffff_ffff == 0, value & StateImage.x87 != 0,
+      value & ~CPUID.components(isa.features) == 0,
       value & StateImage.enabledAVX != StateImage.avx
     else {
       throw .protection
     }
     x[SystemSlot.xcr0] = value
-    X64.updateMode(Hart.of(x)._withUnsafeGuaranteedRef { $0 })
+    X64.updateMode(hart)
   }
 }
 

@@ -79,6 +79,10 @@ let identify: Helper = { x, _ in
     if features.contains(.xsave), x[SystemSlot.cr4] & CR4.osXSAVE != 0 { c |= 1 << 27 }
     b |= Hart.of(x)._withUnsafeGuaranteedRef { UInt32(truncatingIfNeeded: $0.index) } << 24
   }
+  // Nor is the size of an image of the enabled components.
+  if leaf == 0xd, sub == 0, features.contains(.xsave) {
+    b = UInt32(StateImage.size(of: x[SystemSlot.xcr0]))
+  }
   x[Int(Lift.rax)] = UInt64(a)
   x[Int(Lift.rbx)] = UInt64(b)
   x[Int(Lift.rcx)] = UInt64(c)

@@ -148,9 +148,9 @@ let restoreLegacyState: Helper = { x, raw in
   }
 }
 
-/// The components that EDX:EAX asks for.
+/// The enabled components that EDX:EAX asks for.
 private func requested(_ x: Slots) -> UInt64 {
-  (x[Int(Lift.rax)] & 0xffff_ffff | x[Int(Lift.rdx)] &<< 32) & CPUID.xcr0
+  (x[Int(Lift.rax)] & 0xffff_ffff | x[Int(Lift.rdx)] &<< 32) & x[SystemSlot.xcr0]
 }
 
 /// XSAVE, and with bit 1 of `d` XSAVEOPT, which leaves out what is initial; bit 0 as for FXSAVE.
@@ -190,7 +190,7 @@ let restoreState: Helper = { x, raw in
     let size = StateImage.size(of: asked & present)
     guard hart.canLoad(x, at, size, stack: op.c) else { return }
     // No compaction, no component that is off.
-    guard present & ~CPUID.xcr0 == 0, hart.load(header &+ 8, 8) == 0,
+    guard present & ~x[SystemSlot.xcr0] == 0, hart.load(header &+ 8, 8) == 0,
       hart.load(header &+ 16, 8) == 0
     else { return X64.raise(x, 13) }
     if asked & (StateImage.sse | StateImage.avx) != 0 {

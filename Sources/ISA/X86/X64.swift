@@ -98,7 +98,7 @@ public final class X64: GuestISA {
       CR4.physicalExtension | CR4.osFXSR | CR4.osExceptions | CR4.segmentBases | CR4.osXSAVE
     x[SystemSlot.efer] =
       EFER.syscall | EFER.longMode | EFER.longModeActive | EFER.noExecute
-    x[SystemSlot.xcr0] = CPUID.xcr0
+    x[SystemSlot.xcr0] = CPUID.components(features)
     x[SystemSlot.pat] = 0x0007_0406_0007_0406
     x[SystemSlot.apicBase] = APIC.resetBase
     x[SystemSlot.spuriousVector] = 0xff
