@@ -128,21 +128,22 @@ public struct X86KernelISA: KernelISA {
 
   // MARK: Floating point
 
+  /// Bytes of the saved registers.
+  private static let fpSize = Int(StateImage.legacySize)
+
   /// The registers as FXSAVE64 writes them.
   public func saveFP(_ hart: Hart) -> [UInt8] {
-    var state = [UInt8](repeating: 0, count: SavedState.size)
-    for (index, word) in SavedState.words(hart.x, wide: true).enumerated() {
-      state.store64(8 * index, word)
-    }
-    return state
+    var image = KernelImage(bytes: [UInt8](repeating: 0, count: Self.fpSize))
+    StateImage.save(hart.x, StateImage.legacy, wide: true, to: &image)
+    return image.bytes
   }
 
   /// Loads the registers from saved bytes; without any, those of a new program.
   public func restoreFP(_ state: [UInt8], _ hart: Hart) {
-    SavedState.reset(hart.x)
-    guard state.count >= SavedState.size else { return }
-    let words = (0..<SavedState.size / 8).map { state.load64(8 * $0) }
-    SavedState.load(words, hart.x, wide: true)
+    StateImage.reset(hart.x)
+    let image = KernelImage(bytes: state)
+    guard state.count >= Self.fpSize, StateImage.restoreControl(hart.x, from: image) else { return }
+    StateImage.restore(hart.x, StateImage.legacy, wide: true, from: image)
   }
 
   // MARK: Signals
@@ -192,7 +193,7 @@ public struct X86KernelISA: KernelISA {
   ///
   /// - SeeAlso: Linux, `arch/x86/kernel/signal.c`, `get_sigframe`.
   public func signalFrameAddress(below sp: UInt64) -> UInt64 {
-    let fp = (sp &- UInt64(SavedState.size)) & ~63
+    let fp = (sp &- UInt64(Self.fpSize)) & ~63
     return ((fp &- UInt64(Frame.size)) & ~15) &- 8
   }
 
@@ -200,7 +201,7 @@ public struct X86KernelISA: KernelISA {
   public func encodeSignalFrame(_ frame: SignalFrame) -> [UInt8] {
     let behind = (frame.address &+ UInt64(Frame.size) &+ 63) & ~63
     let fp = Int(behind &- frame.address)
-    var bytes = [UInt8](repeating: 0, count: fp + SavedState.size)
+    var bytes = [UInt8](repeating: 0, count: fp + Self.fpSize)
     bytes.store64(0, frame.restorer)
     bytes.store64(Frame.context, Frame.contextFlags)
     bytes.store64(Frame.stack, frame.stack.sp)
@@ -223,7 +224,7 @@ public struct X86KernelISA: KernelISA {
     bytes.replaceSubrange(
       Frame.info..<Frame.info + 128,
       with: (frame.siginfo + Array(repeating: 0, count: 128)).prefix(128))
-    bytes.replaceSubrange(fp..<fp + SavedState.size, with: frame.fp.prefix(SavedState.size))
+    bytes.replaceSubrange(fp..<fp + Self.fpSize, with: frame.fp.prefix(Self.fpSize))
     return bytes
   }
 
@@ -239,9 +240,9 @@ public struct X86KernelISA: KernelISA {
     // Without a pointer the registers become those of a new program.
     let fp = bytes.load64(Frame.fp)
     guard fp != 0 else { return frame }
-    guard let state = read(fp, SavedState.size),
-      SavedState.isValid((0..<64).map { state.load64(8 * $0) })
-    else { return nil }
+    guard let state = read(fp, Self.fpSize), StateImage.isSound(KernelImage(bytes: state)) else {
+      return nil
+    }
     frame.fp = state
     return frame
   }
