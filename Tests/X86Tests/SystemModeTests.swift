@@ -259,6 +259,95 @@ import Testing
     }
   }
 
+  /// The frame of a far RET of 64-bit operands, executed in the kernel.
+  private func farReturn(
+    _ words: [UInt64], _ change: (SystemBench) -> Void = { _ in }
+  ) throws
+    -> SystemBench
+  {
+    let bench = try #require(SystemBench())
+    // Code of privilege 1.
+    bench.ram.store(SystemBench.gdt + 8, UInt64(0x00af_bb00_0000_ffff))
+    change(bench)
+    bench[4] = 0x1e000
+    for (index, word) in words.enumerated() { bench.ram.store(0x1e000 + UInt64(index * 8), word) }
+    bench.run([0x48, 0xcb])
+    return bench
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, 'RET - Return From Procedure'.
+  @Test func farReturnsGoToUserModeAndAreChecked() throws {
+    let words = [SystemBench.userCode, 0x33, SystemBench.userStack, SystemBench.userSS]
+    let stackEntry = SystemBench.gdt + SystemBench.userSS & ~7
+    let good = try farReturn(words) { $0.ram.store(stackEntry, UInt64(0x00cf_f200_0000_ffff)) }
+    #expect(good.hart.pc == SystemBench.userCode)
+    #expect(good.isa.privilege(good.hart) == 3)
+    #expect(good[4] == SystemBench.userStack)
+    #expect(good.x[SystemSlot.selectors + SegmentRegister.ss] == SystemBench.userSS)
+    // The descriptor was used, and what it allows is known.
+    #expect(good.ram.load(stackEntry, as: UInt64.self) == 0x00cf_f300_0000_ffff)
+    #expect(good.x[SystemSlot.rights + SegmentRegister.ss] == 0xcff2)
+    let inner = try farReturn([SystemBench.kernelCode, 9, 0x1d000, 1])
+    #expect(inner.isa.privilege(inner.hart) == 1)
+    #expect(inner[4] == 0x1d000)
+    let near = try farReturn([SystemBench.kernelCode, 0x10])
+    #expect(near.hart.pc == SystemBench.kernelCode)
+    #expect(near[4] == 0x1e010)
+    for (words, code) in [
+      // A target that is not canonical; no code segment; data for code; beyond the table; no stack
+      // for programs; code for a stack; a null stack of another privilege.
+      ([0x8000_0000_0000, 0x33, 0, 0x2b], UInt64(0)), ([SystemBench.userCode, 0, 0, 0x2b], 0),
+      ([SystemBench.userCode, 0x2b, 0, 0x2b], 0x28), ([SystemBench.userCode, 0x53, 0, 0x2b], 0x50),
+      ([SystemBench.userCode, 0x33, 0, 0], 0), ([SystemBench.userCode, 0x33, 0, 0x33], 0x30),
+      ([SystemBench.kernelCode, 9, 0, 0], 0),
+    ] as [([UInt64], UInt64)] {
+      let bench = try farReturn(words)
+      #expect(bench.isAt(13), "\(words)")
+      #expect(bench.words(2) == [code, SystemBench.kernelCode])
+      #expect(bench.words(5)[4] == 0x1e000)
+    }
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, 'CALL - Call Procedure'.
+  @Test func farCallsPushAndReturn() throws {
+    func call(
+      _ selector: UInt16, _ change: (SystemBench) -> Void = { _ in }
+    ) throws
+      -> SystemBench
+    {
+      let bench = try #require(SystemBench())
+      // Code like the kernel's that nobody has used yet.
+      bench.ram.store(SystemBench.gdt + 8, UInt64(0x00af_9a00_0000_ffff))
+      bench.ram.store(0x50000, SystemBench.kernelCode + 0x100)
+      bench.ram.store(0x50008, selector)
+      bench[0] = 0x50000
+      change(bench)
+      // At the target RET far.
+      bench.ram.write(SystemBench.kernelCode + 0x100, [0x48, 0xcb])
+      bench.run([0x48, 0xff, 0x18])
+      return bench
+    }
+    let bench = try call(8)
+    #expect(bench.hart.pc == SystemBench.kernelCode + 0x100)
+    #expect(bench[4] == 0x1f000 - 16)
+    #expect(bench.words(2) == [SystemBench.kernelCode + 3, SystemBench.kernelCS])
+    #expect(bench.x[SystemSlot.selectors + SegmentRegister.cs] == 8)
+    bench.go()
+    #expect(bench.hart.pc == SystemBench.kernelCode + 3)
+    #expect(bench[4] == 0x1f000)
+    // There is no way down, nor to data.
+    for selector in [UInt16(0x33), 0x18] {
+      let refused = try call(selector)
+      #expect(refused.isAt(13))
+      #expect(refused.words(1) == [UInt64(selector & ~3)])
+    }
+    // The descriptor can't be marked: nothing has happened yet.
+    let faulting = try call(8) { $0.map(SystemBench.gdt, 0) }
+    #expect(faulting.isAt(14))
+    #expect(faulting.words(5)[1] == SystemBench.kernelCode)
+    #expect(faulting.words(5)[4] == 0x1f000)
+  }
+
   @Test func swapgsExchangesTheBases() throws {
     let bench = try #require(SystemBench())
     bench.x[Registers.gsBase] = 1

@@ -56,12 +56,8 @@ let readFlags: Helper = { x, raw in x[Int(raw.op.d)] = RFlags.read(x) & 0xfcffff
 /// - SeeAlso: Intel SDM volume 2, 'POPF/POPFD/POPFQ - Pop Stack Into EFLAGS Register'.
 let writeFlags: Helper = { x, raw in
   let op = raw.op
-  with(x) { isa, hart in
-    var writable = RFlags.userWritable
-    let privilege = x[SystemSlot.privilege]
-    if privilege == 0 { writable |= RFlags.ioPrivilege }
-    if privilege <= isa.ioPrivilege(x) { writable |= RFlags.interrupt }
-    writable &= mask(op.e)
+  with(x) { _, hart in
+    let writable = RFlags.writable(x) & mask(op.e)
     RFlags.write(x, RFlags.read(x) & ~writable | x[Int(op.a)] & writable)
     x[Slot.checkInterrupts] = 1
     X64.updateMode(hart)
