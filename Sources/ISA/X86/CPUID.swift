@@ -13,13 +13,13 @@ public struct FeatureSet: Sendable, Equatable {
   /// Whether a feature is in the set.
   public func contains(_ feature: Feature) -> Bool { bits & Self.bit(feature) != 0 }
 
-  /// Every feature of which rows exist.
+  /// Every feature.
   public static let all = FeatureSet(Feature.allCases)
-  /// Every feature whose rows are all there.
+  /// Every feature of which there are rows.
   public static let announced = FeatureSet(CPUID.present)
   /// Without what takes VEX-encoded vectors and their state.
   public static let withoutAVX = FeatureSet(
-    CPUID.present.subtracting([.xsave, .avx, .avx2, .fma, .f16c]))
+    CPUID.present.subtracting([.xsave, .avx, .avx2, .fma, .f16c, .vaes, .vpclmulqdq]))
 
   static func bit(_ feature: Feature) -> UInt64 {
     1 << UInt64(Feature.allCases.firstIndex(of: feature) ?? 63)
@@ -45,18 +45,11 @@ enum CPUID {
     .avx2: (7, 1, 5), .bmi2: (7, 1, 8), .adx: (7, 1, 19), .clflushopt: (7, 1, 23),
     .clwb: (7, 1, 24), .rdpid: (7, 2, 22), .lahf: (0x8000_0001, 2, 0), .abm: (0x8000_0001, 2, 5),
     .rdtscp: (0x8000_0001, 3, 27), .fma: (1, 2, 12), .f16c: (1, 2, 29), .smap: (7, 1, 20),
-    .invpcid: (7, 1, 10),
+    .invpcid: (7, 1, 10), .vaes: (7, 2, 9), .vpclmulqdq: (7, 2, 10),
   ]
 
-  /// The features of which rows exist, and which are whole.
-  static let present: Set<Feature> = {
-    var found = Set(Encodings.allRows.map(\.feature))
-    found.subtract(incomplete)
-    return found
-  }()
-
-  /// Rows of these exist, but not all of them: they are not announced.
-  static let incomplete: Set<Feature> = []
+  /// The features of which there are rows.
+  static let present = Set(Encodings.allRows.flatMap { [$0.feature, $0.wideFeature] })
 
   /// The answer to a leaf and its subleaf of a processor with these features.
   static func leaf(
