@@ -54,6 +54,7 @@ struct InitialStack {
     case random = 25
     case hwcap2 = 26
     case execfn = 31
+    case minsigstksz = 51
   }
 
   /// Where the stack ends.
@@ -133,7 +134,8 @@ struct InitialStack {
   private func auxiliary(random: UInt64, execfn: UInt64) -> [(UInt64, UInt64)] {
     let headers = header.programHeadersAddress
     let phdr = headers == 0 ? 0 : headers &+ bias
-    let vector: [(Aux, UInt64)] = [
+    let signalStack = isa.largestSignalFrame.map { [(Aux.minsigstksz, $0)] } ?? []
+    let vector: [(Aux, UInt64)] = signalStack + [
       (.hwcap, isa.hwcap),
       (.pagesz, 4096),
       (.clktck, 100),
@@ -149,7 +151,7 @@ struct InitialStack {
       (.egid, UInt64(request.egid)),
       (.secure, request.uid != request.euid || request.gid != request.egid ? 1 : 0),
       (.random, random),
-      (.hwcap2, 0),
+      (.hwcap2, isa.hwcap2),
       (.execfn, execfn),
       (.null, 0),
     ]

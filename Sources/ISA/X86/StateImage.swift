@@ -81,6 +81,13 @@ enum StateImage {
     image[24] = x[Registers.mxcsr] | controlMask &<< 32
   }
 
+  /// Whether a header is one of the standard form with no other components than these; else XRSTOR is
+  /// #GP.
+  static func hasSoundHeader(_ image: some ImageMemory, _ components: UInt64) -> Bool {
+    image[legacySize] & ~components == 0 && image[legacySize &+ 8] == 0
+      && image[legacySize &+ 16] == 0
+  }
+
   /// Whether no reserved bit of MXCSR is set; else a load is #GP.
   static func isSound(_ image: some ImageMemory) -> Bool {
     image[24] & 0xffff_ffff & ~controlMask == 0
@@ -235,14 +242,11 @@ let restoreState: Helper = { x, raw in
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     guard hart.canLoad(x, at, StateImage.upperOffset, stack: op.c) else { return }
     let image = ProgramImage(hart: hart, at: at)
-    let header = StateImage.legacySize
-    let present = image[header]
+    let present = image[StateImage.legacySize]
     let size = StateImage.size(of: asked & present)
     guard hart.canLoad(x, at, size, stack: op.c) else { return }
     // No compaction, no component that is off.
-    guard present & ~x[SystemSlot.xcr0] == 0, image[header &+ 8] == 0,
-      image[header &+ 16] == 0
-    else { return X64.raise(x, 13) }
+    guard StateImage.hasSoundHeader(image, x[SystemSlot.xcr0]) else { return X64.raise(x, 13) }
     if asked & (StateImage.sse | StateImage.avx) != 0 {
       guard StateImage.restoreControl(x, from: image) else { return X64.raise(x, 13) }
     }
