@@ -135,7 +135,7 @@ struct InitialStack {
     let headers = header.programHeadersAddress
     let phdr = headers == 0 ? 0 : headers &+ bias
     let signalStack = isa.largestSignalFrame.map { [(Aux.minsigstksz, $0)] } ?? []
-    let vector: [(Aux, UInt64)] = signalStack + [
+    let vector: [(Aux, UInt64)] = [
       (.hwcap, isa.hwcap),
       (.pagesz, 4096),
       (.clktck, 100),
@@ -155,7 +155,7 @@ struct InitialStack {
       (.execfn, execfn),
       (.null, 0),
     ]
-    return vector.map { ($0.0.rawValue, $0.1) }
+    return (signalStack + vector).map { ($0.0.rawValue, $0.1) }
   }
 
   private static func size(_ strings: [[UInt8]]) -> UInt64 {
