@@ -171,8 +171,7 @@ final class RISCVProgramISA: ProgramISA {
 
 /// x86-64: the gate is VMCALL, time is the TSC deadline.
 final class X86ProgramISA: ProgramISA {
-  // The guest kernel saves what FXSAVE does: no AVX until it uses XSAVE.
-  private let x86 = X64(features: .withoutAVX)
+  private let x86 = X64()
   let kernel: any KernelISA = X86KernelISA()
 
   var guest: any GuestISA { x86 }
