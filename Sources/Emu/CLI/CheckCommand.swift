@@ -1,4 +1,5 @@
 import ArgumentParser
+import Engine
 import Machine
 
 extension CheckRun.Format: ExpressibleByArgument {}
@@ -34,11 +35,8 @@ struct CheckCommand: ParsableCommand {
   @Option(name: .customLong("max-differences"), help: "How many differences are told.")
   var maxDifferences = 10
 
-  @Option(
-    help:
-      "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
-  )
-  var engine = EngineChoice.interpreter
+  @Option(help: BackEnd.help)
+  var engine = BackEnd.interpreter
 
   @Argument(help: "The log.")
   var log: String
@@ -50,7 +48,7 @@ struct CheckCommand: ParsableCommand {
     options.format = format
     options.image = image
     options.limit = max(maxDifferences, 0)
-    options.engine = try EngineChoice.backEnd(engine)
+    options.engine = try engine.checked()
     try CheckRun.run(options).exit(stats: false)
   }
 }
