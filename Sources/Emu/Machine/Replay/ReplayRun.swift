@@ -1,7 +1,6 @@
 import Engine
 import GuestKernel
 import Probes
-import RISCV
 import TraceFile
 
 /// `emu replay`: runs what was recorded once more.
@@ -196,7 +195,7 @@ public final class ReplayedRun {
     }
     let machine = program.machine
     try machine.requireTools("--probe")
-    let isa = RISCVProbeISA()
+    let isa = machine.isa.makeProbeISA()
     let watcher = EventWatcher(
       machine.kernel, isa, slots: program.makeTraceISA().registers,
       ProgramProbes.world(machine, isa), format: options.traceFormat)
