@@ -573,6 +573,7 @@ import Testing
       as [(UInt64, UInt64, Bool)]
     {
       state.store64(0, control | status << 16)
+      state.store64(Int(StateImage.legacySize), StateImage.x87)
       isa.restoreFP(state, bench.hart)
       #expect(bench.x[Registers.fpControl] == control & 0x1f3f | 0x40)
       #expect((bench.x[Registers.fpStatus] & StatusWord.summary != 0) == waits)
