@@ -62,8 +62,9 @@ enum CPUID {
     }
     switch leaf {
     case 0:
-      // "EmulatedX86 "
-      answer = [0xd, 0x6c75_6d45, 0x2036_3878, 0x6465_7461]
+      // "GenuineIntel": the processor of the manual that is followed. glibc looks at no feature of a
+      // maker that it does not know (sysdeps/x86/cpu-features.c, get_common_indices).
+      answer = [0xd, 0x756e_6547, 0x6c65_746e, 0x4965_6e69]
     case 1:
       // Family 6, model 15. The line that CLFLUSH works on has 64 bytes. PCID, x2APIC, the
       // deadline timer; DE, PSE, TSC, MSRs, PAE, APIC, PGE, PAT.
@@ -71,6 +72,9 @@ enum CPUID {
       answer[1] = 8 << 8 | 1 << 16
       answer[2] |= 1 << 17 | 1 << 21 | 1 << 24
       answer[3] |= 0x7c | 1 << 9 | 1 << 13 | 1 << 16
+    // Leaf 4 has the caches.
+    case 2: answer[0] = 0xff01
+    case 4: answer = cacheLeaf(sub)
     case 7 where sub == 0:
       // SMEP; the x87 unit tells no segments; UMIP and five-level paging.
       answer[1] |= 1 << 7 | 1 << 13
@@ -85,6 +89,17 @@ enum CPUID {
     default: break
     }
     return (answer[0], answer[1], answer[2], answer[3])
+  }
+
+  /// Leaf 04H: caches of a size that programs can plan with; lines have 64 bytes.
+  private static func cacheLeaf(_ sub: UInt32) -> [UInt32] {
+    // Type (data, instructions, both), level, ways, sets.
+    let caches: [(UInt32, UInt32, UInt32, UInt32)] = [
+      (1, 1, 8, 64), (2, 1, 8, 64), (3, 2, 16, 1024), (3, 3, 16, 8192),
+    ]
+    guard sub < caches.count else { return [0, 0, 0, 0] }
+    let (type, level, ways, sets) = caches[Int(sub)]
+    return [type | level << 5 | 1 << 8, 63 | (ways - 1) << 22, sets - 1, 0]
   }
 
   /// Leaf 0DH: the components and the size of an image of them; XSAVEOPT; where the upper halves
