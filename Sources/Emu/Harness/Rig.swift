@@ -77,7 +77,7 @@ public final class Rig {
         session = program
         linux = program.machine
         bare = nil
-        events = ProgramProbes(program.machine)
+        events = scenario.machine.guest.hasProbes ? ProgramProbes(program.machine) : nil
       case .bare:
         let board = try BareSession(prepared.path, prepared.bareOptions, chooser: door)
         session = board
@@ -90,8 +90,7 @@ public final class Rig {
       if let events, let linux {
         swept = try events.follow(prepared.plan, on: linux)
       } else if !prepared.plan.isEmpty {
-        throw LaunchError(
-          description: "a bare board has no probes", status: RunReport.Status.usage)
+        throw LaunchError(description: noProbes, status: RunReport.Status.usage)
       }
       if let trace {
         try recording?.begin(
@@ -176,9 +175,9 @@ public final class Rig {
 
   // MARK: The machine's parts
 
-  /// The probes; `nil` on a bare board.
+  /// The probes; `nil` on a bare board, and where the guest has none.
   public var probes: ProbeSubsystem? { events?.subsystem }
-  /// The events; `nil` on a bare board.
+  /// The events; `nil` where there are no probes.
   public var tracer: EventTracer? { events?.tracer }
   /// The harts.
   public var harts: [Hart] { linux.map { [$0.hart] } ?? bare?.machine.harts ?? [] }
@@ -262,8 +261,15 @@ public final class Rig {
   }
 
   private func locate(_ place: String) throws -> (ProbeSubsystem, EventTarget) {
-    guard let probes, let tracer else { throw HarnessError("a bare board has no probes") }
+    guard let probes, let tracer else { throw HarnessError(noProbes) }
     return (probes, try tracer.locate(place))
+  }
+
+  /// Why there are none.
+  private var noProbes: String {
+    bare == nil
+      ? "there are no probes yet for \(prepared.scenario.machine.guest)"
+      : "a bare board has no probes"
   }
 
   private func note(_ record: TraceRecord) {
@@ -276,9 +282,8 @@ public final class Rig {
   }
 
   private func watch(_ count: Int) throws(HarnessError) {
-    let isa = prepared.scenario.machine.guest.makeProbeISA()
     if !prepared.scenario.stops.isEmpty { stops = try StopWatcher(self) }
-    if count > 0 { tail = InsnTail(self, isa, count: count) }
+    if count > 0 { tail = InsnTail(self, count: count) }
     guard stops != nil || tail != nil else { return }
     let observer = InsnObservers(stops: stops, tail: tail)
     observers = observer
