@@ -14,6 +14,9 @@ public struct RunDescription: Sendable, Equatable {
   /// All of them, in order.
   public var pairs: [Pair] = []
 
+  /// The name of the instruction set of a file that says only which instructions ran.
+  static let instructionSet = "instruction set"
+
   /// None.
   public init() {}
 
