@@ -101,6 +101,7 @@ let package = Package(
       name: "Fuzz",
       dependencies: [
         "Assembly", "Harness", "Machine", "Probes", "GuestKernel", "RISCV", "Engine", "Image",
+        "TraceFile",
       ],
       path: "Tests/Fuzz", swiftSettings: strict),
     // Probe hits as the host has them: ptrace and Linux's uprobes.

@@ -116,6 +116,7 @@ extension Fuzzer {
       return random.pick([
         "1", "-1", "0x10", "5M", "none", "every-insn", "linux", "bare", "SIGSEGV", "limit",
         "'_start: li a7, 93; ecall'", "_start: nop", "\"\"", "~", "add", "p:x vfs_read", "true",
+        "x86_64", "{x86_64: '_start: syscall'}",
       ])
     case 1: return "\(random.edge())"
     case 2: return random.pick(["[]", "{}", "''", "a0", "/x", "EINVAL"])
