@@ -59,9 +59,19 @@ public final class Rig {
   ///     it ends it with ``finishTrace()``.
   ///   - isInterrupted: whether the user wants the run to end.
   /// - Throws: ``HarnessError``.
-  public init(
+  public convenience init(
     _ prepared: PreparedScenario, seed: UInt64? = nil, tail: Int = 0, trace: String? = nil,
     isInterrupted: @escaping () -> Bool = { false }
+  ) throws(HarnessError) {
+    try self.init(
+      prepared, seed: seed, engine: nil, tail: tail, trace: trace, journal: nil,
+      isInterrupted: isInterrupted)
+  }
+
+  /// A machine on an engine that is not the scenario's, or whose answers are kept in memory.
+  init(
+    _ prepared: PreparedScenario, seed: UInt64?, engine: BackEnd?, tail: Int = 0,
+    trace: String? = nil, journal: Journal?, isInterrupted: @escaping () -> Bool
   ) throws(HarnessError) {
     self.prepared = prepared
     self.seed = seed
@@ -69,17 +79,22 @@ public final class Rig {
     host = ScenarioHost(input: scenario.input)
     chooser = Self.world(prepared, host, isInterrupted)
     if trace != nil { recording = RunRecording(chooser) }
-    let door: any Chooser = recording?.recorder ?? chooser
+    var door: any Chooser = recording?.recorder ?? chooser
+    if let journal { door = Recorder(chooser, into: journal) }
     do throws(LaunchError) {
       switch scenario.machine.board {
       case .linux:
-        let program = try ProgramSession(prepared.command, prepared.programOptions, chooser: door)
+        var options = prepared.programOptions
+        options.engine = engine ?? options.engine
+        let program = try ProgramSession(prepared.command, options, chooser: door)
         session = program
         linux = program.machine
         bare = nil
         events = scenario.machine.guest.hasProbes ? ProgramProbes(program.machine) : nil
       case .bare:
-        let board = try BareSession(prepared.path, prepared.bareOptions, chooser: door)
+        var options = prepared.bareOptions
+        options.engine = engine ?? options.engine
+        let board = try BareSession(prepared.path, options, chooser: door)
         session = board
         bare = board
         linux = nil
