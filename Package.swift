@@ -53,10 +53,13 @@ let package = Package(
     .target(
       name: "CKernelImages", path: "images/kernel/embed",
       cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user")]),
+    // ptrace and fork, which Swift can't call: register traces of native programs.
+    .target(name: "CPtrace", path: "Sources/Emu/CPtrace"),
     .target(
       name: "Machine",
       dependencies: [
         "Engine", "Image", "RISCV", "X86", "GuestKernel", "Probes", "TraceFile", "CKernelImages",
+        "CPtrace",
       ],
       path: "Sources/Emu/Machine", swiftSettings: strict),
     // Scenario files are read by libyaml itself: Yams would bring Foundation into every start of emu.

@@ -41,7 +41,7 @@ while read -r name program status words; do
   wanted "$name" || continue
   env= args= stdin=/dev/null cut= oracle=
   for w in $words; do
-    case $w in env:*) env="$env -E ${w#env:}" ;; stdin:*) stdin=user/${w#stdin:} ;; cut:*) cut=${w#cut:} ;; oracle:*) oracle=$w ;; x86_64:*) ;; *) args="$args $w" ;; esac
+    case $w in env:*) env="$env -E ${w#env:}" ;; stdin:*) stdin=user/${w#stdin:} ;; cut:*) cut=${w#cut:} ;; oracle:* | only:x86_64) oracle=$w ;; x86_64:*) ;; *) args="$args $w" ;; esac
   done
   [ -z "$oracle" ] || continue
   known=$(grep "^$name|" user/qemu-wrong.txt | cut -d'|' -f2)

@@ -69,6 +69,15 @@ import Testing
     #expect(try bench.map(page, prot: 1) == block - page)
   }
 
+  @Test func refusedMappingLeavesItsHole() throws {
+    let bench = try Bench()
+    let (file, _) = try bench.file([1])
+    let first = try bench.map(page, prot: 1)
+    #expect(
+      errno { _ = try bench.map(page, flags: MM.MAP_SHARED, file: file) } == .EACCES)
+    #expect(try bench.map(page, prot: 1) == first - page)
+  }
+
   @Test func splitAndMerge() throws {
     let bench = try Bench()
     let base = try bench.map(10 * page, at: 0x10_0000)

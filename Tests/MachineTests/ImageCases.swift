@@ -17,15 +17,17 @@ enum Images {
     try [UInt8](Data(contentsOf: directory.appendingPathComponent(name)))
   }
 
-  /// The cases of a `cases.txt`, whose status stands behind `fixed` words.
-  static func cases(_ kind: String, fixed: Int) -> [ImageCase] {
+  /// The cases of a `cases.txt`, whose status stands behind `fixed` words, on an instruction set.
+  static func cases(
+    _ kind: String, fixed: Int, on architecture: ProgramArchitecture = .riscv64
+  ) -> [ImageCase] {
     guard let text = try? String(decoding: bytes("\(kind)/cases.txt"), as: UTF8.self) else {
       return []
     }
     return text.split(separator: "\n").compactMap { line in
       let words = line.split(separator: " ").map(String.init)
       guard let first = words.first, !first.hasPrefix("#"), words.count > fixed else { return nil }
-      return ImageCase(kind: kind, words, fixed: fixed)
+      return ImageCase(kind: kind, words, fixed: fixed)?.on(architecture)
     }
   }
 }
@@ -44,6 +46,8 @@ struct ImageCase: Sendable, CustomTestStringConvertible {
   private(set) var machine: String?
   private(set) var entersSupervisor = false
   private(set) var arguments: [String] = []
+  /// The only instruction set that has it.
+  private var only: String?
   /// The exit status on x86-64, where it differs.
   private var x86Status: Int32?
   private(set) var architecture = ProgramArchitecture.riscv64
@@ -64,6 +68,7 @@ struct ImageCase: Sendable, CustomTestStringConvertible {
       case ("cut", 2): cut = parts[1]
       case ("oracle", 2): oracle = parts[1]
       case ("x86_64", 2): x86Status = Int32(parts[1])
+      case ("only", 2): only = parts[1]
       case ("machine", 2): machine = parts[1]
       case ("sbi", 1) where kind == "bare": entersSupervisor = true
       default: arguments.append(word)
@@ -71,8 +76,9 @@ struct ImageCase: Sendable, CustomTestStringConvertible {
     }
   }
 
-  /// The same case of another instruction set.
-  func on(_ architecture: ProgramArchitecture) -> ImageCase {
+  /// The same case on an instruction set; `nil` where there is none.
+  fileprivate func on(_ architecture: ProgramArchitecture) -> ImageCase? {
+    if let only, only != architecture.rawValue { return nil }
     var other = self
     other.architecture = architecture
     if architecture == .x86_64, let x86Status { other.status = x86Status }

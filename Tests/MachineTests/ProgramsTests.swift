@@ -5,12 +5,9 @@ import Testing
 
 /// Linux programs from `images/user`, each to its end under the guest kernel.
 @Suite struct Programs {
-  static let cases = ProgramArchitecture.allCases.flatMap { architecture in
-    Images.cases("user", fixed: 2).map { $0.on(architecture) }
-  }.filter { !waiting.contains($0.testDescription) }
-
-  /// Programs that need instructions which are not there yet: x87.
-  private static let waiting: Set<String> = ["floats x86_64"]
+  static let cases = ProgramArchitecture.allCases.flatMap {
+    Images.cases("user", fixed: 2, on: $0)
+  }
 
   @Test func theTableIsThere() { #expect(Self.cases.count > 25) }
 

@@ -152,13 +152,13 @@ import Testing
     for page in UInt64(0)..<8192 {
       #expect(rig.isa.walk(base + page << 12, .load, for: rig.hart) != nil)
     }
-    #expect(rig.isa.tlb.count <= RV64.tlbLimit)
+    #expect(rig.isa.tlb.count <= ArchitecturalTLB.limit)
     // Superpages, one to a region, are counted too.
     for region in UInt64(0)..<8192 {
-      rig.isa.noteSuperpage(region << 21, 1)
+      rig.isa.superpages.note(region << 21, 1)
     }
-    #expect(rig.isa.superpages.count <= RV64.tlbLimit)
-    #expect(rig.isa.hasSuperpage(8191 << 21))
+    #expect(rig.isa.superpages.count <= ArchitecturalTLB.limit)
+    #expect(rig.isa.superpages.contains(8191 << 21))
   }
 
   /// - SeeAlso: RISC-V Supervisor Binary Interface Specification, 'Function: Hart start'.

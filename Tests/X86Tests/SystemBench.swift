@@ -15,13 +15,14 @@ final class SystemBench {
   static let kernelCS: UInt64 = 0x10, userCS: UInt64 = 0x33, userSS: UInt64 = 0x2b
 
   let ram: PhysicalMemory
-  let isa = X64()
+  let isa: X64
   let hart: Hart
   var x: UnsafeMutablePointer<UInt64> { hart.x }
 
-  init?(_ caches: CacheModel = .coherent) {
+  init?(_ caches: CacheModel = .coherent, features: FeatureSet = .announced) {
     guard let ram = PhysicalMemory(base: 0, size: 2 << 20) else { return nil }
     self.ram = ram
+    isa = X64(features: features)
     hart = Hart(
       index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: caches, tlbCount: X64.tlbCount)
     for (table, next) in [(UInt64(0x1000), UInt64(0x2000)), (0x2000, 0x3000), (0x3000, 0x4000)] {

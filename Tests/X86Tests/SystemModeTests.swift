@@ -96,6 +96,27 @@ import Testing
     #expect(third.go() == .waiting)
   }
 
+  /// The table of gates is mapped where there is no memory: every delivery is a machine check.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Machine-Check Exception (#MC)'.
+  @Test func aMachineCheckDuringDeliveryShutsDown() throws {
+    let bench = try #require(SystemBench())
+    bench.ram.store(
+      SystemBench.pageTable + (SystemBench.idt >> 12) * 8, 1 << 40 | PTE.present | PTE.write)
+    #expect(bench.run([0x0f, 0x0b]) == .requested)
+    #expect(bench.isa.isShutDown(bench.hart))
+    // The stack of a double fault is there no more than that of the first one.
+    let double = try #require(SystemBench())
+    double.gate(6, type: 0x0e)
+    double.gate(11, type: 0x0e)
+    double.gate(8, stack: 1)
+    double.ram.store(SystemBench.tss + 36, UInt64(0x50ff8))
+    double.ram.store(
+      SystemBench.pageTable + (0x50000 >> 12) * 8, 1 << 40 | PTE.present | PTE.write)
+    #expect(double.run([0x0f, 0x0b]) == .requested)
+    #expect(double.isa.isShutDown(double.hart))
+  }
+
   // MARK: Paging
 
   /// - SeeAlso: Intel SDM volume 3, 'Page-Fault Exceptions'.
@@ -236,6 +257,95 @@ import Testing
       #expect(bench.isAt(13), "\(words)")
       #expect(bench.words(2) == [code, SystemBench.kernelCode])
     }
+  }
+
+  /// The frame of a far RET of 64-bit operands, executed in the kernel.
+  private func farReturn(
+    _ words: [UInt64], _ change: (SystemBench) -> Void = { _ in }
+  ) throws
+    -> SystemBench
+  {
+    let bench = try #require(SystemBench())
+    // Code of privilege 1.
+    bench.ram.store(SystemBench.gdt + 8, UInt64(0x00af_bb00_0000_ffff))
+    change(bench)
+    bench[4] = 0x1e000
+    for (index, word) in words.enumerated() { bench.ram.store(0x1e000 + UInt64(index * 8), word) }
+    bench.run([0x48, 0xcb])
+    return bench
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, 'RET - Return From Procedure'.
+  @Test func farReturnsGoToUserModeAndAreChecked() throws {
+    let words = [SystemBench.userCode, 0x33, SystemBench.userStack, SystemBench.userSS]
+    let stackEntry = SystemBench.gdt + SystemBench.userSS & ~7
+    let good = try farReturn(words) { $0.ram.store(stackEntry, UInt64(0x00cf_f200_0000_ffff)) }
+    #expect(good.hart.pc == SystemBench.userCode)
+    #expect(good.isa.privilege(good.hart) == 3)
+    #expect(good[4] == SystemBench.userStack)
+    #expect(good.x[SystemSlot.selectors + SegmentRegister.ss] == SystemBench.userSS)
+    // The descriptor was used, and what it allows is known.
+    #expect(good.ram.load(stackEntry, as: UInt64.self) == 0x00cf_f300_0000_ffff)
+    #expect(good.x[SystemSlot.rights + SegmentRegister.ss] == 0xcff2)
+    let inner = try farReturn([SystemBench.kernelCode, 9, 0x1d000, 1])
+    #expect(inner.isa.privilege(inner.hart) == 1)
+    #expect(inner[4] == 0x1d000)
+    let near = try farReturn([SystemBench.kernelCode, 0x10])
+    #expect(near.hart.pc == SystemBench.kernelCode)
+    #expect(near[4] == 0x1e010)
+    for (words, code) in [
+      // A target that is not canonical; no code segment; data for code; beyond the table; no stack
+      // for programs; code for a stack; a null stack of another privilege.
+      ([0x8000_0000_0000, 0x33, 0, 0x2b], UInt64(0)), ([SystemBench.userCode, 0, 0, 0x2b], 0),
+      ([SystemBench.userCode, 0x2b, 0, 0x2b], 0x28), ([SystemBench.userCode, 0x53, 0, 0x2b], 0x50),
+      ([SystemBench.userCode, 0x33, 0, 0], 0), ([SystemBench.userCode, 0x33, 0, 0x33], 0x30),
+      ([SystemBench.kernelCode, 9, 0, 0], 0),
+    ] as [([UInt64], UInt64)] {
+      let bench = try farReturn(words)
+      #expect(bench.isAt(13), "\(words)")
+      #expect(bench.words(2) == [code, SystemBench.kernelCode])
+      #expect(bench.words(5)[4] == 0x1e000)
+    }
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, 'CALL - Call Procedure'.
+  @Test func farCallsPushAndReturn() throws {
+    func call(
+      _ selector: UInt16, _ change: (SystemBench) -> Void = { _ in }
+    ) throws
+      -> SystemBench
+    {
+      let bench = try #require(SystemBench())
+      // Code like the kernel's that nobody has used yet.
+      bench.ram.store(SystemBench.gdt + 8, UInt64(0x00af_9a00_0000_ffff))
+      bench.ram.store(0x50000, SystemBench.kernelCode + 0x100)
+      bench.ram.store(0x50008, selector)
+      bench[0] = 0x50000
+      change(bench)
+      // At the target RET far.
+      bench.ram.write(SystemBench.kernelCode + 0x100, [0x48, 0xcb])
+      bench.run([0x48, 0xff, 0x18])
+      return bench
+    }
+    let bench = try call(8)
+    #expect(bench.hart.pc == SystemBench.kernelCode + 0x100)
+    #expect(bench[4] == 0x1f000 - 16)
+    #expect(bench.words(2) == [SystemBench.kernelCode + 3, SystemBench.kernelCS])
+    #expect(bench.x[SystemSlot.selectors + SegmentRegister.cs] == 8)
+    bench.go()
+    #expect(bench.hart.pc == SystemBench.kernelCode + 3)
+    #expect(bench[4] == 0x1f000)
+    // There is no way down, nor to data.
+    for selector in [UInt16(0x33), 0x18] {
+      let refused = try call(selector)
+      #expect(refused.isAt(13))
+      #expect(refused.words(1) == [UInt64(selector & ~3)])
+    }
+    // The descriptor can't be marked: nothing has happened yet.
+    let faulting = try call(8) { $0.map(SystemBench.gdt, 0) }
+    #expect(faulting.isAt(14))
+    #expect(faulting.words(5)[1] == SystemBench.kernelCode)
+    #expect(faulting.words(5)[4] == 0x1f000)
   }
 
   @Test func swapgsExchangesTheBases() throws {
@@ -414,6 +524,7 @@ import Testing
     let bench = try #require(SystemBench())
     for word in 0..<64 { bench.x[Registers.vector + word] = UInt64(word + 1) }
     bench.x[Registers.mxcsr] = 0x1fa0
+    bench.x[Registers.fpControl] = 0x27f
     bench[0] = 0x50000
     // fxsave64 [rax]; fninit; fxrstor64 [rax]
     bench.run([0x48, 0x0f, 0xae, 0x00, 0xdb, 0xe3, 0x48, 0x0f, 0xae, 0x08])
@@ -421,9 +532,11 @@ import Testing
     #expect(bench.ram.load(0x500a0, as: UInt64.self) == 1)
     #expect(bench.ram.load(0x500b0, as: UInt64.self) == 5)
     for word in 0..<64 { bench.x[Registers.vector + word] = 0 }
-    bench.go(2)
-    #expect(bench.x[Registers.vector + 61] == 62)
+    bench.go()
     #expect(bench.x[Registers.fpControl] == 0x37f)
+    bench.go()
+    #expect(bench.x[Registers.vector + 61] == 62)
+    #expect(bench.x[Registers.fpControl] == 0x27f)
     // A reserved bit of MXCSR, and an address that is not aligned.
     bench.ram.store(0x5001a, UInt16(1))
     bench.x[Slot.pc] = SystemBench.kernelCode + 6
@@ -433,6 +546,38 @@ import Testing
     other[0] = 0x50008
     other.run([0x0f, 0xae, 0x00])
     #expect(other.isAt(13))
+  }
+
+  @Test func whatIsNotThereIsNotEnabled() throws {
+    for (features, value, allowed) in [
+      (FeatureSet.announced, 7, true), (.announced, 5, false), (.announced, 2, false),
+      (.announced, 15, false), (FeatureSet(CPUID.present.subtracting([.avx])), 7, false),
+    ] as [(FeatureSet, UInt64, Bool)] {
+      let bench = try #require(SystemBench(features: features))
+      #expect(bench.isa.writeCR4(bench.x[SystemSlot.cr4] | CR4.osXSAVE, bench.hart))
+      bench[0] = value
+      bench.run([0x0f, 0x01, 0xd1])
+      #expect(bench.isAt(13) == !allowed)
+      #expect(bench.x[SystemSlot.xcr0] == (allowed ? value : 1))
+    }
+  }
+
+  /// What a signal frame says of the summary is not believed, nor are reserved bits.
+  ///
+  /// - SeeAlso: Intel SDM volume 1, 'x87 FPU Status Register'.
+  @Test func theKernelsLoadedStateIsSound() throws {
+    let bench = try #require(SystemBench())
+    let isa = X86KernelISA()
+    var state = isa.saveFP(bench.hart)
+    for (control, status, waits) in [(0x37f, 0x8081, false), (0xe000, 0x3801, true)]
+      as [(UInt64, UInt64, Bool)]
+    {
+      state.store64(0, control | status << 16)
+      isa.restoreFP(state, bench.hart)
+      #expect(bench.x[Registers.fpControl] == control & 0x1f3f | 0x40)
+      #expect((bench.x[Registers.fpStatus] & StatusWord.summary != 0) == waits)
+      #expect(bench.x[Registers.fpStatus] & 0x7f7f == status & 0x7f7f)
+    }
   }
 
   @Test func theMonitorIsCalledFromTheKernelOnly() throws {

@@ -56,7 +56,7 @@ import Testing
     let bench = try #require(Bench())
     bench.hart.x[Registers.slot(1)] = 0
     run(bench, [0x0f, 0x01, 0xd0])
-    #expect(bench.hart.x[Registers.slot(0)] == CPUID.xcr0)
+    #expect(bench.hart.x[Registers.slot(0)] == StateImage.all)
     bench.hart.x[Registers.slot(1)] = 1
     run(bench, [0x0f, 0x01, 0xd0])
     #expect(bench.isa.lastException?.vector == 13)
@@ -100,6 +100,44 @@ import Testing
     #expect(bench.isa.lastException?.vector == 13)
   }
 
+  /// - SeeAlso: Intel SDM volume 1, 'Operation of XSAVE' and 'Operation of XRSTOR'.
+  @Test func componentsThatAreOffAreNeitherSavedNorRestored() throws {
+    let bench = try #require(Bench())
+    let x = bench.hart.x
+    x[SystemSlot.xcr0] = StateImage.x87 | StateImage.sse
+    bench.ram.write(0x10000 + 0x400, [UInt8](repeating: 0, count: 832))
+    x[Registers.slot(0)] = 7
+    x[Registers.slot(2)] = 0
+    x[Registers.slot(3)] = Bench.data + 0x400
+    run(bench, [0x48, 0x0f, 0xae, 0x23])
+    #expect(bench.isa.lastException == nil)
+    #expect(bench.ram.bytes(0x10000 + 0x400 + 512, 8) == [2, 0, 0, 0, 0, 0, 0, 0])
+    #expect(bench.ram.bytes(0x10000 + 0x400 + 576, 16) == [UInt8](repeating: 0, count: 16))
+    let upper = x[Registers.vector + 2]
+    run(bench, [0x48, 0x0f, 0xae, 0x2b])
+    #expect(bench.isa.lastException == nil)
+    #expect(x[Registers.vector + 2] == upper)
+    bench.ram.write(0x10000 + 0x400 + 512, [6])
+    run(bench, [0x48, 0x0f, 0xae, 0x2b])
+    #expect(bench.isa.lastException?.vector == 13)
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, 'CPUID - CPU Identification', leaf 0DH.
+  @Test func cpuidTellsTheSizeOfWhatIsEnabled() throws {
+    let bench = try #require(Bench())
+    let x = bench.hart.x
+    for (enabled, size) in [(1, 576), (3, 576), (7, 832)] as [(UInt64, UInt64)] {
+      x[SystemSlot.xcr0] = enabled
+      x[Registers.slot(0)] = 0xd
+      x[Registers.slot(1)] = 0
+      run(bench, [0x0f, 0xa2])
+      #expect((0..<4).map { x[Registers.slot($0)] } == [7, 832, 0, size])
+    }
+    // Without AVX there is one component less.
+    #expect(CPUID.leaf(0xd, 0, FeatureSet([.base, .xsave])) == (3, 0, 576, 0))
+    #expect(CPUID.leaf(0xd, 2, FeatureSet([.base, .xsave])) == (0, 0, 0, 0))
+  }
+
   @Test func legacyImageHasItsPlaces() throws {
     // fxsave64 [rbx], and fxrstor64 [rbx] with a reserved bit of MXCSR.
     let bench = try #require(Bench())
@@ -130,6 +168,32 @@ import Testing
     let bench = try #require(Bench())
     run(bench, [0xc5, 0xf4, 0x58, 0xc2])
     #expect(bench.isa.lastException == nil)
+    // Integers of 256 bits came with AVX2.
+    let first = try #require(Bench(features: FeatureSet(CPUID.present.subtracting([.avx2]))))
+    // vpaddb xmm0, xmm1, xmm2; vaddps ymm0, ymm1, ymm2; vptest ymm0, ymm2; vmovntdqa xmm0, [rbx]
+    first.hart.x[Registers.slot(3)] = Bench.data
+    for code in [
+      [0xc5, 0xf1, 0xfc, 0xc2], [0xc5, 0xf4, 0x58, 0xc2], [0xc4, 0xe2, 0x7d, 0x17, 0xc2],
+      [0xc4, 0xe2, 0x79, 0x2a, 0x03],
+    ] as [[UInt8]] {
+      run(first, code)
+      #expect(first.isa.lastException == nil, "\(code)")
+    }
+    // The first of 256 bits; vpslldq ymm0, ymm2, 1; vpmovmskb eax, ymm2; vpmovsxbw ymm0, xmm2;
+    // vmpsadbw ymm0, ymm1, ymm2, 0; vpblendvb ymm0, ymm1, ymm2, ymm3; vmovntdqa ymm0, [rbx]
+    for code in [
+      [0xc5, 0xf5, 0xfc, 0xc2], [0xc5, 0xfd, 0x73, 0xfa, 0x01], [0xc5, 0xfd, 0xd7, 0xc2],
+      [0xc4, 0xe2, 0x7d, 0x20, 0xc2], [0xc4, 0xe3, 0x75, 0x42, 0xc2, 0x00],
+      [0xc4, 0xe3, 0x75, 0x4c, 0xc2, 0x30], [0xc4, 0xe2, 0x7d, 0x2a, 0x03],
+    ] as [[UInt8]] {
+      first.isa.forgetException()
+      run(first, code)
+      #expect(first.isa.lastException?.vector == 6, "\(code)")
+      bench.isa.forgetException()
+      bench.hart.x[Registers.slot(3)] = Bench.data
+      run(bench, code)
+      #expect(bench.isa.lastException == nil, "\(code)")
+    }
     // LZCNT is BSR where there is no LZCNT.
     let old = try #require(Bench(features: FeatureSet([.base])))
     old.hart.x[Registers.slot(1)] = 0x10
@@ -149,10 +213,6 @@ import Testing
     x[Registers.slot(0)] = 0
     run(bench, [0x0f, 0xa2])
     #expect(x[Registers.slot(0)] == 0xd)
-    for feature in CPUID.incomplete { #expect(!CPUID.present.contains(feature)) }
-    for row in Encodings.allRows where !CPUID.incomplete.contains(row.feature) {
-      #expect(CPUID.present.contains(row.feature))
-    }
     // CMPXCHG8B and CMOV, in EDX of leaf 1.
     #expect(CPUID.leaf(1, 0).3 & (1 << 8 | 1 << 15) == 1 << 8 | 1 << 15)
     #expect(CPUID.leaf(7, 1) == (0, 0, 0, 0))

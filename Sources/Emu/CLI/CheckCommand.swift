@@ -1,4 +1,5 @@
 import ArgumentParser
+import Engine
 import Machine
 
 extension CheckRun.Format: ExpressibleByArgument {}
@@ -18,6 +19,7 @@ struct CheckCommand: ParsableCommand {
         emu check hello.log --format qemu --image hello.elf
         spike -l --log-commits --log=test.log test.elf; emu check test.log --format spike
         emu trace run.emutrace --format spike -o run.log; emu check run.log --format spike
+        emu trace --native -o ls.emutrace ls; emu check ls.emutrace --format native
 
       EXIT STATUS
         0: every instruction does what the log says. 1: one does not; lines say which and what. 122:
@@ -33,11 +35,8 @@ struct CheckCommand: ParsableCommand {
   @Option(name: .customLong("max-differences"), help: "How many differences are told.")
   var maxDifferences = 10
 
-  @Option(
-    help:
-      "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
-  )
-  var engine = EngineChoice.interpreter
+  @Option(help: BackEnd.help)
+  var engine = BackEnd.interpreter
 
   @Argument(help: "The log.")
   var log: String
@@ -49,7 +48,7 @@ struct CheckCommand: ParsableCommand {
     options.format = format
     options.image = image
     options.limit = max(maxDifferences, 0)
-    options.engine = try EngineChoice.backEnd(engine)
+    options.engine = try engine.checked()
     try CheckRun.run(options).exit(stats: false)
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Engine
 import Machine
 
 struct DiffCommand: ParsableCommand {
@@ -17,11 +18,8 @@ struct DiffCommand: ParsableCommand {
         wrong usage.
       """)
 
-  @Option(
-    help:
-      "Which engine runs the guests (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
-  )
-  var engine: EngineChoice?
+  @Option(help: BackEnd.help)
+  var engine = BackEnd.standard
 
   @Argument(help: "A trace file.")
   var one: String
@@ -31,6 +29,6 @@ struct DiffCommand: ParsableCommand {
 
   func run() throws {
     Interruption.install()
-    try DiffRun.run([one, other], engine: EngineChoice.backEnd(engine)).exit(stats: false)
+    try DiffRun.run([one, other], engine: engine.checked()).exit(stats: false)
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Engine
 import Machine
 import Probes
 
@@ -11,11 +12,8 @@ struct ReplayOptions: ParsableArguments {
     help: "Pass over damaged chunks, and go as far as the rest allows.")
   var skipDamaged = false
 
-  @Option(
-    help:
-      "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
-  )
-  var engine: EngineChoice?
+  @Option(help: BackEnd.help)
+  var engine = BackEnd.standard
 
   @Argument(help: "The trace file.")
   var trace: String
@@ -24,7 +22,7 @@ struct ReplayOptions: ParsableArguments {
   func options() throws -> ReplayRun.Options {
     var options = ReplayRun.Options()
     options.input = trace
-    options.engine = try EngineChoice.backEnd(engine)
+    options.engine = try engine.checked()
     options.skipDamaged = skipDamaged
     return options
   }

@@ -7,29 +7,19 @@ extension TraceFormat: ExpressibleByArgument {}
 
 extension CacheModel: ExpressibleByArgument {}
 
-/// Which back end runs micro-ops.
-enum EngineChoice: String, ExpressibleByArgument, CaseIterable {
-  /// The JIT where the host allows it, else the interpreter and a line that says so.
-  case auto
-  case jit
-  case interpreter
+extension BackEnd: ExpressibleByArgument {
+  static let help: ArgumentHelp =
+    "Which engine runs the guest; auto: the JIT where the host allows it and it is the faster one."
 
-  /// The back end of a choice, with a line where it is not the one wished for.
-  static func backEnd(_ choice: EngineChoice?) throws -> BackEnd {
-    if choice == .jit, let obstacle = BackEnd.obstacle {
+  /// Says where the wish for the JIT can't be fulfilled; refuses where nothing else was wished for.
+  func checked() throws -> BackEnd {
+    guard self != .interpreter, let obstacle = BackEnd.obstacle else { return self }
+    if self == .jit {
       printError("emu: --engine jit: \(obstacle)")
       throw ExitCode(RunReport.Status.failure)
     }
-    if choice == .auto || choice == nil && BackEnd.standard == .jit,
-      let obstacle = BackEnd.obstacle
-    {
-      printError("emu: \(obstacle): the interpreter runs the guest")
-    }
-    switch choice {
-    case nil: return .standard
-    case .interpreter: return .interpreter
-    case .auto, .jit: return .jit
-    }
+    printError("emu: \(obstacle): the interpreter runs the guest")
+    return .interpreter
   }
 }
 
@@ -46,11 +36,8 @@ struct RunOptions: ParsableArguments {
   @Option(name: .customLong("max-insns"), help: "Stop after this many instructions (status 124).")
   var maxInsns: Count?
 
-  @Option(
-    help:
-      "Which engine runs the guest (\(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")))."
-  )
-  var engine: EngineChoice?
+  @Option(help: BackEnd.help)
+  var engine = BackEnd.standard
 
   @Option(
     parsing: .unconditionalSingleValue,
@@ -143,7 +130,7 @@ struct RunOptions: ParsableArguments {
 
   /// The run that these options describe.
   func command(_ program: [String]) throws -> RecordedCommand {
-    let engine = try EngineChoice.backEnd(engine)
+    let engine = try engine.checked()
     if bare { return .bare(program.first ?? "", bareOptions(engine)) }
     return .program(program, programOptions(engine))
   }

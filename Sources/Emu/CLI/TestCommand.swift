@@ -39,6 +39,7 @@ struct TestCommand: ParsableCommand {
         emu test scenarios/*.yaml --seeds '0..<1000' --jobs 2
         emu test scenarios/kprobe.yaml --filter arguments --seed 17
         emu test scenarios/*.yaml --format junit -o results.xml
+        emu test scenarios/*.yaml --traces out; emu replay out/NAME.emutrace
 
       EXIT STATUS
         0: all passed. 1: one failed. 64: wrong usage, a file that is no scenario, or no scenario has
@@ -60,6 +61,9 @@ struct TestCommand: ParsableCommand {
   @Option(name: [.customShort("o"), .long], help: "Write the report to a file.")
   var output: String?
 
+  @Option(help: "Write the trace of each failure into this folder, for emu replay.")
+  var traces: String?
+
   @Option(help: "How many scenarios run at once, each on a thread of its own.")
   var jobs = 1
 
@@ -77,7 +81,12 @@ struct TestCommand: ParsableCommand {
     var options = ScenarioRun.Options()
     options.files = files
     options.filter = filter
+    options.traces = traces
     options.seeds = seeds?.range ?? seed.map { $0.value..<($0.value + 1) }
+    if let traces, let problem = Host.makeDirectory(traces) {
+      printError("emu: --traces: \(problem)")
+      throw ExitCode(RunReport.Status.failure)
+    }
     let found: [ScenarioRun.Job]
     do throws(ScenarioError) {
       found = try ScenarioRun.jobs(options)

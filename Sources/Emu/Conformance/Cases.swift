@@ -61,8 +61,10 @@ struct CaseFolder {
         parsed.input = text
       } else if let text = value("cut:") {
         parsed.cut = text
-      } else if value("x86_64:") != nil {
+      } else if let text = value("only:"), text != "riscv64" {
         // Only QEMU's guest counts here.
+        return nil
+      } else if value("x86_64:") != nil {
         continue
       } else if let text = value("oracle:") {
         parsed.oracle = text

@@ -126,7 +126,7 @@ struct X86Generator {
       // As placed: a displacement may have been chosen.
       guard case .insn(let placed) = Decoder.decode(instance.code) else { continue }
       return X86Case(
-        row: number, insn: placed, undefinedFlags: undefined(insn, row, state))
+        row: number, insn: placed, undefinedFlags: row.undefinedFlags(of: insn, rcx: state.gpr[1]))
     }
   }
 
@@ -444,25 +444,5 @@ struct X86Generator {
     {
       gpr[Int(insn.rm)] &= 0x7fff_ffff_ffff
     }
-  }
-
-  // MARK: Undefined flags
-
-  private func undefined(_ insn: Insn, _ row: Row, _ state: X86State) -> UInt64 {
-    guard row.traits.contains(.counted) else { return row.flags.undefined }
-    let size = UInt64(row.operands[0].type == .b ? 1 : insn.size)
-    var count: UInt64
-    switch row.operands.last?.place {
-    case .one: count = 1
-    case .immediate: count = UInt64(bitPattern: insn.imm)
-    default: count = state.gpr[1]
-    }
-    count &= size == 8 ? 63 : 31
-    guard count > 0 else { return 0 }
-    var flags = row.flags.undefined
-    if count > 1 { flags |= 0x800 }
-    if count >= size * 8, insn.op == .shl || insn.op == .shr { flags |= 1 }
-    if count > size * 8, insn.op == .shld || insn.op == .shrd { flags |= 0x8d5 }
-    return flags
   }
 }

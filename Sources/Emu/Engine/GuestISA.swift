@@ -65,6 +65,8 @@ public protocol GuestISA: AnyObject {
   var fetchIsCoherent: Bool { get }
   /// What floating-point helpers do, as far as host code can do the same.
   var nativeFloat: [(helper: Helper, float: NativeFloat)] { get }
+  /// Whether the JIT has host code for enough of what it lifts to be faster than the interpreter.
+  var gainsByCompilation: Bool { get }
   /// Saves or restores what it knows of the hart and the hart's slots do not say, such as an
   /// architectural TLB.
   func archive(_ archive: Archive, for hart: Hart)
@@ -79,6 +81,8 @@ extension GuestISA {
   public func completedSingle(_ reasons: UInt64, for hart: Hart) {}
   /// None.
   public var nativeFloat: [(helper: Helper, float: NativeFloat)] { [] }
+  /// It has.
+  public var gainsByCompilation: Bool { true }
   /// The slots say everything.
   public func archive(_ archive: Archive, for hart: Hart) {}
 }

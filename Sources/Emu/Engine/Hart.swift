@@ -73,7 +73,7 @@ public final class Hart {
   ///   - cacheModel: how stale caches may be.
   ///   - tlbCount: how many address translations in force at different times (modes) it keeps.
   ///   - sharing: a hart whose translated blocks it shares (coherent mode only).
-  ///   - engine: what runs micro-ops; the interpreter where the host does not allow it.
+  ///   - engine: what runs micro-ops; the interpreter where the host does not allow the JIT.
   ///   - jit: how the JIT works.
   public init(
     index: Int, bus: Bus, isa: any GuestISA, cacheModel: CacheModel, tlbCount: Int,
@@ -84,7 +84,7 @@ public final class Hart {
     self.isa = isa
     self.cacheModel = cacheModel
     self.tlbCount = tlbCount
-    self.engine = engine == .jit && BackEnd.obstacle != nil ? .interpreter : engine
+    self.engine = engine.resolved(for: isa)
     jitOptions = jit
     ram = bus.ram
     x = .allocate(capacity: Slot.total)

@@ -138,6 +138,8 @@ public protocol KernelISA: Sendable {
   var elfMachine: UInt16 { get }
   /// `AT_HWCAP`.
   var hwcap: UInt64 { get }
+  /// `AT_HWCAP2`.
+  var hwcap2: UInt64 { get }
 
   /// Levels of a page table; every table has 512 entries of 8 bytes and pages have 4096 bytes.
   var pageTableLevels: Int { get }
@@ -197,6 +199,8 @@ public protocol KernelISA: Sendable {
   func encodeSignalFrame(_ frame: SignalFrame) -> [UInt8]
   /// Bytes of `struct rt_sigframe`.
   var signalFrameSize: Int { get }
+  /// `AT_MINSIGSTKSZ`; `nil` where the ISA has none.
+  var largestSignalFrame: UInt64? { get }
   /// Reads the frame back that a handler left at stack pointer `sp` (`rt_sigreturn`), with the
   /// program's memory. `nil` where it is not acceptable.
   func readSignalFrame(
@@ -224,6 +228,10 @@ extension KernelISA {
   public var statLayout: StatLayout { .generic }
   /// Aligned.
   public var epollDataOffset: Int { 8 }
+  /// None.
+  public var hwcap2: UInt64 { 0 }
+  /// Not told.
+  public var largestSignalFrame: UInt64? { nil }
   /// It has not.
   public var signalActionHasRestorer: Bool { false }
   /// None.

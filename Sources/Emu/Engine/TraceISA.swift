@@ -1,7 +1,15 @@
 /// What an instruction trace must know of an instruction set: facts, no mechanism.
 public protocol TraceISA: AnyObject {
+  /// What `uname -m` says of a machine of it.
+  var name: String { get }
   /// The registers whose changes a trace shows, in the order in which it shows them.
   var registers: [StateSlot] { get }
+  /// The value of one of them.
+  func value(_ slot: Int, _ hart: Hart) -> UInt64
+  /// Gives one of them a value.
+  func setValue(_ slot: Int, _ value: UInt64, _ hart: Hart)
+  /// The slot of the stack pointer.
+  var stackPointer: Int { get }
   /// The mode a hart is in: the manual's letter, and its number.
   func mode(_ hart: Hart) -> (letter: Character, number: Int)
   /// The MMU indices under which programs run (``Hart/observe(_:modes:)``).
@@ -16,4 +24,11 @@ public protocol TraceISA: AnyObject {
   func read(_ bytes: [UInt8]) -> [Int]
   /// The text of an instruction.
   func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String
+}
+
+extension TraceISA {
+  /// What the slot holds.
+  public func value(_ slot: Int, _ hart: Hart) -> UInt64 { hart.x[slot] }
+  /// Into the slot.
+  public func setValue(_ slot: Int, _ value: UInt64, _ hart: Hart) { hart.x[slot] = value }
 }

@@ -1,5 +1,6 @@
 import Assembly
 import Engine
+import Machine
 import RISCV
 
 /// A guest that scenarios can be run on.
@@ -25,6 +26,13 @@ public enum Guest: String, Sendable, CaseIterable, CustomStringConvertible {
   ) throws(AssemblyError) -> AssembledImage {
     switch self {
     case .riscv64: try RISCVAssembler.assemble(text, origin: origin)
+    }
+  }
+
+  /// The instruction set of its machines.
+  var architecture: ProgramArchitecture {
+    switch self {
+    case .riscv64: .riscv64
     }
   }
 

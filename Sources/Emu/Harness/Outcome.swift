@@ -57,6 +57,23 @@ public struct Outcome: Sendable, Equatable {
   public var failures: [String] = []
 }
 
+extension Outcome {
+  /// The first thing in which it is not another run's.
+  func difference(from other: Outcome) -> String? {
+    if self == other { return nil }
+    if ending != other.ending { return "it ended with \(ending), not \(other.ending)" }
+    if output != other.output { return "its output is another" }
+    if errors != other.errors { return "its standard error is another" }
+    if log != other.log { return "the kernel's log is another" }
+    for (name, value) in counters.sorted(by: { $0.key < $1.key })
+    where value != other.counters[name] {
+      return "counter \(name) is \(value), not \(other.counters[name] ?? 0)"
+    }
+    if hits != other.hits || table != other.table { return "its hits are others" }
+    return "the fault, or what was checked on the way, is another"
+  }
+}
+
 extension Ending {
   /// `exit status 0`, `SIGSEGV`.
   public var description: String {

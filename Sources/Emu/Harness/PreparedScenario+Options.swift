@@ -11,8 +11,29 @@ extension PreparedScenario {
     options.engine = scenario.machine.engine
     options.limit = scenario.limit
     options.environment = scenario.environment
-    options.files = scenario.files
+    options.architecture = scenario.machine.guest.architecture
+    options.files = scenario.files.keys.sorted()
     return options
+  }
+
+  /// What probes do to the run.
+  var plan: ProbePlan {
+    var plan = ProbePlan()
+    plan.legacy = scenario.legacy
+    plan.probesEveryInsn = scenario.probesEveryInsn
+    plan.probes = scenario.probes
+    return plan
+  }
+
+  /// What a trace of a run says of it.
+  var recordedCommand: RecordedCommand {
+    switch scenario.machine.board {
+    case .linux:
+      var options = programOptions
+      options.plan = plan
+      return .program(command, options)
+    case .bare: return .bare(path, bareOptions)
+    }
   }
 
   var bareOptions: BareRun.Options {

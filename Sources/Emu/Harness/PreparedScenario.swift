@@ -50,6 +50,9 @@ public struct PreparedScenario: Sendable {
         throw HarnessError(error.description)
       }
     }
+    if scenario.files[path] != nil {
+      throw HarnessError("files: \(path) is the program itself")
+    }
     do {
       let elf = try ELFFile(program)
       symbols = elf.symbols

@@ -3,111 +3,15 @@ import Machine
 import Probes
 
 extension Rig {
-  /// Registers a scenario's probe, or checks that it is refused.
-  func add(_ probe: Scenario.Probe) throws(HarnessError) {
-    guard let tracer else { throw HarnessError("a bare board has no probes") }
-    // The last one registered at a place is the first one asked, and the event is to see what there
-    // was before the action.
-    if let action = probe.action, probe.refused == nil,
-      let definition = try? EventParser.parse(probe.definition, tracer.world.names)
-    {
-      try act(definition, action)
-    }
-    do throws(EventError) {
-      try tracer.add(probe.definition)
-    } catch {
-      guard let errno = probe.refused else {
-        throw HarnessError(error.lines.joined(separator: "; "))
-      }
-      guard "\(error.errno)" == errno else {
-        throw HarnessError(
-          "'\(probe.definition)' was to be refused with \(errno), but was with \(error)")
-      }
-      return
-    }
-    if let errno = probe.refused {
-      throw HarnessError("'\(probe.definition)' was to be refused with \(errno), but was taken")
-    }
-  }
-
-  /// A probe at an event's place that does something.
-  private func act(
-    _ definition: EventDefinition, _ action: Scenario.Probe.Action
-  ) throws(HarnessError) {
-    guard let tracer, let probes else { return }
-    let handler = try handler(action)
-    do {
-      let target = try tracer.locate(definition.placeText)
-      if definition.isReturn {
-        guard case .set(let values) = action else {
-          throw HarnessError("'\(definition.text)': at a return only 'set' is possible")
-        }
-        let ret: (ProbeContext) -> Void = { hit in
-          for (name, value) in values { hit.setRegister(name, value) }
-        }
-        switch target {
-        case .kernel(let place):
-          _ = try probes.registerKretprobe(KretprobeRequest(place, ret: ret))
-        case .file(let path, let offset):
-          _ = try probes.registerUretprobe(.path(path), offset: offset, ret: ret)
-        }
-        return
-      }
-      switch target {
-      case .kernel(let place):
-        _ = try probes.registerKprobe(KprobeRequest(place, pre: handler))
-      case .file(let path, let offset):
-        _ = try probes.registerUprobe(
-          UprobeRequest(.path(path), offset: offset, entry: handler))
-      }
-    } catch let error as HarnessError {
-      throw error
-    } catch {
-      throw HarnessError("'\(definition.text)': \(error)")
-    }
-  }
-
-  private func handler(
-    _ action: Scenario.Probe.Action
-  ) throws(HarnessError) -> (ProbeContext) -> ProbeAction {
-    guard let probes else { throw HarnessError("a bare board has no probes") }
-    switch action {
-    case .set(let values):
-      for name in values.keys where probes.isa.registerOffset(name) == nil {
-        throw HarnessError("there is no register '\(name)'")
-      }
-      return { hit in
-        for (name, value) in values { hit.setRegister(name, value) }
-        return .continue
-      }
-    case .override(let value):
-      return { $0.overrideFunction(returning: value) }
-    case .redirect(let place):
-      guard let address = address(of: place) else {
-        throw HarnessError("there is no place '\(place)'")
-      }
-      return { _ in .redirect(address) }
-    case .skip: return { _ in .skip }
-    }
-  }
-
   // MARK: Places
 
   /// The address of `SYMBOL`, `SYMBOL+N` or a number; the program's symbols come before the
   /// kernel's.
   public func address(of place: String) -> UInt64? {
-    if let number = Quantity.number(place) { return number }
-    let parts = place.split(separator: "+", maxSplits: 1).map(String.init)
-    guard let name = parts.first else { return nil }
-    var offset: UInt64 = 0
-    if parts.count == 2 {
-      guard let number = Quantity.number(parts[1]) else { return nil }
-      offset = number
+    Quantity.address(of: place) { name in
+      if !prepared.isPIE, let symbol = prepared.symbols.symbol(name) { return symbol.address }
+      return linux?.kernel.symbol(name)
     }
-    if !prepared.isPIE, let symbol = prepared.symbols.symbol(name) {
-      return symbol.address &+ offset
-    }
-    return linux?.kernel.symbol(name).map { $0 &+ offset }
   }
 
   /// An address with its symbol: `0x10008 (add+0x2)`.

@@ -26,6 +26,8 @@ public final class Rig {
   ///
   /// The bytes that a program is started with (`AT_RANDOM`) are the same under all seeds.
   public private(set) var seed: UInt64?
+  /// The run: of a program with the guest kernel, or of a bare board.
+  public let session: any GuestSession
   /// The machine with the guest kernel; `nil` on a bare board.
   public let linux: ProgramMachine?
   /// The board without; `nil` with the guest kernel.
@@ -42,6 +44,7 @@ public final class Rig {
   private var stops: StopWatcher?
   private var swept: [Uprobe] = []
   private var start: MachineSnapshot?
+  private var recording: RunRecording?
 
   /// Hits that are kept.
   private static let hitLimit = 1 << 20
@@ -52,10 +55,12 @@ public final class Rig {
   ///   - prepared: the scenario.
   ///   - seed: what schedule and random bytes follow from; `nil`: round robin.
   ///   - tail: how many of the last instructions are kept; it costs speed.
+  ///   - trace: a file that the run is recorded into, for `emu replay` and `emu trace`; whoever asks for
+  ///     it ends it with ``finishTrace()``.
   ///   - isInterrupted: whether the user wants the run to end.
   /// - Throws: ``HarnessError``.
   public init(
-    _ prepared: PreparedScenario, seed: UInt64? = nil, tail: Int = 0,
+    _ prepared: PreparedScenario, seed: UInt64? = nil, tail: Int = 0, trace: String? = nil,
     isInterrupted: @escaping () -> Bool = { false }
   ) throws(HarnessError) {
     self.prepared = prepared
@@ -63,27 +68,39 @@ public final class Rig {
     let scenario = prepared.scenario
     host = ScenarioHost(input: scenario.input)
     chooser = Self.world(prepared, host, isInterrupted)
+    if trace != nil { recording = RunRecording(chooser) }
+    let door: any Chooser = recording?.recorder ?? chooser
     do throws(LaunchError) {
       switch scenario.machine.board {
       case .linux:
-        let machine = try ProgramRun.machine(
-          prepared.command, prepared.programOptions, chooser: chooser)
-        linux = machine
+        let program = try ProgramSession(prepared.command, prepared.programOptions, chooser: door)
+        session = program
+        linux = program.machine
         bare = nil
-        events = ProgramProbes(machine)
+        events = ProgramProbes(program.machine)
       case .bare:
-        bare = try BareSession(prepared.path, prepared.bareOptions, chooser: chooser)
+        let board = try BareSession(prepared.path, prepared.bareOptions, chooser: door)
+        session = board
+        bare = board
         linux = nil
         events = nil
+      }
+      linux?.log = { [unowned self] in log.append($0) }
+      tracer?.observer = { [unowned self] in note($0) }
+      if let events, let linux {
+        swept = try events.follow(prepared.plan, on: linux)
+      } else if !prepared.plan.isEmpty {
+        throw LaunchError(
+          description: "a bare board has no probes", status: RunReport.Status.usage)
+      }
+      if let trace {
+        try recording?.begin(
+          trace, prepared.recordedCommand,
+          schedule: Self.schedule(seed).name, namesImages: false)
       }
     } catch {
       throw HarnessError(error.lines.joined(separator: "; "))
     }
-    linux?.log = { [unowned self] in log.append($0) }
-    tracer?.observer = { [unowned self] in note($0) }
-    if let probes { probes.legacy = scenario.legacy }
-    if scenario.probesEveryInsn { try probeEveryInsn() }
-    for probe in scenario.probes { try add(probe) }
     try watch(tail)
     begin(seed)
   }
@@ -105,8 +122,13 @@ public final class Rig {
     // All input is there from the beginning, and then its end.
     let chooser = LiveChooser(host, wait: { true })
     chooser.interruption = isInterrupted
-    let bytes = prepared.program
-    chooser.reader = { (_) throws(HostFileError) -> [UInt8] in bytes }
+    chooser.reader = { (path) throws(HostFileError) -> [UInt8] in
+      if path == prepared.path { return prepared.program }
+      guard let bytes = prepared.scenario.files[path] else {
+        throw HostFileError(description: "\(path): the scenario has no such file", missing: true)
+      }
+      return bytes
+    }
     return chooser
   }
 
@@ -118,8 +140,12 @@ public final class Rig {
     Self.seed(chooser, host, seed)
   }
 
+  private static func schedule(_ seed: UInt64?) -> any Schedule {
+    seed.map { RandomSchedule(seed: $0) } ?? RoundRobin()
+  }
+
   static func seed(_ chooser: LiveChooser, _ host: ScenarioHost, _ seed: UInt64?) {
-    chooser.schedule = seed.map { RandomSchedule(seed: $0) } ?? RoundRobin()
+    chooser.schedule = schedule(seed)
     host.reseed(seed ?? 0)
   }
 
@@ -127,7 +153,7 @@ public final class Rig {
   ///
   /// - Returns: whether it can.
   func keepStart() -> Bool {
-    start = if let linux { try? linux.snapshot() } else { try? bare?.takeSnapshot() }
+    start = try? session.takeSnapshot()
     return start != nil
   }
 
@@ -137,8 +163,7 @@ public final class Rig {
   func restart(seed: UInt64?) -> Bool {
     guard let start else { return false }
     do throws(SnapshotError) {
-      try linux?.restore(start)
-      try bare?.restore(start)
+      try session.restore(start)
     } catch {
       return false
     }
@@ -250,19 +275,6 @@ public final class Rig {
         arguments: record.arguments.map { ($0.name, record.text(of: $0, world.symbol)) }))
   }
 
-  private func probeEveryInsn() throws(HarnessError) {
-    guard let probes, let elf = try? ELFFile(prepared.program) else {
-      throw HarnessError("a bare board has no probes")
-    }
-    InsnSweep(elf, probes.isa).visit { address, _ in
-      guard let offset = elf.fileOffset(address),
-        let probe = try? probes.registerUprobe(
-          UprobeRequest(.path(prepared.path), offset: offset, entry: { _ in .continue }))
-      else { return }
-      swept.append(probe)
-    }
-  }
-
   private func watch(_ count: Int) throws(HarnessError) {
     let isa = prepared.scenario.machine.guest.makeProbeISA()
     if !prepared.scenario.stops.isEmpty { stops = try StopWatcher(self) }
@@ -283,20 +295,27 @@ public final class Rig {
   @discardableResult
   public func run(until count: UInt64 = .max) -> Outcome {
     let limit = min(count, prepared.scenario.limit)
-    let ending: Ending
-    if let linux {
-      ending = Ending(linux.run(limit: limit))
-    } else if let bare {
-      do throws(LaunchError) {
-        _ = try bare.advance(to: limit)
-        ending = Ending(bare.exit)
-      } catch {
-        ending = .panic(error.description)
-      }
-    } else {
-      ending = .stuck
+    do throws(LaunchError) {
+      _ = try session.advance(to: limit)
+      return outcome(ending)
+    } catch {
+      return outcome(.panic(error.description))
     }
-    return outcome(ending)
+  }
+
+  /// How the run has ended.
+  private var ending: Ending {
+    (session as? ProgramSession).map { Ending($0.exit) } ?? bare.map { Ending($0.exit) } ?? .stuck
+  }
+
+  /// Ends the trace, before anything else is asked of the machine.
+  ///
+  /// - Returns: why it is not complete; `nil` where it is, or where there is none.
+  public func finishTrace() -> String? {
+    defer { recording = nil }
+    guard let recording else { return nil }
+    _ = recording.finish(session)
+    return recording.problem
   }
 
   private func outcome(_ ending: Ending) -> Outcome {

@@ -126,34 +126,5 @@ public struct Scenario: Sendable {
 
 extension Scenario {
   /// A probe of a scenario.
-  public struct Probe: Sendable, Equatable, ExpressibleByStringLiteral {
-    /// What a hit does besides being counted.
-    public enum Action: Sendable, Equatable {
-      /// Registers get these values.
-      case set([String: UInt64])
-      /// The function returns at once with this result: the probe is at its entry.
-      case override(UInt64)
-      /// Execution goes on at a symbol, or an address.
-      case redirect(String)
-      /// The instruction is not executed.
-      case skip
-    }
-
-    /// The definition, as in Linux's `kprobe_events` and `uprobe_events`.
-    public var definition: String
-    /// The registration must be refused with this errno.
-    public var refused: String?
-    /// What a hit does.
-    public var action: Action?
-
-    /// A probe.
-    public init(_ definition: String, refused: String? = nil, action: Action? = nil) {
-      self.definition = definition
-      self.refused = refused
-      self.action = action
-    }
-
-    /// A probe that counts and fetches.
-    public init(stringLiteral value: String) { self.init(value) }
-  }
+  public typealias Probe = PlannedProbe
 }

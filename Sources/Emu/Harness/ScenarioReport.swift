@@ -25,6 +25,9 @@ public struct ScenarioEntry: Sendable, Equatable {
     return words.map(Self.quoted).joined(separator: " ")
   }
 
+  /// The line that replays its trace.
+  var replay: String? { result.trace.map { "emu replay \(Self.quoted($0))" } }
+
   /// A word as a shell takes it.
   private static func quoted(_ word: String) -> String {
     let plain = word.utf8.allSatisfy { byte in
@@ -43,6 +46,7 @@ public struct ScenarioEntry: Sendable, Equatable {
   public var lines: [String] {
     var lines = result.failures.flatMap { $0.split(separator: "\n").map(String.init) }
     lines += result.context
+    if let replay { lines.append("trace: \(replay)") }
     lines.append("repeat: \(command)")
     return lines
   }
@@ -97,7 +101,9 @@ public enum ScenarioReport {
       if entry.result.hasPassed { continue }
       text += "  ---\n  file: \(yaml(entry.file))\n"
       if let seed = entry.result.seed { text += "  seed: \(seed)\n" }
-      text += "  repeat: \(yaml(entry.command))\n  message: |\n"
+      text += "  repeat: \(yaml(entry.command))\n"
+      if let replay = entry.replay { text += "  trace: \(yaml(replay))\n" }
+      text += "  message: |\n"
       let lines = entry.result.failures.flatMap { $0.split(separator: "\n").map(String.init) }
       for line in lines + entry.result.context { text += "    \(printable(line))\n" }
       text += "  ...\n"

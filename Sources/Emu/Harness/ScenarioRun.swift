@@ -17,6 +17,8 @@ public enum ScenarioRun {
     public var seeds: Range<UInt64>?
     /// Only scenarios whose name contains this.
     public var filter = ""
+    /// The folder that traces of failures go to; `nil`: none are written.
+    public var traces: String?
 
     /// Nothing yet.
     public init() {}
@@ -36,6 +38,8 @@ public enum ScenarioRun {
     public var file: String
     /// It, ready to run.
     public var prepared: PreparedScenario
+    /// Where the trace of a failure goes, but for its ending.
+    public var traceFile: String?
   }
 
   /// Reads all files, prepares all scenarios, and picks those that are wanted.
@@ -45,18 +49,39 @@ public enum ScenarioRun {
   /// - Throws: the first thing that is wrong: then nothing is run.
   public static func jobs(_ options: Options) throws(ScenarioError) -> [Job] {
     var jobs: [Job] = []
+    var names: Set<String> = []
     for path in options.files {
       let file = try ScenarioFile(path)
       for (index, scenario) in file.scenarios.enumerated() {
         guard options.filter.isEmpty || scenario.name.contains(options.filter) else { continue }
         do throws(HarnessError) {
-          jobs.append(Job(file: path, prepared: try PreparedScenario(scenario)))
+          var job = Job(file: path, prepared: try PreparedScenario(scenario))
+          job.traceFile = options.traces.map {
+            $0 + "/" + traceName(scenario.name, path, &names)
+          }
+          jobs.append(job)
         } catch {
           throw file.error(error, of: index)
         }
       }
     }
     return jobs
+  }
+
+  /// A file's name for a scenario's trace: its own where that is the only one, else with its file's.
+  private static func traceName(
+    _ name: String, _ path: String, _ taken: inout Set<String>
+  ) -> String {
+    let stem = path.split(separator: "/").last.map { $0.prefix { $0 != "." } } ?? ""
+    for candidate in [name, "\(stem)-\(name)"].map(TraceName.plain) {
+      if taken.insert(candidate).inserted { return candidate }
+    }
+    var number = 2
+    while true {
+      let candidate = TraceName.plain("\(stem)-\(name)-\(number)")
+      if taken.insert(candidate).inserted { return candidate }
+      number += 1
+    }
   }
 
   /// Runs one scenario under all seeds, until it fails.
@@ -72,6 +97,7 @@ public enum ScenarioRun {
     let watch = Stopwatch()
     let runner = ScenarioRunner(job.prepared)
     runner.isInterrupted = isInterrupted
+    runner.traceFile = job.traceFile
     let result = seeds.map { runner.run(seeds: $0) } ?? runner.run()
     var entry = ScenarioEntry(
       file: job.file, name: job.prepared.scenario.name, result: result)
@@ -145,5 +171,14 @@ public enum ScenarioRun {
     }
 
     var entries: [ScenarioEntry] { state.withLock { $0.done.compactMap { $0 } } }
+  }
+}
+
+/// Names of files that traces go to.
+public enum TraceName {
+  /// A name with nothing in it that a path, or a shell, takes for something else.
+  public static func plain(_ name: String) -> String {
+    let plain = name.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" }
+    return plain.isEmpty ? "scenario" : String(plain.prefix(100))
   }
 }

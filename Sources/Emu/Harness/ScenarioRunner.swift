@@ -10,7 +10,9 @@ public struct ScenarioResult: Sendable, Equatable {
   /// Where it ended: count and pc, then the last instructions; of failures only.
   public var context: [String] = []
   /// What was hit, a line each; of failures only.
-  public var trace: [String] = []
+  public var hits: [String] = []
+  /// The trace of the run, for `emu replay`; of failures only, where one was asked for.
+  public var trace: String?
   /// The user ended it.
   public var isInterrupted = false
   /// Instructions that were run.
@@ -29,10 +31,13 @@ public final class ScenarioRunner {
   public let prepared: PreparedScenario
   /// Whether the user wants it to end.
   public var isInterrupted: () -> Bool = { false }
+  /// The file, without its ending, that a failure's trace goes to: `.emutrace` is put behind it, and the
+  /// seed where there is one.
+  public var traceFile: String?
   /// Last instructions that a failure shows.
   public static let tailLength = 12
-  /// Hits that a failure's trace shows at most.
-  private static let traceLength = 1000
+  /// Hits that a failure shows at most.
+  private static let hitsLength = 1000
 
   /// Prepares a scenario.
   ///
@@ -114,17 +119,41 @@ public final class ScenarioRunner {
     }
   }
 
-  /// A run is repeated to see how it came there: it is the same run.
+  /// A run is repeated to see how it came there, and to be recorded: it is the same run, or that is a
+  /// failure too.
   private func explain(
     _ result: inout ScenarioResult, _ outcome: Outcome, _ body: ((Rig) throws -> Void)?
   ) {
-    result.trace = outcome.hits.suffix(Self.traceLength).map { "\($0.time) \($0.text)" }
-    // A second call of closures might spoil what they keep.
-    guard body == nil,
-      let rig = try? Rig(
-        prepared, seed: result.seed, tail: Self.tailLength, isInterrupted: isInterrupted)
-    else { return }
-    rig.run()
+    result.hits = outcome.hits.suffix(Self.hitsLength).map { "\($0.time) \($0.text)" }
+    // A second call of closures might spoil what they keep, and no trace can hold them.
+    if body != nil { return }
+    let file = traceFile.map { name in
+      name + (result.seed.map { "-seed\($0)" } ?? "") + ".emutrace"
+    }
+    let rig: Rig
+    do throws(HarnessError) {
+      rig = try Rig(
+        prepared, seed: result.seed, tail: Self.tailLength, trace: file,
+        isInterrupted: isInterrupted)
+    } catch {
+      result.failures.append("it could not be run again: \(error)")
+      return
+    }
+    let again = rig.run()
+    if let file {
+      if let problem = rig.finishTrace() {
+        result.failures.append("the trace: \(problem)")
+      } else {
+        result.trace = file
+      }
+    }
+    if again.ending == .interrupted { return }
+    if let difference = again.difference(from: outcome)
+      ?? (rig.count == result.insns
+        ? nil : "\(rig.count) instructions, not \(result.insns)")
+    {
+      result.failures.append("run once more it did otherwise: \(difference)")
+    }
     let pc = rig.harts.map { rig.describe($0.pc) }.joined(separator: ", ")
     result.context = ["count \(rig.count), pc \(pc)"]
     let lines = rig.tail?.lines ?? []

@@ -177,6 +177,12 @@ public struct HostFileError: Error, CustomStringConvertible {
   public let description: String
   /// Whether there is no such file.
   public let missing: Bool
+
+  /// An error.
+  public init(description: String, missing: Bool) {
+    self.description = description
+    self.missing = missing
+  }
 }
 
 extension Host {
@@ -228,6 +234,17 @@ extension Host {
     closedir(directory)
     return true
   }
+
+  /// Makes a host directory, unless it is there.
+  ///
+  /// - Returns: a line that says why it could not be made, or `nil`.
+  public static func makeDirectory(_ path: String) -> String? {
+    if isDirectory(path) || mkdir(path, 0o755) == 0 { return nil }
+    return "\(path): \(String(cString: strerror(errno)))"
+  }
+
+  /// Removes a host file; it is no matter if it can't be.
+  public static func removeFile(_ path: String) { unlink(path) }
 
   /// Writes a host file anew.
   ///

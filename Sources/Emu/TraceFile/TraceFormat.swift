@@ -32,6 +32,8 @@ public struct ChunkKind: Sendable, Hashable, CustomStringConvertible {
   public static let snapshot = ChunkKind("SNAP")
   /// Which instructions were executed.
   public static let insns = ChunkKind("INSN")
+  /// Registers and memory of a program on the host's own processor.
+  public static let native = ChunkKind("NATV")
   /// How the run ended.
   public static let end = ChunkKind("DONE")
   /// Where the chunks are.

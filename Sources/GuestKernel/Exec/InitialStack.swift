@@ -54,6 +54,7 @@ struct InitialStack {
     case random = 25
     case hwcap2 = 26
     case execfn = 31
+    case minsigstksz = 51
   }
 
   /// Where the stack ends.
@@ -133,6 +134,7 @@ struct InitialStack {
   private func auxiliary(random: UInt64, execfn: UInt64) -> [(UInt64, UInt64)] {
     let headers = header.programHeadersAddress
     let phdr = headers == 0 ? 0 : headers &+ bias
+    let signalStack = isa.largestSignalFrame.map { [(Aux.minsigstksz, $0)] } ?? []
     let vector: [(Aux, UInt64)] = [
       (.hwcap, isa.hwcap),
       (.pagesz, 4096),
@@ -149,11 +151,11 @@ struct InitialStack {
       (.egid, UInt64(request.egid)),
       (.secure, request.uid != request.euid || request.gid != request.egid ? 1 : 0),
       (.random, random),
-      (.hwcap2, 0),
+      (.hwcap2, isa.hwcap2),
       (.execfn, execfn),
       (.null, 0),
     ]
-    return vector.map { ($0.0.rawValue, $0.1) }
+    return (signalStack + vector).map { ($0.0.rawValue, $0.1) }
   }
 
   private static func size(_ strings: [[UInt8]]) -> UInt64 {

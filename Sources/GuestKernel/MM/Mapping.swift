@@ -167,8 +167,9 @@ extension AddressSpace {
     while true {
       let bottom = max(index > 0 ? vmas[index - 1].end : 0, MM.minAddress)
       if top >= bottom, top &- bottom >= length {
-        searchTop = top &- length
-        return searchTop
+        // The hole itself stays in the search: the caller may fail before something is there.
+        searchTop = top
+        return top &- length
       }
       if top > bottom { holeAbove = max(holeAbove, top &- bottom) }
       guard index > 0 else { break }

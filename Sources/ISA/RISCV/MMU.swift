@@ -28,13 +28,6 @@ enum MMUIndex {
   static let count = 5
 }
 
-/// A translation as an architectural TLB keeps it: a leaf entry and the size of its page.
-struct CachedEntry {
-  var entry: UInt64
-  var level: Int
-  var address: UInt64
-}
-
 extension RV64 {
   /// Chooses TLB and translation flags for the present privilege and status.
   func updateMode(_ hart: Hart) {
@@ -107,9 +100,11 @@ extension RV64 {
       }
       // The walker's own doing is no reason to forget the page.
       hart.ram.updateTableEntry(found.address, updated, by: hart)
-      remember(va, updated, found.level, found.address, hart)
+      remember(
+        ArchitecturalTLB.Entry(entry: updated, level: found.level, address: found.address), va, hart
+      )
     }
-    if found.level > 0 { noteSuperpage(va, found.level) }
+    if found.level > 0 { superpages.note(va, found.level) }
     let offset = (UInt64(1) << UInt64(12 + 9 * found.level)) &- 1
     let pa = PTE.pa(entry) & ~offset | va & offset
     return protect(
@@ -126,8 +121,10 @@ extension RV64 {
   /// - SeeAlso: RISC-V Privileged ISA Manual, 'Virtual Address Translation Process'.
   private func lookUp(
     _ va: UInt64, _ access: Access, _ levels: Int, _ privilege: UInt64, _ hart: Hart
-  ) -> CachedEntry? {
-    if let cached = cachedEntry(va, hart) { return cached }
+  ) -> ArchitecturalTLB.Entry? {
+    if hart.cacheModel == .architectural, let cached = tlb.find(va, space: space(hart)) {
+      return cached
+    }
     var table = (hart.x[SystemSlot.satp] & 0xfff_ffff_ffff) << 12
     var level = levels - 1
     while level >= 0 {
@@ -148,8 +145,9 @@ extension RV64 {
         // A superpage's low page-number bits must be zero.
         let low = (UInt64(1) << UInt64(12 + 9 * level)) &- 4096
         guard PTE.pa(entry) & low == 0 else { return pageFault(va, access, hart) }
-        remember(va, entry, level, address, hart)
-        return CachedEntry(entry: entry, level: level, address: address)
+        let found = ArchitecturalTLB.Entry(entry: entry, level: level, address: address)
+        remember(found, va, hart)
+        return found
       }
       // D, A and U are reserved in entries that lead on.
       guard entry & (PTE.dirty | PTE.accessed | PTE.user) == 0 else {
@@ -181,29 +179,14 @@ extension RV64 {
 
   // MARK: The architectural TLB
 
-  private func cachedEntry(_ va: UInt64, _ hart: Hart) -> CachedEntry? {
-    guard hart.cacheModel == .architectural else { return nil }
-    let asid = hart.x[SystemSlot.satp] >> 44 & 0xffff
-    for level in 0..<4 {
-      let page = va >> UInt64(12 + 9 * level)
-      for space in [asid, RV64.globalSpace] {
-        if let found = tlb[TLBKey(space: space, page: page, level: level)] { return found }
-      }
-    }
-    return nil
-  }
+  /// The current address space.
+  private func space(_ hart: Hart) -> UInt64 { hart.x[SystemSlot.satp] >> 44 & 0xffff }
 
-  private func remember(
-    _ va: UInt64, _ entry: UInt64, _ level: Int, _ address: UInt64, _ hart: Hart
-  ) {
+  private func remember(_ found: ArchitecturalTLB.Entry, _ va: UInt64, _ hart: Hart) {
     guard hart.cacheModel == .architectural else { return }
-    let space =
-      entry & PTE.global != 0 ? RV64.globalSpace : hart.x[SystemSlot.satp] >> 44 & 0xffff
-    let page = va >> UInt64(12 + 9 * level)
-    // Hardware has room for no more either, and the guest must not fill the host's memory.
-    if tlb.count >= Self.tlbLimit { forgetAll(hart) }
-    tlb[TLBKey(space: space, page: page, level: level)] = CachedEntry(
-      entry: entry, level: level, address: address)
+    if tlb.isFull { forgetAll(hart) }
+    let isGlobal = found.entry & PTE.global != 0
+    tlb.insert(found, va, space: isGlobal ? ArchitecturalTLB.globalSpace : space(hart))
   }
 
   /// Makes room.
@@ -211,10 +194,10 @@ extension RV64 {
   /// The hart's own TLB never holds what the architectural one does not, so that the latter says it
   /// all.
   private func forgetAll(_ hart: Hart) {
-    tlb.removeAll(keepingCapacity: true)
+    tlb.removeAll()
     hart.flushTLB()
     hart.requestLook()
-    forgetSuperpages()
+    superpages.removeAll()
   }
 
   /// `sfence.vma`: forgets what the operands select.
@@ -226,18 +209,14 @@ extension RV64 {
   /// - SeeAlso: RISC-V Privileged ISA Manual, 'Supervisor Memory-Management Fence Instruction'.
   public func fence(va: UInt64?, asid: UInt64?, _ hart: Hart) {
     if hart.cacheModel == .architectural {
-      tlb = tlb.filter { key, _ in
-        if let asid, key.space == RV64.globalSpace || key.space != asid & 0xffff { return true }
-        if let va { return key.page != va >> UInt64(12 + 9 * key.level) }
-        return false
-      }
+      tlb.remove(va: va) { space in asid.map { space == $0 & 0xffff } ?? true }
     }
     // The hart's TLB holds superpages in parts, all of which go with the one entry.
-    if let va, hart.cacheModel == .coherent, !hasSuperpage(va) {
+    if let va, hart.cacheModel == .coherent, !superpages.contains(va) {
       hart.flushTLB(page: va)
     } else {
       hart.flushTLB()
-      forgetSuperpages()
+      superpages.removeAll()
     }
   }
 
@@ -381,34 +360,12 @@ extension RV64 {
 extension RV64 {
   /// The architectural TLB.
   public func archive(_ archive: Archive, for hart: Hart) {
-    guard hart.cacheModel == .architectural else { return }
-    var keys = archive.isReading ? [] : tlb.keys.sorted()
-    var number = keys.count
-    archive.number(&number, each: 48)
-    if archive.isReading {
-      tlb = [:]
-      keys = Array(repeating: TLBKey(space: 0, page: 0, level: 0), count: number)
-    }
-    for var key in keys {
-      var entry = tlb[key] ?? CachedEntry(entry: 0, level: 0, address: 0)
-      archive.raw(&key.space)
-      archive.raw(&key.page)
-      archive.raw(&key.level)
-      archive.raw(&entry.entry)
-      archive.raw(&entry.level)
-      archive.raw(&entry.address)
-      guard archive.isReading else { continue }
-      guard (0..<4).contains(entry.level), entry.level == key.level else {
-        archive.fail("a TLB entry of level \(entry.level)")
-        return
-      }
-      tlb[key] = entry
-    }
+    if hart.cacheModel == .architectural { tlb.archive(archive) }
   }
 
   /// Mode and memory protection follow from the slots.
   public func restored(_ hart: Hart) {
-    forgetSuperpages()
+    superpages.removeAll()
     pmpChanged(hart)
     updateMode(hart)
   }

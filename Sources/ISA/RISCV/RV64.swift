@@ -7,27 +7,11 @@ public final class RV64: GuestISA {
   public var onTimerChange: (() -> Void)?
 
   /// Translations as an architectural TLB holds them (``CacheModel/architectural``).
-  var tlb: [TLBKey: CachedEntry] = [:]
-  /// Most entries of ``tlb``.
-  static let tlbLimit = 4096
-  /// Superpages that the hart's TLB holds parts of: `va >> 12 + 9 * level`, with the level on top.
-  var superpages: Set<UInt64> = []
-  private(set) var lastSuperpage: UInt64 = .max
+  var tlb = ArchitecturalTLB()
+  /// Superpages that the hart's TLB holds parts of.
+  var superpages = LargePages()
   /// Physical memory protection lets everybody do everything.
   var pmpAll = false
-
-  struct TLBKey: Hashable, Comparable {
-    var space: UInt64
-    var page: UInt64
-    var level: Int
-
-    static func < (a: TLBKey, b: TLBKey) -> Bool {
-      (a.space, a.page, a.level) < (b.space, b.page, b.level)
-    }
-  }
-
-  /// The space of global entries; no address-space number is as large.
-  static let globalSpace: UInt64 = .max
 
   /// How many TLBs a hart of this instruction set needs.
   public static let tlbCount = MMUIndex.count
@@ -74,30 +58,6 @@ public final class RV64: GuestISA {
     grantAllMemory(hart)
     x[SystemSlot.satp] = root
     updateMode(hart)
-  }
-
-  /// Notes that the hart's TLB is about to hold a part of a superpage.
-  func noteSuperpage(_ va: UInt64, _ level: Int) {
-    let key = Self.superpage(va, level)
-    if key == lastSuperpage { return }
-    lastSuperpage = key
-    // Too many to tell apart: every address counts as one.
-    if superpages.count < Self.tlbLimit { superpages.insert(key) }
-  }
-
-  /// Whether the TLB may hold a part of a superpage around `va`.
-  func hasSuperpage(_ va: UInt64) -> Bool {
-    superpages.count >= Self.tlbLimit
-      || !superpages.isEmpty && (1..<4).contains { superpages.contains(Self.superpage(va, $0)) }
-  }
-
-  func forgetSuperpages() {
-    superpages.removeAll(keepingCapacity: true)
-    lastSuperpage = .max
-  }
-
-  private static func superpage(_ va: UInt64, _ level: Int) -> UInt64 {
-    (va >> UInt64(12 + 9 * level)) & (1 << 60 - 1) | UInt64(level) << 60
   }
 
   func timerChanged(_ hart: Hart) {

@@ -5,6 +5,8 @@ public final class RISCVTraceISA: TraceISA {
   /// Facts of RV64GC.
   public init() {}
 
+  /// `riscv64`.
+  public let name = "riscv64"
   /// x1 to x31, f0 to f31, then what of the system state an instruction or a trap changes.
   public let registers: [StateSlot] =
     (1..<32).map { StateSlot(Registers.xNames[$0], slot: $0) }
@@ -29,6 +31,8 @@ public final class RISCVTraceISA: TraceISA {
 
   /// User mode's.
   public var userModes: UInt64 { RV64.userModes }
+  /// x2.
+  public var stackPointer: Int { 2 }
   /// Four.
   public var maxInsnLength: Int { 4 }
 

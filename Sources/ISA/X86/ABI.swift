@@ -14,7 +14,11 @@ public struct X86KernelISA: KernelISA {
   /// CPUID's leaf 1, EDX.
   ///
   /// - SeeAlso: Linux, `arch/x86/include/asm/elf.h`, `ELF_HWCAP`.
-  public var hwcap: UInt64 { UInt64(CPUID.leaf(1, 0, .withoutAVX).3) }
+  public var hwcap: UInt64 { UInt64(CPUID.leaf(1, 0).3) }
+  /// Programs may read and write FS and GS bases.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/include/uapi/asm/hwcap2.h`, `HWCAP2_FSGSBASE`.
+  public var hwcap2: UInt64 { 1 << 1 }
 
   // MARK: Page tables (4-level paging)
 
@@ -128,21 +132,25 @@ public struct X86KernelISA: KernelISA {
 
   // MARK: Floating point
 
-  /// The registers as FXSAVE64 writes them.
+  /// The components that programs have, and bytes of an image of them.
+  private static let components = StateImage.all
+  private static let fpSize = Int(StateImage.size(of: components))
+
+  /// The registers as XSAVE64 writes them.
   public func saveFP(_ hart: Hart) -> [UInt8] {
-    var state = [UInt8](repeating: 0, count: SavedState.size)
-    for (index, word) in SavedState.words(hart.x, wide: true).enumerated() {
-      state.store64(8 * index, word)
-    }
-    return state
+    var image = KernelImage(bytes: [UInt8](repeating: 0, count: Self.fpSize))
+    StateImage.save(hart.x, Self.components, wide: true, to: &image)
+    image[StateImage.legacySize] = StateImage.inUse(hart.x) & Self.components
+    return image.bytes
   }
 
   /// Loads the registers from saved bytes; without any, those of a new program.
   public func restoreFP(_ state: [UInt8], _ hart: Hart) {
-    SavedState.reset(hart.x)
-    guard state.count >= SavedState.size else { return }
-    let words = (0..<SavedState.size / 8).map { state.load64(8 * $0) }
-    SavedState.load(words, hart.x, wide: true)
+    StateImage.reset(hart.x)
+    let image = KernelImage(bytes: state)
+    guard state.count >= Self.fpSize, StateImage.restoreControl(hart.x, from: image) else { return }
+    let present = image[StateImage.legacySize] & Self.components
+    StateImage.restore(hart.x, present, wide: true, from: image)
   }
 
   // MARK: Signals
@@ -173,8 +181,20 @@ public struct X86KernelISA: KernelISA {
     static let mask = context + 296
     static let info = context + 304
     static let size = info + 128
-    /// `UC_SIGCONTEXT_SS` and `UC_STRICT_RESTORE_SS`.
-    static let contextFlags: UInt64 = 6
+    /// `UC_FP_XSTATE`, `UC_SIGCONTEXT_SS` and `UC_STRICT_RESTORE_SS`.
+    static let contextFlags: UInt64 = 7
+  }
+
+  /// What stands in and behind the registers' image in a signal frame: `struct _fpx_sw_bytes`, and a
+  /// word at the end.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/include/uapi/asm/sigcontext.h`.
+  private enum FrameState {
+    /// Where the two 32-bit words of `magic1` and `extended_size` stand, `xfeatures`, `xstate_size`.
+    static let magic = 464, features = 472, size = 480
+    static let firstMagic: UInt64 = 0x4650_5853, lastMagic: UInt64 = 0x4650_5845
+    /// Bytes of `magic2`.
+    static let end = 4
   }
 
   /// The order of registers in `struct sigcontext_64`.
@@ -187,12 +207,22 @@ public struct X86KernelISA: KernelISA {
   /// Bytes of `struct rt_sigframe`, without the floating-point registers behind it.
   public var signalFrameSize: Int { Frame.size }
 
+  /// Bytes of the floating-point registers in a frame.
+  private static let frameStateSize = fpSize + FrameState.end
+
+  /// The most bytes that a frame takes, whatever the stack pointer was.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/signal.c`, `init_sigframe_size`.
+  public var largestSignalFrame: UInt64? {
+    (UInt64(Frame.size + 15 + Self.frameStateSize + 63) + 15) & ~15
+  }
+
   /// Below the floating-point registers, which begin at a multiple of 64; as if the handler had been
   /// called from an aligned stack.
   ///
   /// - SeeAlso: Linux, `arch/x86/kernel/signal.c`, `get_sigframe`.
   public func signalFrameAddress(below sp: UInt64) -> UInt64 {
-    let fp = (sp &- UInt64(SavedState.size)) & ~63
+    let fp = (sp &- UInt64(Self.frameStateSize)) & ~63
     return ((fp &- UInt64(Frame.size)) & ~15) &- 8
   }
 
@@ -200,7 +230,7 @@ public struct X86KernelISA: KernelISA {
   public func encodeSignalFrame(_ frame: SignalFrame) -> [UInt8] {
     let behind = (frame.address &+ UInt64(Frame.size) &+ 63) & ~63
     let fp = Int(behind &- frame.address)
-    var bytes = [UInt8](repeating: 0, count: fp + SavedState.size)
+    var bytes = [UInt8](repeating: 0, count: fp + Self.frameStateSize)
     bytes.store64(0, frame.restorer)
     bytes.store64(Frame.context, Frame.contextFlags)
     bytes.store64(Frame.stack, frame.stack.sp)
@@ -223,7 +253,7 @@ public struct X86KernelISA: KernelISA {
     bytes.replaceSubrange(
       Frame.info..<Frame.info + 128,
       with: (frame.siginfo + Array(repeating: 0, count: 128)).prefix(128))
-    bytes.replaceSubrange(fp..<fp + SavedState.size, with: frame.fp.prefix(SavedState.size))
+    bytes.replaceSubrange(fp..<fp + Self.frameStateSize, with: Self.frameState(frame.fp))
     return bytes
   }
 
@@ -239,11 +269,60 @@ public struct X86KernelISA: KernelISA {
     // Without a pointer the registers become those of a new program.
     let fp = bytes.load64(Frame.fp)
     guard fp != 0 else { return frame }
-    guard let state = read(fp, SavedState.size),
-      SavedState.isValid((0..<64).map { state.load64(8 * $0) })
-    else { return nil }
+    guard let state = Self.readFrameState(fp, read) else { return nil }
     frame.fp = state
     return frame
+  }
+
+  /// The saved registers as a frame has them: x87 and SSE state always count, and what is there is
+  /// said twice.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/fpu/signal.c`, `save_sw_bytes`, `save_xstate_epilog`.
+  private static func frameState(_ fp: [UInt8]) -> [UInt8] {
+    var state = fp + [UInt8](repeating: 0, count: max(fpSize + 8 - fp.count, 0))
+    state.store64(
+      FrameState.magic, FrameState.firstMagic | UInt64(frameStateSize) << 32)
+    state.store64(FrameState.features, components)
+    state.store64(FrameState.size, UInt64(fpSize))
+    let header = Int(StateImage.legacySize)
+    state.store64(header, state.load64(header) | StateImage.legacy)
+    state.store64(fpSize, FrameState.lastMagic)
+    return Array(state.prefix(frameStateSize))
+  }
+
+  /// The registers from a frame: without both magic words those of FXSAVE, and the others as a new
+  /// program has them.
+  ///
+  /// Deviation: Linux wants an address that is a multiple of 64.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/fpu/signal.c`, `check_xstate_in_sigframe`,
+  ///   `__fpu_restore_sig`.
+  /// - Returns: `nil` where they can't be read or loaded.
+  private static func readFrameState(
+    _ at: UInt64, _ read: (_ va: UInt64, _ count: Int) -> [UInt8]?
+  ) -> [UInt8]? {
+    let header = Int(StateImage.legacySize)
+    guard let legacy = read(at, header) else { return nil }
+    let size = legacy.load64(FrameState.size) & 0xffff_ffff
+    let isExtended =
+      legacy.load64(FrameState.magic) & 0xffff_ffff == FrameState.firstMagic
+      && size >= StateImage.upperOffset && size <= fpSize
+      && size <= legacy.load64(FrameState.magic) >> 32
+    var state = legacy + [UInt8](repeating: 0, count: fpSize - header)
+    state.store64(header, StateImage.legacy)
+    if isExtended {
+      guard let magic = read(at &+ size, FrameState.end) else { return nil }
+      if (magic + [0, 0, 0, 0]).load64(0) == FrameState.lastMagic {
+        guard let all = read(at, Int(size)),
+          StateImage.hasSoundHeader(KernelImage(bytes: all), components)
+        else { return nil }
+        state.replaceSubrange(0..<all.count, with: all)
+        state.store64(header, state.load64(header) & legacy.load64(FrameState.features))
+      }
+    }
+    // What is the kernel's stays out of its own image.
+    for word in 0..<6 { state.store64(FrameState.magic + 8 * word, 0) }
+    return StateImage.isSound(KernelImage(bytes: state)) ? state : nil
   }
 
   /// Reads `struct rt_sigframe`, without the floating-point registers.

@@ -13,13 +13,13 @@ public struct FeatureSet: Sendable, Equatable {
   /// Whether a feature is in the set.
   public func contains(_ feature: Feature) -> Bool { bits & Self.bit(feature) != 0 }
 
-  /// Every feature of which rows exist.
+  /// Every feature.
   public static let all = FeatureSet(Feature.allCases)
-  /// Every feature whose rows are all there.
+  /// Every feature of which there are rows.
   public static let announced = FeatureSet(CPUID.present)
   /// Without what takes VEX-encoded vectors and their state.
   public static let withoutAVX = FeatureSet(
-    CPUID.present.subtracting([.xsave, .avx, .avx2, .fma, .f16c]))
+    CPUID.present.subtracting([.xsave, .avx, .avx2, .fma, .f16c, .vaes, .vpclmulqdq]))
 
   static func bit(_ feature: Feature) -> UInt64 {
     1 << UInt64(Feature.allCases.firstIndex(of: feature) ?? 63)
@@ -28,8 +28,10 @@ public struct FeatureSet: Sendable, Equatable {
 
 /// What CPUID tells: exactly what there is.
 enum CPUID {
-  /// XCR0: x87, SSE and AVX state.
-  static let xcr0: UInt64 = StateImage.all
+  /// What XCR0 may hold: x87, SSE and, where there are such registers, AVX state.
+  static func components(_ features: FeatureSet) -> UInt64 {
+    features.contains(.avx) ? StateImage.all : StateImage.x87 | StateImage.sse
+  }
 
   /// Where each feature is announced: leaf, register (0 EAX to 3 EDX), bit.
   ///
@@ -43,18 +45,11 @@ enum CPUID {
     .avx2: (7, 1, 5), .bmi2: (7, 1, 8), .adx: (7, 1, 19), .clflushopt: (7, 1, 23),
     .clwb: (7, 1, 24), .rdpid: (7, 2, 22), .lahf: (0x8000_0001, 2, 0), .abm: (0x8000_0001, 2, 5),
     .rdtscp: (0x8000_0001, 3, 27), .fma: (1, 2, 12), .f16c: (1, 2, 29), .smap: (7, 1, 20),
-    .invpcid: (7, 1, 10),
+    .invpcid: (7, 1, 10), .vaes: (7, 2, 9), .vpclmulqdq: (7, 2, 10),
   ]
 
-  /// The features of which rows exist, and which are whole.
-  static let present: Set<Feature> = {
-    var found = Set(Encodings.allRows.map(\.feature))
-    found.subtract(incomplete)
-    return found
-  }()
-
-  /// Rows of these exist, but not all of them: they are not announced.
-  static let incomplete: Set<Feature> = []
+  /// The features of which there are rows.
+  static let present = Set(Encodings.allRows.flatMap { [$0.feature, $0.wideFeature] })
 
   /// The answer to a leaf and its subleaf of a processor with these features.
   static func leaf(
@@ -67,8 +62,9 @@ enum CPUID {
     }
     switch leaf {
     case 0:
-      // "EmulatedX86 "
-      answer = [0xd, 0x6c75_6d45, 0x2036_3878, 0x6465_7461]
+      // "GenuineIntel": the processor of the manual that is followed. glibc looks at no feature of a
+      // maker that it does not know (sysdeps/x86/cpu-features.c, get_common_indices).
+      answer = [0xd, 0x756e_6547, 0x6c65_746e, 0x4965_6e69]
     case 1:
       // Family 6, model 15. The line that CLFLUSH works on has 64 bytes. PCID, x2APIC, the
       // deadline timer; DE, PSE, TSC, MSRs, PAE, APIC, PGE, PAT.
@@ -76,6 +72,9 @@ enum CPUID {
       answer[1] = 8 << 8 | 1 << 16
       answer[2] |= 1 << 17 | 1 << 21 | 1 << 24
       answer[3] |= 0x7c | 1 << 9 | 1 << 13 | 1 << 16
+    // Leaf 4 has the caches.
+    case 2: answer[0] = 0xff01
+    case 4: answer = cacheLeaf(sub)
     case 7 where sub == 0:
       // SMEP; the x87 unit tells no segments; UMIP and five-level paging.
       answer[1] |= 1 << 7 | 1 << 13
@@ -92,12 +91,27 @@ enum CPUID {
     return (answer[0], answer[1], answer[2], answer[3])
   }
 
-  /// Leaf 0DH: the components, the image's size, XSAVEOPT; then where the upper halves stand.
+  /// Leaf 04H: caches of a size that programs can plan with; lines have 64 bytes.
+  private static func cacheLeaf(_ sub: UInt32) -> [UInt32] {
+    // Type (data, instructions, both), level, ways, sets.
+    let caches: [(UInt32, UInt32, UInt32, UInt32)] = [
+      (1, 1, 8, 64), (2, 1, 8, 64), (3, 2, 16, 1024), (3, 3, 16, 8192),
+    ]
+    guard sub < caches.count else { return [0, 0, 0, 0] }
+    let (type, level, ways, sets) = caches[Int(sub)]
+    return [type | level << 5 | 1 << 8, 63 | (ways - 1) << 22, sets - 1, 0]
+  }
+
+  /// Leaf 0DH: the components and the size of an image of them; XSAVEOPT; where the upper halves
+  /// stand.
+  ///
+  /// The size of what is enabled is not a constant.
   private static func stateLeaf(_ sub: UInt32, _ features: FeatureSet) -> [UInt32] {
-    switch sub {
-    case 0: [UInt32(xcr0), UInt32(StateImage.size), UInt32(StateImage.size), 0]
+    let components = components(features)
+    return switch sub {
+    case 0: [UInt32(components), 0, UInt32(StateImage.size(of: components)), 0]
     case 1: [1, 0, 0, 0]
-    case 2: [256, UInt32(StateImage.upperOffset), 0, 0]
+    case 2 where components & StateImage.avx != 0: [256, UInt32(StateImage.upperOffset), 0, 0]
     default: [0, 0, 0, 0]
     }
   }

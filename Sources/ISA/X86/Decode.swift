@@ -84,8 +84,9 @@ struct RowInfo: Sendable {
   var match: Match
   var op: Op
   var traits: Traits
-  /// The bit of its feature.
+  /// The bits of its features: with operands of up to 128 bits, and of 256.
   var feature: UInt64
+  var wideFeature: UInt64
   /// What may switch it off.
   var unit: Unit
   /// Bytes of the immediate where the operand size does not matter.
@@ -109,6 +110,7 @@ struct RowInfo: Sendable {
     op = row.op
     traits = row.traits
     feature = FeatureSet.bit(row.feature)
+    wideFeature = FeatureSet.bit(row.wideFeature)
     unit = Unit(row)
     tested = row.flags.tested
     written = row.flags.written
@@ -134,6 +136,11 @@ struct RowInfo: Sendable {
       infos.first ?? OperandInfo(), infos.dropFirst().first ?? OperandInfo(),
       infos.dropFirst(2).first ?? OperandInfo(), infos.dropFirst(3).first ?? OperandInfo()
     )
+  }
+
+  @inline(__always)
+  func isAnnounced(_ prefixes: Prefixes, _ features: UInt64) -> Bool {
+    (prefixes.contains(.vex256) ? wideFeature : feature) & features != 0
   }
 
   @inline(__always)
@@ -275,7 +282,7 @@ private struct Reader {
       let row = tables.candidates[index]
       let size = tables.info.withUnsafeBufferPointer { operandSize($0[Int(row)].traits) }
       let found = tables.info.withUnsafeBufferPointer {
-        $0[Int(row)].feature & features != 0
+        $0[Int(row)].isAnnounced(insn.prefixes, features)
           && $0[Int(row)].match.matches(insn.prefixes, rex, modRM, size, insn.vvvv)
       }
       if found {

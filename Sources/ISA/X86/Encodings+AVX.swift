@@ -28,7 +28,8 @@ extension Encodings {
     Family(
       .movddup, "vmovddup", feature: .avx,
       rows: "VEX L0 F2 0F 12 : Vdq,Wq", "VEX L1 F2 0F 12 : Vqq,Wqq"),
-    Family(.movaps, "vmovntdqa", "......", .aligned, .avx, rows: "VEX 66 0F 38 2A : Vx,Mx"),
+    Family(
+      .movaps, "vmovntdqa", "......", .aligned, .avx, wide: .avx2, rows: "VEX 66 0F 38 2A : Vx,Mx"),
     Family(.insr, "vpinsrw", feature: .avx, rows: "VEX L0 66 0F C4 : Vdq,Hdq,Emw,Ib"),
     Family(.insr, "vpinsrb", feature: .avx, rows: "VEX L0 66 0F 3A 20 : Vdq,Hdq,Emb,Ib"),
     Family(
@@ -100,7 +101,8 @@ extension Encodings {
     Family(.permq, "vpermq", feature: .avx2, rows: "VEX L1 W1 66 0F 3A 00 : Vqq,Wqq,Ib"),
     Family(.permq, "vpermpd", feature: .avx2, rows: "VEX L1 W1 66 0F 3A 01 : Vqq,Wqq,Ib"),
     Family(.blendps, "vpblendd", feature: .avx2, rows: "VEX W0 66 0F 3A 02 : Vx,Hx,Wx,Ib"),
-    Family(.pblendvb, "vpblendvb", feature: .avx, rows: "VEX W0 66 0F 3A 4C : Vx,Hx,Wx,Lx"),
+    Family(
+      .pblendvb, "vpblendvb", feature: .avx, wide: .avx2, rows: "VEX W0 66 0F 3A 4C : Vx,Hx,Wx,Lx"),
     Family(.blendvps, "vblendvps", feature: .avx, rows: "VEX W0 66 0F 3A 4A : Vx,Hx,Wx,Lx"),
     Family(.blendvpd, "vblendvpd", feature: .avx, rows: "VEX W0 66 0F 3A 4B : Vx,Hx,Wx,Lx"),
     Family(.testps, "vtestps", "00M00M", feature: .avx, rows: "VEX W0 66 0F 38 0E : Vx,Wx"),
@@ -125,40 +127,40 @@ extension Encodings {
       .pcmpistri, "vpcmpistri", "MMM00M", feature: .avx,
       rows: "VEX L0 66 0F 3A 63 : Vdq,Wdq,Ib"),
     Family(
-      .pmovsxbw, "vpmovsxbw", feature: .avx,
+      .pmovsxbw, "vpmovsxbw", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 20 : Vdq,Wq", "VEX L1 66 0F 38 20 : Vqq,Wdq"),
     Family(
-      .pmovsxbd, "vpmovsxbd", feature: .avx,
+      .pmovsxbd, "vpmovsxbd", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 21 : Vdq,Wd", "VEX L1 66 0F 38 21 : Vqq,Wq"),
     Family(
-      .pmovsxbq, "vpmovsxbq", feature: .avx,
+      .pmovsxbq, "vpmovsxbq", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 22 : Vdq,Wh", "VEX L1 66 0F 38 22 : Vqq,Wd"),
     Family(
-      .pmovsxwd, "vpmovsxwd", feature: .avx,
+      .pmovsxwd, "vpmovsxwd", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 23 : Vdq,Wq", "VEX L1 66 0F 38 23 : Vqq,Wdq"),
     Family(
-      .pmovsxwq, "vpmovsxwq", feature: .avx,
+      .pmovsxwq, "vpmovsxwq", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 24 : Vdq,Wd", "VEX L1 66 0F 38 24 : Vqq,Wq"),
     Family(
-      .pmovsxdq, "vpmovsxdq", feature: .avx,
+      .pmovsxdq, "vpmovsxdq", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 25 : Vdq,Wq", "VEX L1 66 0F 38 25 : Vqq,Wdq"),
     Family(
-      .pmovzxbw, "vpmovzxbw", feature: .avx,
+      .pmovzxbw, "vpmovzxbw", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 30 : Vdq,Wq", "VEX L1 66 0F 38 30 : Vqq,Wdq"),
     Family(
-      .pmovzxbd, "vpmovzxbd", feature: .avx,
+      .pmovzxbd, "vpmovzxbd", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 31 : Vdq,Wd", "VEX L1 66 0F 38 31 : Vqq,Wq"),
     Family(
-      .pmovzxbq, "vpmovzxbq", feature: .avx,
+      .pmovzxbq, "vpmovzxbq", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 32 : Vdq,Wh", "VEX L1 66 0F 38 32 : Vqq,Wd"),
     Family(
-      .pmovzxwd, "vpmovzxwd", feature: .avx,
+      .pmovzxwd, "vpmovzxwd", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 33 : Vdq,Wq", "VEX L1 66 0F 38 33 : Vqq,Wdq"),
     Family(
-      .pmovzxwq, "vpmovzxwq", feature: .avx,
+      .pmovzxwq, "vpmovzxwq", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 34 : Vdq,Wd", "VEX L1 66 0F 38 34 : Vqq,Wq"),
     Family(
-      .pmovzxdq, "vpmovzxdq", feature: .avx,
+      .pmovzxdq, "vpmovzxdq", feature: .avx, wide: .avx2,
       rows: "VEX L0 66 0F 38 35 : Vdq,Wq", "VEX L1 66 0F 38 35 : Vqq,Wdq"),
     Family(
       .cvtps2pd, "vcvtps2pd", feature: .avx,

@@ -67,7 +67,7 @@ extension Encodings {
     Family(.movmskpd, "movmskpd", feature: .sse2, rows: "66 0F 50 : Gd,Ux"),
     Family(.movmskpd, "vmovmskpd", feature: .avx, rows: "VEX 66 0F 50 : Gd,Ux"),
     Family(.pmovmskb, "pmovmskb", feature: .sse2, rows: "66 0F D7 : Gd,Ux"),
-    Family(.pmovmskb, "vpmovmskb", feature: .avx, rows: "VEX 66 0F D7 : Gd,Ux"),
+    Family(.pmovmskb, "vpmovmskb", feature: .avx, wide: .avx2, rows: "VEX 66 0F D7 : Gd,Ux"),
     Family(.insr, "pinsrw", feature: .sse2, rows: "66 0F C4 : Vdq,Emw,Ib"),
     Family(.extrw, "pextrw", feature: .sse2, rows: "66 0F C5 : Gd,Udq,Ib"),
     Family(.insr, "pinsrb", feature: .sse41, rows: "66 0F 3A 20 : Vdq,Emb,Ib"),

@@ -3,7 +3,7 @@ public enum Feature: String, CaseIterable, Sendable {
   case base = "x86-64"
   case cx8, cmov, cx16, lahf, popcnt, abm, movbe, bmi1, bmi2, adx, fsgsbase, rdtscp, rdpid
   case sse, sse2, sse3, ssse3, sse41, sse42, aes, pclmulqdq, fxsr, xsave, clfsh, clflushopt, clwb
-  case fpu, mmx, avx, avx2, fma, f16c, smap, invpcid
+  case fpu, mmx, avx, avx2, fma, f16c, vaes, vpclmulqdq, smap, invpcid
 }
 
 /// What else there is to know about a family of rows.
@@ -70,8 +70,8 @@ public struct Row: Sendable {
   public let operands: [Operand]
   /// The flags that it touches.
   public let flags: FlagEffect
-  /// Who announces it.
-  public let feature: Feature
+  /// Who announces it; and who announces it with operands of 256 bits.
+  public let feature: Feature, wideFeature: Feature
   /// What else there is to know.
   public let traits: Traits
   let match: Match
@@ -116,30 +116,33 @@ struct Family {
   let mnemonic: String
   let flags: FlagEffect
   let traits: Traits
-  let feature: Feature
+  let feature: Feature, wideFeature: Feature
   let rows: [String]
 
   /// A row is `pattern : operands`, or `pattern : operands : mnemonic`.
   init(
     _ op: Op, _ mnemonic: String, _ flags: String = "......", _ traits: Traits = [],
-    _ feature: Feature = .base, rows: String...
+    _ feature: Feature = .base, wide: Feature? = nil, rows: String...
   ) {
     self.op = op
     self.mnemonic = mnemonic
     self.flags = FlagEffect(flags)
     self.traits = traits
     self.feature = feature
+    wideFeature = wide ?? feature
     self.rows = rows
   }
 
   init(
-    _ op: Op, _ mnemonic: String, _ flags: String = "......", feature: Feature, rows: String...
+    _ op: Op, _ mnemonic: String, _ flags: String = "......", feature: Feature,
+    wide: Feature? = nil, rows: String...
   ) {
     self.op = op
     self.mnemonic = mnemonic
     self.flags = FlagEffect(flags)
     traits = []
     self.feature = feature
+    wideFeature = wide ?? feature
     self.rows = rows
   }
 
@@ -155,7 +158,7 @@ struct Family {
     func row(_ pattern: String, _ name: String, _ effect: FlagEffect) -> Row {
       Row(
         op: op, mnemonic: name, pattern: pattern, operandText: parts[1], operands: operands,
-        flags: effect, feature: feature, traits: traits,
+        flags: effect, feature: feature, wideFeature: wideFeature, traits: traits,
         match: Match(pattern, operands: operands))
     }
     guard let range = parts[0].firstRange(of: "0+cc") else { return [row(parts[0], name, flags)] }

@@ -130,9 +130,7 @@ private func fused(
   var words = SIMD4<UInt64>(x[Int(op.d)], x[Int(op.d) &+ 1], 0, 0)
   let lanes = packed ? (double ? 2 : 4) &* (1 &+ Int(op.e & 1)) : 1
   func lane(_ slot: UInt8, _ index: Int) -> UInt64 {
-    double
-      ? x[Int(slot) &+ index]
-      : x[Int(slot) &+ index / 2] &>> UInt64(index % 2 &* 32) & 0xffff_ffff
+    element(x, Int(slot), index, double ? 8 : 4)
   }
   for index in 0..<lanes {
     let (first, second, third) = (lane(op.d, index), lane(op.a, index), lane(op.b, index))
@@ -155,21 +153,20 @@ private func fused(
   if op.e & 1 != 0 { setVector(x, Int(op.d) &+ 2, words.highHalf) }
 }
 
-/// VMASKMOV and VPMASKMOV: `a` the mask, `b` the address's slot, `d` the other register; `c` bytes of
-/// an element; bit 0 of `e`: 256 bits, bit 1: a store, bit 2: through
-/// the stack segment.
+/// VMASKMOV, VPMASKMOV, MASKMOVQ, MASKMOVDQU: `a` the mask, `b` the address's slot, `d` the other
+/// register; `c` bytes of an element; bit 0 of `e`: 256 bits, bit 1: a store, bit 2: through the stack
+/// segment, bit 3: 64 bits.
 ///
-/// Elements whose mask is clear are not accessed.
+/// Elements whose mask is clear are not accessed, and none is stored where one of them faults.
 ///
-/// - SeeAlso: Intel SDM volume 2, 'VMASKMOV - Conditional SIMD Packed Loads and Stores'.
+/// - SeeAlso: Intel SDM volume 2, 'VMASKMOV - Conditional SIMD Packed Loads and Stores' and
+///   'MASKMOVQ - Store Selected Bytes of Quadword'.
 let moveMasked: Helper = { x, r in
   let op = r.op
   let size = Int(op.c)
-  let count = (op.e & 1 == 0 ? 16 : 32) / size
+  let count = (op.e & 8 != 0 ? 8 : op.e & 1 == 0 ? 16 : 32) / size
   func isChosen(_ index: Int) -> Bool {
-    size == 8
-      ? x[Int(op.a) &+ index] &>> 63 != 0
-      : x[Int(op.a) &+ index / 2] &>> UInt64(index % 2 &* 32 &+ 31) & 1 != 0
+    element(x, Int(op.a), index, size) &>> UInt64(size &* 8 &- 1) != 0
   }
   let stores = op.e & 2 != 0
   var words = SIMD4<UInt64>()
@@ -179,13 +176,12 @@ let moveMasked: Helper = { x, r in
     for pass in 0..<(stores ? 2 : 1) {
       for index in 0..<count where isChosen(index) {
         let va = x[Int(op.b)] &+ UInt64(index &* size)
-        let shift = UInt64(index &* size % 8 &* 8)
         if !stores {
-          words[index &* size / 8] |= hart.load(va, UInt64(size)) &<< shift
+          words[index &* size / 8] |= hart.load(va, UInt64(size)) &<< UInt64(index &* size % 8 &* 8)
         } else if pass == 0 {
           _ = hart.loadForModify(va, UInt64(size))
         } else {
-          hart.store(va, UInt64(size), x[Int(op.d) &+ index &* size / 8] &>> shift & mask(op.c))
+          hart.store(va, UInt64(size), element(x, Int(op.d), index, size))
         }
         if x[Slot.pending] == Pending.exception.rawValue { return }
       }
@@ -210,9 +206,6 @@ let gatherElements: Helper = { x, r in
   let size = Int(op.c & 15)
   let indexSize = Int(op.c &>> 4)
   let count = (op.e & 1 == 0 ? 16 : 32) / max(size, indexSize)
-  func part(_ slot: UInt8, _ index: Int, _ size: Int) -> UInt64 {
-    x[Int(slot) &+ index &* size / 8] &>> UInt64(index &* size % 8 &* 8) & mask(UInt8(size))
-  }
   func setPart(_ slot: UInt8, _ index: Int, _ value: UInt64) {
     let at = Int(slot) &+ index &* size / 8
     let shift = UInt64(index &* size % 8 &* 8)
@@ -222,11 +215,11 @@ let gatherElements: Helper = { x, r in
   defer { x[SystemSlot.stackAccess] = 0 }
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     for index in 0..<count {
-      let isWanted = part(op.a, index, size) &>> UInt64(size &* 8 &- 1) != 0
+      let isWanted = element(x, Int(op.a), index, size) &>> UInt64(size &* 8 &- 1) != 0
       setPart(op.a, index, isWanted ? .max & mask(UInt8(size)) : 0)
     }
-    for index in 0..<count where part(op.a, index, size) != 0 {
-      let offset = signed(part(op.b, index, indexSize), UInt8(indexSize))
+    for index in 0..<count where element(x, Int(op.a), index, size) != 0 {
+      let offset = signed(element(x, Int(op.b), index, indexSize), UInt8(indexSize))
       let short = op.e & 2 != 0
       let va = x[Int(Lift.T.address)] &+ UInt64(bitPattern: offset) &<< UInt64(op.e &>> 4)
       let value = hart.load(

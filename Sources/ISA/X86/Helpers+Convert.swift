@@ -153,14 +153,10 @@ enum ConversionHelpers {
       }
     case .cvtps2pi: { x, r in singlesToIntegers(x, r, truncates: false) }
     case .cvttps2pi: { x, r in singlesToIntegers(x, r, truncates: true) }
-    case .cvtpd2pi:
-      { x, r in narrow(x, r) { $0.toInteger($1, true, wide: false, truncates: false) } }
-    case .cvttpd2pi:
-      { x, r in narrow(x, r) { $0.toInteger($1, true, wide: false, truncates: true) } }
     case .cvtpd2ps: { x, r in narrow(x, r) { $0.toSingle($1) } }
-    case .cvtpd2dq:
+    case .cvtpd2dq, .cvtpd2pi:
       { x, r in narrow(x, r) { $0.toInteger($1, true, wide: false, truncates: false) } }
-    case .cvttpd2dq:
+    case .cvttpd2dq, .cvttpd2pi:
       { x, r in narrow(x, r) { $0.toInteger($1, true, wide: false, truncates: true) } }
     case .cvtdq2pd, .cvtpi2pd:
       { x, r in

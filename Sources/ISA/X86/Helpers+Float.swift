@@ -136,13 +136,14 @@ private func dotProduct(_ x: Slots, _ r: UnsafePointer<MicroOpRaw>, double: Bool
   let op = r.op
   var float = SSEFloat(x)
   let lanes = double ? 2 : 4
+  let size = double ? 8 : 4
   let halves = 1 &+ Int(op.e & 1)
   // Both halves of 256 bits take every step together; every step raises its own exceptions.
   var terms = SIMD8<UInt64>()
   for half in 0..<halves {
     for index in 0..<lanes where op.c &>> UInt8(4 &+ index) & 1 != 0 {
-      let a = lane(x, Int(op.a) &+ half &* 2, index, double)
-      let b = lane(x, Int(op.b) &+ half &* 2, index, double)
+      let a = element(x, Int(op.a) &+ half &* 2, index, size)
+      let b = element(x, Int(op.b) &+ half &* 2, index, size)
       terms[half &* 4 &+ index] = float.arithmetic(.mul, a, b, double)
     }
   }
@@ -165,13 +166,6 @@ private func dotProduct(_ x: Slots, _ r: UnsafePointer<MicroOpRaw>, double: Bool
     x[d] = double ? at(0) : at(0) | at(1) &<< 32
     x[d &+ 1] = double ? at(1) : at(2) | at(3) &<< 32
   }
-}
-
-@inline(__always)
-private func lane(_ x: Slots, _ slot: Int, _ index: Int, _ double: Bool) -> UInt64 {
-  double
-    ? x[slot &+ index]
-    : (x[slot &+ index / 2] &>> UInt64(index % 2 &* 32)) & 0xffff_ffff
 }
 
 @inline(__always)

@@ -19,6 +19,12 @@ func getVector<V: BitwiseCopyable>(_ x: Slots, _ slot: Int, _: V.Type) -> V {
   UnsafeRawPointer(x + slot).loadUnaligned(as: V.self)
 }
 
+/// Element `index` of `size` bytes of the vector at `slot`.
+@inline(__always)
+func element(_ x: Slots, _ slot: Int, _ index: Int, _ size: Int) -> UInt64 {
+  x[slot &+ index &* size / 8] &>> UInt64(index &* size % 8 &* 8) & mask(UInt8(size))
+}
+
 @inline(__always)
 func setVector<V: BitwiseCopyable>(_ x: Slots, _ slot: Int, _ value: V) {
   UnsafeMutableRawPointer(x + slot).storeBytes(of: value, as: V.self)

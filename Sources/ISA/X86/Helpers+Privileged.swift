@@ -115,14 +115,9 @@ let invalidateContexts: Helper = { x, raw in
 
 // MARK: Interrupts
 
-/// Whether CLI and STI may be executed.
-private func mayMask(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
-  x[SystemSlot.privilege] <= (x[Registers.otherFlags] & RFlags.ioPrivilege) >> 12
-}
-
 /// CLI.
 let maskInterrupts: Helper = { x, _ in
-  guard mayMask(x) else { return X64.raise(x, 13) }
+  guard RFlags.mayUseIO(x) else { return X64.raise(x, 13) }
   x[Registers.otherFlags] &= ~RFlags.interrupt
 }
 
@@ -130,7 +125,7 @@ let maskInterrupts: Helper = { x, _ in
 ///
 /// - SeeAlso: Intel SDM volume 2, 'STI - Set Interrupt Flag'.
 let unmaskInterrupts: Helper = { x, _ in
-  guard mayMask(x) else { return X64.raise(x, 13) }
+  guard RFlags.mayUseIO(x) else { return X64.raise(x, 13) }
   guard x[Registers.otherFlags] & RFlags.interrupt == 0 else { return }
   x[Registers.otherFlags] |= RFlags.interrupt
   x[SystemSlot.shadow] = max(x[SystemSlot.shadow], Shadow.interrupts)
@@ -260,15 +255,16 @@ let writeDebugRegister: Helper = { x, raw in
 /// - SeeAlso: Intel SDM volume 2, 'XSETBV - Set Extended Control Register'.
 let writeExtendedControl: Helper = { x, _ in
   guard x[SystemSlot.cr4] & CR4.osXSAVE != 0 else { return X64.raise(x, 6) }
-  privileged(x) { (_, _) throws(Fault) in
+  privileged(x) { (isa, hart) throws(Fault) in
     let value = x[Int(Lift.rax)] & 0xffff_ffff | x[Int(Lift.rdx)] << 32
-    guard x[Int(Lift.rcx)] & 0xffff_ffff == 0, value & 1 == 1, value & ~CPUID.xcr0 == 0,
+    guard x[Int(Lift.rcx)] & 0xffff_ffff == 0, value & StateImage.x87 != 0,
+      value & ~CPUID.components(isa.features) == 0,
       value & StateImage.enabledAVX != StateImage.avx
     else {
       throw .protection
     }
     x[SystemSlot.xcr0] = value
-    X64.updateMode(Hart.of(x)._withUnsafeGuaranteedRef { $0 })
+    X64.updateMode(hart)
   }
 }
 
@@ -308,9 +304,7 @@ let loadStatusWord: Helper = { x, raw in
 /// - SeeAlso: Intel SDM volume 1, 'I/O Permission Bit Map'.
 /// - Returns: `false` with the exception pending.
 func mayUsePort(_ x: UnsafeMutablePointer<UInt64>, _ port: UInt16, _ size: UInt64) -> Bool {
-  if x[SystemSlot.privilege] <= (x[Registers.otherFlags] & RFlags.ioPrivilege) >> 12 {
-    return true
-  }
+  if RFlags.mayUseIO(x) { return true }
   var allowed = false
   trying(x) { (isa, hart) throws(Fault) in
     let limit = x[SystemSlot.taskLimit]
@@ -423,17 +417,18 @@ let farTransfer: Helper = { x, raw in
     let found = try isa.farTarget(selector, hart)
     let target = x[Int(op.a)]
     guard X64.isCanonical(target, x) else { throw .protection }
+    var sp = x[Int(Lift.rsp)]
     if op.c == 1 {
       let size = UInt64(op.e)
-      let sp = x[Int(Lift.rsp)] &- 2 &* size
+      sp &-= 2 &* size
       x[SystemSlot.stackAccess] = 1
       defer { x[SystemSlot.stackAccess] = 0 }
       try isa.store(
         sp &+ size, size, x[SystemSlot.selectors + SegmentRegister.cs], hart)
       try isa.store(sp, size, x[Slot.pc], hart)
-      x[Int(Lift.rsp)] = sp
     }
     try isa.setCode(selector, found, privilege: x[SystemSlot.privilege], hart)
+    x[Int(Lift.rsp)] = sp
     x[Slot.pc] = target
   }
 }
@@ -452,35 +447,22 @@ let farReturn: Helper = { x, raw in
     defer { x[SystemSlot.stackAccess] = 0 }
     let target = try isa.load(sp, size, hart)
     let selector = try isa.load(sp &+ size, size, hart) & 0xffff
-    guard selector & 0xfffc != 0 else { throw .protection }
-    let code = try isa.descriptor(selector, hart)
     let after = selector & 3
-    guard code.isCode, code.isLong, !code.isDefault32, after >= privilege,
-      code.isConforming ? code.privilege <= after : code.privilege == after
-    else { throw Fault(13, selector: selector) }
-    guard code.isPresent else { throw Fault(11, selector: selector) }
+    let code = try isa.returnCode(selector, hart)
     sp &+= 2 &* size &+ drop
-    var stack: UInt64?
+    var stack: (selector: UInt64, rights: UInt64)?
     if after != privilege {
       let newSP = try isa.load(sp, size, hart)
       let segment = try isa.load(sp &+ size, size, hart) & 0xffff
-      if segment & 0xfffc == 0 {
-        guard after != 3 else { throw .protection }
-      } else {
-        let found = try isa.descriptor(segment, hart)
-        guard segment & 3 == after, found.isWritableData, found.privilege == after else {
-          throw Fault(13, selector: segment)
-        }
-        guard found.isPresent else { throw Fault(12, selector: segment) }
-      }
-      stack = segment
+      stack = (segment, try isa.returnStack(segment, privilege: after, hart))
       sp = newSP &+ drop
     }
     guard X64.isCanonical(target, x) else { throw .protection }
     try isa.setCode(selector, code, privilege: after, hart)
     x[SystemSlot.privilege] = after
     if let stack {
-      x[SystemSlot.selectors + SegmentRegister.ss] = stack
+      x[SystemSlot.selectors + SegmentRegister.ss] = stack.selector
+      x[SystemSlot.rights + SegmentRegister.ss] = stack.rights
       isa.dropSegments(x, privilege: after)
     }
     x[Int(Lift.rsp)] = sp

@@ -56,12 +56,8 @@ let readFlags: Helper = { x, raw in x[Int(raw.op.d)] = RFlags.read(x) & 0xfcffff
 /// - SeeAlso: Intel SDM volume 2, 'POPF/POPFD/POPFQ - Pop Stack Into EFLAGS Register'.
 let writeFlags: Helper = { x, raw in
   let op = raw.op
-  with(x) { isa, hart in
-    var writable = RFlags.userWritable
-    let privilege = x[SystemSlot.privilege]
-    if privilege == 0 { writable |= RFlags.ioPrivilege }
-    if privilege <= isa.ioPrivilege(x) { writable |= RFlags.interrupt }
-    writable &= mask(op.e)
+  with(x) { _, hart in
+    let writable = RFlags.writable(x) & mask(op.e)
     RFlags.write(x, RFlags.read(x) & ~writable | x[Int(op.a)] & writable)
     x[Slot.checkInterrupts] = 1
     X64.updateMode(hart)
@@ -78,6 +74,10 @@ let identify: Helper = { x, _ in
   if leaf == 1 {
     if features.contains(.xsave), x[SystemSlot.cr4] & CR4.osXSAVE != 0 { c |= 1 << 27 }
     b |= Hart.of(x)._withUnsafeGuaranteedRef { UInt32(truncatingIfNeeded: $0.index) } << 24
+  }
+  // Nor is the size of an image of the enabled components.
+  if leaf == 0xd, sub == 0, features.contains(.xsave) {
+    b = UInt32(StateImage.size(of: x[SystemSlot.xcr0]))
   }
   x[Int(Lift.rax)] = UInt64(a)
   x[Int(Lift.rbx)] = UInt64(b)

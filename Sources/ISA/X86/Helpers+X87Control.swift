@@ -96,8 +96,8 @@ let x87StoreEnvironment: Helper = { x, raw in
     }
   }
   guard x[Slot.pending] != Pending.exception.rawValue else { return }
-  if op.d != 0 { X87.initialize(x) } else { x[Registers.fpControl] |= 0x3f }
-  if op.d == 0 { X87.setStatus(x, x[Registers.fpStatus]) }
+  // All exceptions are masked from now on.
+  if op.d != 0 { X87.initialize(x) } else { X87.setControl(x, x[Registers.fpControl] | 0x3f) }
 }
 
 /// FLDENV and FRSTOR, the opposites.
@@ -113,7 +113,7 @@ let x87LoadEnvironment: Helper = { x, raw in
     x[Registers.fpInstruction] = words[3]
     x[Registers.fpOpcode] = size == 4 ? (words[4] &>> 16) & 0x7ff : 0
     x[Registers.fpOperand] = words[5]
-    x[Registers.fpControl] = words[0] & 0x1f3f | 0x40
+    X87.setControl(x, words[0])
     X87.setStatus(x, words[1])
     guard op.d != 0 else { return }
     let fpu = X87(x)

@@ -181,26 +181,6 @@ extension Lift {
       builder.emit(.add, d: T.address, a: at, b: segment)
       at = T.address
     }
-    builder.emit(helper: storeMasked, d: at, a: from, b: mask, c: size)
-  }
-}
-
-/// Stores bytes one by one; none where one of them faults.
-///
-/// - SeeAlso: Intel SDM volume 2, 'MASKMOVQ - Store Selected Bytes of Quadword'.
-let storeMasked: Helper = { x, raw in
-  let op = raw.op
-  let at = x[Int(op.d)]
-  func byte(_ slot: UInt8, _ index: Int) -> UInt64 {
-    x[Int(slot) &+ index / 8] &>> UInt64(index % 8 &* 8) & 0xff
-  }
-  Hart.of(x)._withUnsafeGuaranteedRef { hart in
-    for stores in [false, true] {
-      for index in 0..<Int(op.c) where byte(op.b, index) & 0x80 != 0 {
-        let va = at &+ UInt64(index)
-        if stores { hart.store(va, 1, byte(op.a, index)) } else { _ = hart.loadForModify(va, 1) }
-        if x[Slot.pending] == Pending.exception.rawValue { return }
-      }
-    }
+    builder.emit(helper: moveMasked, d: from, a: mask, b: at, c: 1, e: size == 8 ? 10 : 2)
   }
 }

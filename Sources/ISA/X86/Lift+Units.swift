@@ -12,7 +12,7 @@ enum Unit {
       case .fxsr: .legacyState
       case .sse, .sse2, .sse3, .ssse3, .sse41, .sse42, .aes, .pclmulqdq: .sse
       case .xsave: [.xsave, .xsaveopt, .xrstor].contains(row.op) ? .extendedState : .always
-      case .avx, .avx2, .fma, .f16c: .avx
+      case .avx, .avx2, .fma, .f16c, .vaes, .vpclmulqdq: .avx
       default: .always
       }
   }

@@ -104,7 +104,7 @@ extension X64 {
     // Only interrupts to itself: there is no other processor.
     case 0x83f:
       guard value <= 0xff else { return false }
-      request(value, hart)
+      interrupt(value, hart)
     case 0x832:
       guard value & ~0x7_00ff == 0, value >> 17 != 3 else { return false }
       let isEnabled = x[SystemSlot.spuriousVector] & APIC.softwareEnabled != 0
@@ -164,9 +164,7 @@ extension X64 {
   }
 
   /// Sends the hart an interrupt, as a device or another processor would.
-  public func interrupt(_ vector: UInt64, _ hart: Hart) { request(vector, hart) }
-
-  func request(_ vector: UInt64, _ hart: Hart) {
+  public func interrupt(_ vector: UInt64, _ hart: Hart) {
     guard (16...255).contains(vector) else { return }
     hart.x[SystemSlot.requests + Int(vector >> 6)] |= 1 << (vector & 63)
     hart.requestInterruptCheck()
@@ -213,7 +211,7 @@ extension X64 {
     x[SystemSlot.deadline] =
       timerMode(x) == APIC.periodic && period != 0 ? ticks(hart) &+ period : 0
     if x[SystemSlot.timerEntry] & APIC.masked == 0 {
-      request(x[SystemSlot.timerEntry] & 0xff, hart)
+      interrupt(x[SystemSlot.timerEntry] & 0xff, hart)
     }
   }
 

@@ -137,8 +137,10 @@ public final class X86ProbeISA: ProbeISA {
     let x87 = (0..<8).flatMap { number in
       Self.pair("fpr\(number)", ".exponent", Registers.x87 + 2 * number)
     }
-    let vectors = (0..<16).flatMap { number in
-      Self.pair("xmm\(number)", ".high", Registers.vector + 4 * number)
+    let vectors = (0..<16).flatMap { number -> [StateSlot] in
+      let slot = Registers.vector + 4 * number
+      return Self.pair("xmm\(number)", ".high", slot)
+        + Self.pair("ymm\(number)", ".high", slot + 2)
     }
     let others: [StateSlot] = [
       flags, StateSlot("fs_base", slot: Registers.fsBase),

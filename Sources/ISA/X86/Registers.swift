@@ -90,6 +90,19 @@ public enum RFlags {
   public static let userWritable: UInt64 =
     StatusFlags.all | trap | direction | alignment | identification | 1 << 14
 
+  /// Whether IN, OUT, CLI and STI need no further permission: CPL is at most IOPL.
+  ///
+  /// - SeeAlso: Intel SDM volume 1, 'I/O Privilege Level'.
+  static func mayUseIO(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
+    x[SystemSlot.privilege] <= (x[Registers.otherFlags] & ioPrivilege) >> 12
+  }
+
+  /// Bits that POPF changes at the present privilege.
+  static func writable(_ x: UnsafeMutablePointer<UInt64>) -> UInt64 {
+    userWritable | (x[SystemSlot.privilege] == 0 ? ioPrivilege : 0)
+      | (mayUseIO(x) ? interrupt : 0)
+  }
+
   /// RFLAGS as a whole.
   public static func read(_ x: UnsafeMutablePointer<UInt64>) -> UInt64 {
     StatusFlags.packed(x) | x[Registers.otherFlags] | fixed

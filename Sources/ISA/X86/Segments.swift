@@ -40,13 +40,9 @@ struct Fault: Error {
   var address: UInt64 = 0
 
   static let protection = Fault(vector: 13)
+}
 
-  init(vector: UInt64, code: UInt64 = 0, address: UInt64 = 0) {
-    self.vector = vector
-    self.code = code
-    self.address = address
-  }
-
+extension Fault {
   /// #GP, #NP and so on with a selector for its error code.
   init(_ vector: UInt64, selector: UInt64, external: UInt64 = 0) {
     self.init(vector: vector, code: selector & 0xfffc | external)
@@ -280,6 +276,44 @@ extension X64 {
     return found
   }
 
+  /// The code segment that IRET or a far RET goes to, at the privilege of its selector.
+  ///
+  /// Deviation: there is no compatibility mode; a segment that is not of 64-bit code is refused.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return' and 'RET - Return From
+  ///   Procedure', 'Operation'.
+  func returnCode(_ selector: UInt64, _ hart: Hart) throws(Fault) -> Descriptor {
+    guard selector & 0xfffc != 0 else { throw .protection }
+    let code = try descriptor(selector, hart)
+    let after = selector & 3
+    guard code.isCode, code.isLong, !code.isDefault32, after >= hart.x[SystemSlot.privilege],
+      code.isConforming ? code.privilege <= after : code.privilege == after
+    else { throw Fault(13, selector: selector) }
+    guard code.isPresent else { throw Fault(11, selector: selector) }
+    return code
+  }
+
+  /// What the stack segment that IRET or a far RET takes from the stack allows, once it is marked as
+  /// used.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, as of ``returnCode(_:_:)``.
+  func returnStack(
+    _ selector: UInt64, privilege: UInt64, _ hart: Hart
+  ) throws(Fault) -> UInt64 {
+    guard selector & 0xfffc != 0 else {
+      guard privilege != 3, selector & 3 == privilege else { throw .protection }
+      return 0
+    }
+    let found = try descriptor(selector, hart)
+    guard selector & 3 == privilege, found.isWritableData, found.privilege == privilege else {
+      throw Fault(13, selector: selector)
+    }
+    guard found.isPresent else { throw Fault(12, selector: selector) }
+    try markAccessed(selector, found, hart)
+    return found.rights
+  }
+
+  /// Makes a code segment the present one, marked as used.
   func setCode(
     _ selector: UInt64, _ found: Descriptor, privilege: UInt64, _ hart: Hart
   )

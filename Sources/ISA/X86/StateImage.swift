@@ -8,6 +8,8 @@ enum StateImage {
   static let x87: UInt64 = 1, sse: UInt64 = 2, avx: UInt64 = 4
   /// What XCR0 may hold.
   static let all = x87 | sse | avx
+  /// What FXSAVE writes.
+  static let legacy = x87 | sse
   /// What XCR0 must have for VEX-encoded vectors.
   static let enabledAVX = sse | avx
   /// Bytes of the legacy region, of the header behind it, and of all.
@@ -48,66 +50,86 @@ enum StateImage {
     return components
   }
 
-  /// Writes components, `wide` with 64-bit pointers; every byte can be stored to.
-  static func save(_ hart: Hart, _ at: UInt64, _ components: UInt64, wide: Bool) {
-    let x = hart.x
+  /// Writes components of the registers, `wide` with 64-bit pointers.
+  static func save(_ x: Slots, _ components: UInt64, wide: Bool, to image: inout some ImageMemory) {
     if components & x87 != 0 {
       let used = (0..<8).reduce(UInt64(0)) {
         $0 | (X87.isEmpty(x, $1) ? 0 : 1 &<< UInt64($1))
       }
-      hart.store(
-        at, 8,
+      image[0] =
         x[Registers.fpControl] | x[Registers.fpStatus] &<< 16 | used &<< 32
-          | x[Registers.fpOpcode] &<< 48)
+        | x[Registers.fpOpcode] &<< 48
       // Without the segments, which are no longer told.
       let keep: UInt64 = wide ? .max : 0xffff_ffff
-      hart.store(at &+ 8, 8, x[Registers.fpInstruction] & keep)
-      hart.store(at &+ 16, 8, x[Registers.fpOperand] & keep)
+      image[8] = x[Registers.fpInstruction] & keep
+      image[16] = x[Registers.fpOperand] & keep
       let fpu = X87(x)
       for index in 0..<8 {
         let value = fpu[index]
-        let place = at &+ 32 &+ UInt64(index) &* 16
-        hart.store(place, 8, value.significand)
-        hart.store(place &+ 8, 8, UInt64(value.signExponent))
+        image[32 &+ UInt64(index) &* 16] = value.significand
+        image[40 &+ UInt64(index) &* 16] = UInt64(value.signExponent)
       }
     }
-    if components & (sse | avx) != 0 {
-      hart.store(at &+ 24, 8, x[Registers.mxcsr] | controlMask &<< 32)
-    }
-    for word in 0..<64 where components & (word & 2 == 0 ? sse : avx) != 0 {
-      hart.store(wordAddress(at, word), 8, x[Registers.vector &+ word])
+    if components & (sse | avx) != 0 { saveControl(x, to: &image) }
+    for word in 0..<64 where components & component(ofWord: word) != 0 {
+      image[offset(ofWord: word)] = x[Registers.vector &+ word]
     }
   }
+
+  /// Writes MXCSR and its mask.
+  static func saveControl(_ x: Slots, to image: inout some ImageMemory) {
+    image[24] = x[Registers.mxcsr] | controlMask &<< 32
+  }
+
+  /// Whether a header is one of the standard form with no other components than these; else XRSTOR is
+  /// #GP.
+  static func hasSoundHeader(_ image: some ImageMemory, _ components: UInt64) -> Bool {
+    image[legacySize] & ~components == 0 && image[legacySize &+ 8] == 0
+      && image[legacySize &+ 16] == 0
+  }
+
+  /// Whether no reserved bit of MXCSR is set; else a load is #GP.
+  static func isSound(_ image: some ImageMemory) -> Bool {
+    image[24] & 0xffff_ffff & ~controlMask == 0
+  }
+
+  /// Reads MXCSR where it is sound.
+  static func restoreControl(_ x: Slots, from image: some ImageMemory) -> Bool {
+    guard isSound(image) else { return false }
+    x[Registers.mxcsr] = image[24] & 0xffff_ffff
+    return true
+  }
+
+  /// Words 0 and 1 of four are of the lower half of a vector register.
+  private static func component(ofWord word: Int) -> UInt64 { word & 2 == 0 ? sse : avx }
 
   /// Where word `word` of the vector registers stands.
-  private static func wordAddress(_ at: UInt64, _ word: Int) -> UInt64 {
-    at &+ (word & 2 == 0 ? 160 : upperOffset) &+ UInt64(word / 4 &* 16) &+ UInt64(word & 1) &* 8
+  private static func offset(ofWord word: Int) -> UInt64 {
+    (word & 2 == 0 ? 160 : upperOffset) &+ UInt64(word / 4 &* 16) &+ UInt64(word & 1) &* 8
   }
 
-  /// Reads components; every byte can be loaded.
-  static func restore(_ hart: Hart, _ at: UInt64, _ components: UInt64, wide: Bool) {
-    let x = hart.x
+  /// Reads components into the registers, MXCSR aside.
+  static func restore(_ x: Slots, _ components: UInt64, wide: Bool, from image: some ImageMemory) {
     if components & x87 != 0 {
-      let words = hart.load(at, 8)
-      x[Registers.fpControl] = words & 0x1f3f | 0x40
+      let words = image[0]
+      X87.setControl(x, words & 0xffff)
       X87.setStatus(x, (words &>> 16) & 0xffff)
       x[Registers.fpTag] = (0..<8).reduce(0) {
         $0 | ((words &>> UInt64(32 &+ $1)) & 1 == 0 ? 3 &<< UInt64($1 &* 2) : 0)
       }
       x[Registers.fpOpcode] = (words &>> 48) & 0x7ff
       let keep: UInt64 = wide ? .max : 0xffff_ffff
-      x[Registers.fpInstruction] = hart.load(at &+ 8, 8) & keep
-      x[Registers.fpOperand] = hart.load(at &+ 16, 8) & keep
+      x[Registers.fpInstruction] = image[8] & keep
+      x[Registers.fpOperand] = image[16] & keep
       let fpu = X87(x)
       for index in 0..<8 {
-        let place = at &+ 32 &+ UInt64(index) &* 16
         fpu[raw: index] = Extended(
-          significand: hart.load(place, 8),
-          signExponent: UInt16(truncatingIfNeeded: hart.load(place &+ 8, 8)))
+          significand: image[32 &+ UInt64(index) &* 16],
+          signExponent: UInt16(truncatingIfNeeded: image[40 &+ UInt64(index) &* 16]))
       }
     }
-    for word in 0..<64 where components & (word & 2 == 0 ? sse : avx) != 0 {
-      x[Registers.vector &+ word] = hart.load(wordAddress(at, word), 8)
+    for word in 0..<64 where components & component(ofWord: word) != 0 {
+      x[Registers.vector &+ word] = image[offset(ofWord: word)]
     }
   }
 
@@ -117,9 +139,43 @@ enum StateImage {
       X87.initialize(x)
       for slot in 0..<16 { x[Registers.x87 &+ slot] = 0 }
     }
-    for word in 0..<64 where components & (word & 2 == 0 ? sse : avx) != 0 {
+    for word in 0..<64 where components & component(ofWord: word) != 0 {
       x[Registers.vector &+ word] = 0
     }
+  }
+
+  /// The registers of a new program.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/fpu/core.c`, `fpstate_reset`.
+  static func reset(_ x: Slots) {
+    initialize(x, all)
+    x[Registers.mxcsr] = 0x1f80
+  }
+}
+
+/// Where an image stands: 64-bit words by their offsets.
+protocol ImageMemory {
+  subscript(_ offset: UInt64) -> UInt64 { get set }
+}
+
+/// An image in a program's memory of which every byte can be accessed.
+private struct ProgramImage: ImageMemory {
+  let hart: Hart
+  let at: UInt64
+
+  subscript(_ offset: UInt64) -> UInt64 {
+    get { hart.load(at &+ offset, 8) }
+    nonmutating set { hart.store(at &+ offset, 8, newValue) }
+  }
+}
+
+/// An image that a kernel keeps.
+struct KernelImage: ImageMemory {
+  var bytes: [UInt8]
+
+  subscript(_ offset: UInt64) -> UInt64 {
+    get { bytes.load64(Int(offset)) }
+    set { bytes.store64(Int(offset), newValue) }
   }
 }
 
@@ -130,7 +186,8 @@ let saveLegacyState: Helper = { x, raw in
   guard StateImage.isAligned(x, at, 15, op.c) else { return }
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     guard hart.canStore(x, at, StateImage.legacySize, stack: op.c) else { return }
-    StateImage.save(hart, at, StateImage.x87 | StateImage.sse, wide: op.d != 0)
+    var image = ProgramImage(hart: hart, at: at)
+    StateImage.save(x, StateImage.legacy, wide: op.d != 0, to: &image)
   }
 }
 
@@ -141,16 +198,15 @@ let restoreLegacyState: Helper = { x, raw in
   guard StateImage.isAligned(x, at, 15, op.c) else { return }
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     guard hart.canLoad(x, at, StateImage.legacySize, stack: op.c) else { return }
-    let control = hart.load(at &+ 24, 4)
-    guard control & ~StateImage.controlMask == 0 else { return X64.raise(x, 13) }
-    x[Registers.mxcsr] = control
-    StateImage.restore(hart, at, StateImage.x87 | StateImage.sse, wide: op.d != 0)
+    let image = ProgramImage(hart: hart, at: at)
+    guard StateImage.restoreControl(x, from: image) else { return X64.raise(x, 13) }
+    StateImage.restore(x, StateImage.legacy, wide: op.d != 0, from: image)
   }
 }
 
-/// The components that EDX:EAX asks for.
+/// The enabled components that EDX:EAX asks for.
 private func requested(_ x: Slots) -> UInt64 {
-  (x[Int(Lift.rax)] & 0xffff_ffff | x[Int(Lift.rdx)] &<< 32) & CPUID.xcr0
+  (x[Int(Lift.rax)] & 0xffff_ffff | x[Int(Lift.rdx)] &<< 32) & x[SystemSlot.xcr0]
 }
 
 /// XSAVE, and with bit 1 of `d` XSAVEOPT, which leaves out what is initial; bit 0 as for FXSAVE.
@@ -166,12 +222,12 @@ let saveState: Helper = { x, raw in
     let written = op.d & 2 != 0 ? used : asked
     let size = StateImage.size(of: written)
     guard hart.canStore(x, at, size, stack: op.c) else { return }
-    StateImage.save(hart, at, written, wide: op.d & 1 != 0)
+    var image = ProgramImage(hart: hart, at: at)
+    StateImage.save(x, written, wide: op.d & 1 != 0, to: &image)
     if asked & (StateImage.sse | StateImage.avx) != 0, written & ~StateImage.x87 == 0 {
-      hart.store(at &+ 24, 8, x[Registers.mxcsr] | StateImage.controlMask &<< 32)
+      StateImage.saveControl(x, to: &image)
     }
-    let header = at &+ StateImage.legacySize
-    hart.store(header, 8, hart.load(header, 8) & ~asked | used)
+    image[StateImage.legacySize] = image[StateImage.legacySize] & ~asked | used
   }
 }
 
@@ -185,20 +241,16 @@ let restoreState: Helper = { x, raw in
   let asked = requested(x)
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     guard hart.canLoad(x, at, StateImage.upperOffset, stack: op.c) else { return }
-    let header = at &+ StateImage.legacySize
-    let present = hart.load(header, 8)
+    let image = ProgramImage(hart: hart, at: at)
+    let present = image[StateImage.legacySize]
     let size = StateImage.size(of: asked & present)
     guard hart.canLoad(x, at, size, stack: op.c) else { return }
     // No compaction, no component that is off.
-    guard present & ~CPUID.xcr0 == 0, hart.load(header &+ 8, 8) == 0,
-      hart.load(header &+ 16, 8) == 0
-    else { return X64.raise(x, 13) }
+    guard StateImage.hasSoundHeader(image, x[SystemSlot.xcr0]) else { return X64.raise(x, 13) }
     if asked & (StateImage.sse | StateImage.avx) != 0 {
-      let control = hart.load(at &+ 24, 4)
-      guard control & ~StateImage.controlMask == 0 else { return X64.raise(x, 13) }
-      x[Registers.mxcsr] = control
+      guard StateImage.restoreControl(x, from: image) else { return X64.raise(x, 13) }
     }
-    StateImage.restore(hart, at, asked & present, wide: op.d != 0)
+    StateImage.restore(x, asked & present, wide: op.d != 0, from: image)
     StateImage.initialize(x, asked & ~present)
   }
 }

@@ -32,6 +32,31 @@ extension Row {
     }
   }
 
+  /// The status flags that have no defined value behind an instance of the row.
+  ///
+  /// - Parameters:
+  ///   - insn: the instance.
+  ///   - rcx: RCX before it: its low byte may be a count.
+  /// - SeeAlso: Intel SDM volume 2, 'SAL/SAR/SHL/SHR - Shift', 'SHLD - Double Precision Shift Left',
+  ///   'RCL/RCR/ROL/ROR - Rotate'.
+  public func undefinedFlags(of insn: Insn, rcx: UInt64) -> UInt64 {
+    guard traits.contains(.counted) else { return flags.undefined }
+    let size = UInt64(operands[0].type == .b ? 1 : insn.size)
+    var count: UInt64
+    switch operands.last?.place {
+    case .one: count = 1
+    case .immediate: count = UInt64(bitPattern: insn.imm)
+    default: count = rcx
+    }
+    count &= size == 8 ? 63 : 31
+    guard count > 0 else { return 0 }
+    var undefined = flags.undefined
+    if count > 1 { undefined |= 0x800 }
+    if count >= size * 8, insn.op == .shl || insn.op == .shr { undefined |= 1 }
+    if count > size * 8, insn.op == .shld || insn.op == .shrd { undefined |= 0x8d5 }
+    return undefined
+  }
+
   private var isTranscendental: Bool {
     switch op {
     case .f2xm1, .fyl2x, .fyl2xp1, .fpatan, .fptan, .fsin, .fcos, .fsincos: true

@@ -38,6 +38,7 @@ private struct Event {
   /// - SeeAlso: Intel SDM volume 3, 'Double Fault Exception (#DF)'.
   var isContributory: Bool { isException && (vector == 0 || (10...13).contains(vector)) }
   var isPageFault: Bool { isException && vector == 14 }
+  var isDoubleFault: Bool { isException && vector == 8 }
 }
 
 /// Taking and leaving traps: only what silicon does.
@@ -94,7 +95,8 @@ extension X64 {
     deliver(Event(vector: vector, isException: false, isFault: false), hart)
   }
 
-  /// - SeeAlso: Intel SDM volume 3, 'Double Fault Exception (#DF)'.
+  /// - SeeAlso: Intel SDM volume 3, 'Double Fault Exception (#DF)' and 'Machine-Check Exception
+  ///   (#MC)'.
   private func deliver(_ first: Event, _ hart: Hart) {
     let x = hart.x
     x[SystemSlot.shadow] = Shadow.none
@@ -110,7 +112,8 @@ extension X64 {
         let failure = Event(vector: error.vector, code: error.code, address: error.address)
         if let restart = event.restart { x[Slot.pc] = restart }
         let serious = failure.isContributory || failure.isPageFault
-        if event.isException, event.vector == 8, serious {
+        // The way to a handler of #MC leads through the same missing memory.
+        if event.isDoubleFault || failure.vector == 18 {
           if failure.isPageFault { x[SystemSlot.faultAddress] = failure.address }
           return shutDown(hart)
         }
@@ -228,33 +231,14 @@ extension X64 {
     for index in 0..<5 { words.append(try load(sp &+ UInt64(index) &* size, size, hart)) }
     let selector = words[1] & 0xffff
     let stack = words[4] & 0xffff
-    guard selector & 0xfffc != 0 else { throw .protection }
-    let code = try descriptor(selector, hart)
     let after = selector & 3
-    guard code.isCode, code.isLong, !code.isDefault32, after >= privilege,
-      code.isConforming ? code.privilege <= after : code.privilege == after
-    else { throw Fault(13, selector: selector) }
-    guard code.isPresent else { throw Fault(11, selector: selector) }
-    var stackRights: UInt64 = 0
-    if stack & 0xfffc == 0 {
-      guard after != 3, stack & 3 == after else { throw .protection }
-    } else {
-      let found = try descriptor(stack, hart)
-      guard stack & 3 == after, found.isWritableData, found.privilege == after else {
-        throw Fault(13, selector: stack)
-      }
-      guard found.isPresent else { throw Fault(12, selector: stack) }
-      try markAccessed(stack, found, hart)
-      stackRights = found.rights
-    }
+    let code = try returnCode(selector, hart)
+    let stackRights = try returnStack(stack, privilege: after, hart)
     guard Self.isCanonical(words[0], x) else { throw .protection }
     try setCode(selector, code, privilege: after, hart)
     x[SystemSlot.selectors + SegmentRegister.ss] = stack
     x[SystemSlot.rights + SegmentRegister.ss] = stackRights
-    var writable = RFlags.userWritable
-    if privilege == 0 { writable |= RFlags.ioPrivilege }
-    if privilege <= ioPrivilege(x) { writable |= RFlags.interrupt }
-    if size == 2 { writable &= 0xffff }
+    let writable = RFlags.writable(x) & mask(UInt8(size))
     RFlags.write(x, RFlags.read(x) & ~writable | words[2] & writable)
     x[SystemSlot.privilege] = after
     x[Int(Lift.rsp)] = words[3]
@@ -262,10 +246,6 @@ extension X64 {
     if after != privilege { dropSegments(x, privilege: after) }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)
-  }
-
-  func ioPrivilege(_ x: UnsafeMutablePointer<UInt64>) -> UInt64 {
-    (x[Registers.otherFlags] & RFlags.ioPrivilege) >> 12
   }
 
   /// SYSCALL.
@@ -296,7 +276,7 @@ extension X64 {
   func leaveSystem(_ hart: Hart) {
     let x = hart.x
     x[Slot.pc] = x[Int(Lift.rcx)]
-    RFlags.write(x, x[Int(Lift.rax) + 11] & 0x3c_7fd7 & ~RFlags.resume)
+    RFlags.write(x, x[Int(Lift.rax) + 11] & 0x3c_7fd7)
     let selector = x[SystemSlot.star] >> 48
     x[SystemSlot.selectors + SegmentRegister.cs] = (selector &+ 16) & 0xffff | 3
     x[SystemSlot.selectors + SegmentRegister.ss] = (selector &+ 8) & 0xffff | 3

@@ -64,6 +64,9 @@ public final class X64: GuestISA {
   /// How many TLBs a hart of this instruction set needs.
   public static let tlbCount = MMUIndex.count
 
+  /// Nearly every micro-op with condition codes would be done by the interpreter, one at a time.
+  public var gainsByCompilation: Bool { false }
+
   private var insns: [Insn] = []
   private var live: [Bool] = []
 
@@ -85,9 +88,7 @@ public final class X64: GuestISA {
     for slot in 0..<256 where slot != Slot.pc { x[slot] = 0 }
     for slot in Slot.system..<Slot.total { x[slot] = 0 }
     x[Registers.otherFlags] = RFlags.fixed | RFlags.interrupt
-    x[Registers.mxcsr] = 0x1f80
-    x[Registers.fpControl] = 0x37f
-    x[Registers.fpTag] = 0xffff
+    StateImage.reset(x)
     for (index, selector) in [UInt64(0), 0x33, 0x2b, 0, 0, 0].enumerated() {
       x[SystemSlot.selectors + index] = selector
     }
@@ -98,7 +99,7 @@ public final class X64: GuestISA {
       CR4.physicalExtension | CR4.osFXSR | CR4.osExceptions | CR4.segmentBases | CR4.osXSAVE
     x[SystemSlot.efer] =
       EFER.syscall | EFER.longMode | EFER.longModeActive | EFER.noExecute
-    x[SystemSlot.xcr0] = CPUID.xcr0
+    x[SystemSlot.xcr0] = CPUID.components(features)
     x[SystemSlot.pat] = 0x0007_0406_0007_0406
     x[SystemSlot.apicBase] = APIC.resetBase
     x[SystemSlot.spuriousVector] = 0xff

@@ -4,20 +4,29 @@ private import Glibc
 
 /// What runs micro-ops.
 public enum BackEnd: String, Sendable, CaseIterable {
+  /// The JIT where the host allows it and the instruction set gains by it
+  /// (``GuestISA/gainsByCompilation``); the interpreter otherwise.
+  case auto
   /// One `switch`, everywhere.
   case interpreter
   /// Host code made of them, where the host allows it; the interpreter otherwise.
   case jit
 
-  /// What a hart is made with unless told otherwise: `EMU_ENGINE`, read once, or the interpreter.
+  /// What a hart is made with unless told otherwise: `EMU_ENGINE`, read once, or ``auto``.
   public static let standard: BackEnd = {
     #if canImport(Glibc)
     if let text = getenv("EMU_ENGINE"), let chosen = BackEnd(rawValue: String(cString: text)) {
       return chosen
     }
     #endif
-    return .interpreter
+    return .auto
   }()
+
+  /// The engine itself, for a guest.
+  func resolved(for isa: any GuestISA) -> BackEnd {
+    guard self != .interpreter, Self.obstacle == nil else { return .interpreter }
+    return self == .jit || isa.gainsByCompilation ? .jit : .interpreter
+  }
 
   /// Why this process can't run the JIT; `nil` where it can.
   public static let obstacle: String? = {

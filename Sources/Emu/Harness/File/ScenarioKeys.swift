@@ -62,7 +62,7 @@ public struct ScenarioKeys: Sendable {
       ScenarioKey("board", "name", "`linux`: with the guest kernel; `bare`: without"),
       ScenarioKey("memory", "size", "RAM (64M)"),
       ScenarioKey("caches", "name", "`coherent`, or `architectural`: stale until the fence"),
-      ScenarioKey("engine", "name", "`interpreter` or `jit`"),
+      ScenarioKey("engine", "name", "`auto`, `interpreter` or `jit`"),
       ScenarioKey("harts", "number", "bare: how many harts (1)"),
       ScenarioKey("entry", "name", "bare: `machine`, `supervisor`, or `auto` by the address"),
     ])

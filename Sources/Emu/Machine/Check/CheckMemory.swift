@@ -8,6 +8,8 @@ final class CheckMemory {
   /// More pages were touched than there is room for.
   private(set) var isFull = false
   private var frames: [UInt64: UInt64] = [:]
+  /// Every byte is known: what was never said is zero.
+  var isWhole = false
   /// For each page a bit a byte.
   private var known: [UInt64: [UInt64]] = [:]
   private var next: UInt64
@@ -38,6 +40,7 @@ final class CheckMemory {
 
   /// Whether all of some bytes are known.
   func isKnown(_ va: UInt64, _ count: Int) -> Bool {
+    if isWhole { return true }
     for index in 0..<UInt64(count) {
       let at = va &+ index
       guard let bits = known[at >> 12], bits[Int(at & 4095) >> 6] >> (at & 63) & 1 == 1 else {
@@ -49,6 +52,7 @@ final class CheckMemory {
 
   /// Bytes are as they are.
   func setKnown(_ va: UInt64, _ count: Int) {
+    if isWhole { return }
     for index in 0..<UInt64(count) {
       let at = va &+ index
       known[at >> 12, default: Array(repeating: 0, count: 64)][Int(at & 4095) >> 6] |=
@@ -58,6 +62,7 @@ final class CheckMemory {
 
   /// Bytes are anything.
   func setUnknown(_ va: UInt64, _ count: Int) {
+    if isWhole { return }
     for index in 0..<UInt64(count) {
       let at = va &+ index
       known[at >> 12]?[Int(at & 4095) >> 6] &= ~(1 << (at & 63))
@@ -69,11 +74,24 @@ final class CheckMemory {
 
   /// Writes bytes, which are known then.
   func write(_ va: UInt64, _ bytes: [UInt8]) {
+    if bytes.count == Int(PhysicalMemory.pageSize), va & 4095 == 0 {
+      let pa = physical(va)
+      if page(va) != bytes { _ = ram.write(pa, bytes) }
+      setKnown(va, bytes.count)
+      return
+    }
     for (index, byte) in bytes.enumerated() {
       let pa = physical(va &+ UInt64(index))
       if ram.load(pa, as: UInt8.self) != byte { ram.store(pa, byte) }
     }
     setKnown(va, bytes.count)
+  }
+
+  /// The bytes of a page.
+  func page(_ va: UInt64) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: Int(PhysicalMemory.pageSize)) { buffer, used in
+      used = ram.read(physical(va & ~4095), into: UnsafeMutableRawBufferPointer(buffer)) ? 4096 : 0
+    }
   }
 
   /// A value of up to eight bytes.

@@ -1,5 +1,6 @@
 import Engine
 import Image
+import TraceFile
 
 /// `emu check`: replays somebody else's instruction trace against our hart.
 public enum CheckRun {
@@ -9,6 +10,8 @@ public enum CheckRun {
     case spike
     /// `qemu-riscv64 -d in_asm,cpu,nochain`.
     case qemu
+    /// `emu trace --native`.
+    case native
   }
 
   /// What the command line says.
@@ -51,7 +54,9 @@ public enum CheckRun {
     var told = 0
     guard
       let check = TraceCheck(
-        RISCVCheck(), isUserMode: options.format != .spike, engine: options.engine,
+        options.format == .native ? X86Check() : RISCVCheck(),
+        isUserMode: options.format != .spike, engine: options.engine,
+        unit: log.unit, knowsMemory: log.knowsMemory,
         report: { lines in
           told += 1
           if told <= options.limit { report.messages += lines.map { "check: \($0)" } }
@@ -87,6 +92,7 @@ public enum CheckRun {
   }
 
   private static func read(_ options: Options) throws(LaunchError) -> any ForeignLog {
+    if options.format == .native { return try native(options.log) }
     let bytes: [UInt8]
     do throws(HostFileError) {
       bytes = try Host.contents(of: options.log, limit: 1 << 36)
@@ -95,7 +101,17 @@ public enum CheckRun {
     }
     switch options.format {
     case .spike: return SpikeLog(bytes)
-    case .qemu: return QEMULog(bytes)
+    case .qemu, .native: return QEMULog(bytes)
+    }
+  }
+
+  private static func native(_ path: String) throws(LaunchError) -> any ForeignLog {
+    do throws(TraceFileError) {
+      let file = try TraceReader(path)
+      guard NativeLogReader.isOne(file) else { throw .missing("register trace") }
+      return NativeLog(file)
+    } catch {
+      throw LaunchError(description: error.named(path), status: ReplayRun.Status.unreadable)
     }
   }
 

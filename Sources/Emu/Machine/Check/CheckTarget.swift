@@ -26,6 +26,34 @@ protocol CheckTarget: AnyObject {
   func systemRegister(_ bytes: [UInt8]) -> Int?
   /// The slots of system registers that a trap writes.
   var trapRegisters: [Int] { get }
+  /// Whether a system call must not be executed, as it would go to a kernel.
+  var skipsSystemCalls: Bool { get }
+  /// The bits of a register that an instruction leaves to the processor's maker.
+  ///
+  /// - Parameters:
+  ///   - slot: the register.
+  ///   - bytes: the instruction.
+  ///   - before: the compared registers before it.
+  func undefined(_ slot: Int, _ bytes: [UInt8], before: [UInt64]) -> UInt64
+  /// Which of the bytes that an instruction stores, from the lowest on, are the processor maker's own.
+  func makersOwn(_ bytes: [UInt8]) -> Range<UInt64>?
+  /// Whether an instruction may be at the same place again until it is done.
+  func repeats(_ bytes: [UInt8]) -> Bool
+  /// The register that counts repetitions down.
+  var repeatCounter: Int { get }
+}
+
+extension CheckTarget {
+  /// It raises an exception and goes nowhere.
+  var skipsSystemCalls: Bool { false }
+  /// None.
+  func undefined(_ slot: Int, _ bytes: [UInt8], before: [UInt64]) -> UInt64 { 0 }
+  /// None.
+  func makersOwn(_ bytes: [UInt8]) -> Range<UInt64>? { nil }
+  /// There are none.
+  func repeats(_ bytes: [UInt8]) -> Bool { false }
+  /// There is none.
+  var repeatCounter: Int { 0 }
 }
 
 /// RISC-V's.

@@ -34,19 +34,36 @@ struct ForeignStep {
   var next: UInt64?
   /// What the log's kernel wrote to memory behind it.
   var written: [(address: UInt64, bytes: [UInt8])] = []
+  /// All that has changed in memory before it since the last step that has this.
+  var memory: [(address: UInt64, bytes: [UInt8])]?
+  /// It is no instruction: the kernel put the program elsewhere.
+  var isArrival = false
 }
 
 /// Why a log can't be read.
 struct LogError: Error, CustomStringConvertible {
   let line: Int
   let what: String
-  var description: String { "line \(line): \(what)" }
+  /// What ``line`` counts.
+  var unit = "line"
+  var description: String { "\(unit) \(line): \(what)" }
 }
 
 /// Reads a log step by step.
 protocol ForeignLog {
   /// The next step; `nil` at the end.
   mutating func next() throws(LogError) -> ForeignStep?
+  /// What ``ForeignStep/line`` counts.
+  var unit: String { get }
+  /// Whether the log says all of memory that its program did not write itself.
+  var knowsMemory: Bool { get }
+}
+
+extension ForeignLog {
+  /// Lines of a text.
+  var unit: String { "line" }
+  /// Texts don't.
+  var knowsMemory: Bool { false }
 }
 
 /// The lines of a file, without the ends of lines.

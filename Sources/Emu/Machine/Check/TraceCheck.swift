@@ -29,23 +29,40 @@ final class TraceCheck: InsnObserver {
   private var usedUnknown = false
   private var stores: [(address: UInt64, size: Int)] = []
   private var current: [UInt8] = []
+  /// The compared registers before the step.
+  private var saved: [UInt64]
   /// Registers of which it is known what they hold.
   private var known: Set<Int> = []
+  /// The pages that our hart stored to since memory was compared last, as they were then.
+  private var stored: [UInt64: [UInt8]] = [:]
+  /// Which step stored last to each eight bytes of them.
+  private var storers: [UInt64: Int] = [:]
+  /// Bytes that are the processor maker's own: they are as the log has them.
+  private var makersOwn: [Range<UInt64>] = []
+  /// The lowest address that the step stored to.
+  private var lowestStore: UInt64?
+  /// What a step's number counts.
+  private let unit: String
 
   /// - Parameters:
   ///   - target: the instruction set.
   ///   - isUserMode: the log is of a program without its kernel.
   ///   - engine: what runs micro-ops.
+  ///   - unit: what a step's number counts.
+  ///   - knowsMemory: the log says all of memory that its program did not write itself.
   ///   - report: takes the lines of a difference.
   init?(
     _ target: any CheckTarget, isUserMode: Bool, engine: BackEnd = .interpreter,
-    report: @escaping ([String]) -> Void
+    unit: String = "line", knowsMemory: Bool = false, report: @escaping ([String]) -> Void
   ) {
     guard let memory = CheckMemory() else { return nil }
+    memory.isWhole = knowsMemory
+    self.unit = unit
     self.target = target
     self.memory = memory
     self.isUserMode = isUserMode
     self.report = report
+    saved = Array(repeating: 0, count: target.compared.count)
     isa = CheckISA(target.isa, memory)
     isa.takesTraps = !isUserMode
     hart = Hart(
@@ -62,12 +79,17 @@ final class TraceCheck: InsnObserver {
   // MARK: Steps
 
   func check(_ step: ForeignStep) {
-    guard let first = step.insns.first else { return }
+    guard let start = step.insns.first?.pc ?? step.next ?? (isFirst ? nil : hart.x[Slot.pc]) else {
+      return
+    }
     if isFirst {
       isFirst = false
-      target.prepare(hart, pc: first.pc, mode: step.mode)
+      target.prepare(hart, pc: start, mode: step.mode)
       hart.observe(self)
     }
+    if let pages = step.memory { compareMemory(pages, step) }
+    if step.isArrival { return arrive(step) }
+    guard let first = step.insns.first else { return }
     if hart.x[Slot.pc] != first.pc { arrive(first.pc, step) }
     if let mode = step.mode, mode != target.trace.mode(hart).number {
       differ(
@@ -76,15 +98,18 @@ final class TraceCheck: InsnObserver {
     }
     if let before = step.before {
       for (slot, value) in before {
-        hart.x[slot] = value
+        target.trace.setValue(slot, value, hart)
         known.insert(slot)
       }
     }
     self.step = step
     usedUnknown = false
+    lowestStore = nil
     stores = []
     for insn in step.insns { place(insn) }
-    let saved = target.compared.map { hart.x[$0.slot] }
+    for (index, register) in target.compared.enumerated() {
+      saved[index] = target.trace.value(register.slot, hart)
+    }
     let isCall = step.insns.last.map { target.isSystemCall($0.bytes) } ?? false
     // Who logs the call has its effects from elsewhere.
     isa.takesTraps = !isUserMode && !isCall
@@ -92,8 +117,9 @@ final class TraceCheck: InsnObserver {
       guard hart.x[Slot.pc] == insn.pc else { break }
       current = insn.bytes
       isa.raised = false
-      _ = hart.run(until: hart.count &+ 1)
       summary.insns &+= 1
+      if isCall, target.skipsSystemCalls, index == step.insns.count - 1 { return systemCall(step) }
+      run(insn, step)
       if isa.raised {
         if isCall, index == step.insns.count - 1 { return systemCall(step) }
         guard isUserMode else { break }
@@ -107,8 +133,77 @@ final class TraceCheck: InsnObserver {
         memory.setKnown(store.address, store.size)
       }
     }
+    if let lowest = lowestStore, let range = target.makersOwn(current) {
+      makersOwn.append((lowest &+ range.lowerBound)..<(lowest &+ range.upperBound))
+    }
     compare(step, saved)
     known.formUnion(step.after.keys)
+    for (address, bytes) in step.written { write(address, bytes) }
+  }
+
+  private func run(_ insn: ForeignStep.Insn, _ step: ForeignStep) {
+    guard target.repeats(insn.bytes) else {
+      _ = hart.run(until: hart.count &+ 1)
+      return
+    }
+    let counter = target.repeatCounter
+    let count = hart.x[counter]
+    let left = step.after[counter] ?? count
+    if step.next == insn.pc, left < count {
+      // Interrupted: as many repetitions as the log has.
+      hart.x[counter] = count &- left
+    }
+    repeat {
+      _ = hart.run(until: hart.count &+ 1)
+    } while !isa.raised && hart.x[Slot.pc] == insn.pc && !Interruption.requested
+    if step.next == insn.pc, left < count {
+      hart.x[counter] = hart.x[counter] &+ left
+      hart.x[Slot.pc] = insn.pc
+    }
+  }
+
+  /// The log's kernel puts the program elsewhere, or it ends.
+  private func arrive(_ step: ForeignStep) {
+    if !step.insns.isEmpty || step.next != nil, summary.insns > 0 { summary.jumps &+= 1 }
+    for (address, bytes) in step.written { write(address, bytes) }
+    adopt(step)
+  }
+
+  /// Bytes that are the log's kernel's.
+  private func write(_ address: UInt64, _ bytes: [UInt8]) {
+    memory.write(address, bytes)
+  }
+
+  /// Compares the pages that the log's program changed, and those that ours did.
+  private func compareMemory(_ pages: [(address: UInt64, bytes: [UInt8])], _ step: ForeignStep) {
+    var theirs = stored
+    for (address, bytes) in pages where bytes.count == 4096 { theirs[address] = bytes }
+    for at in makersOwn.joined() {
+      if let page = theirs[at & ~4095] { memory.write(at, [page[Int(at & 4095)]]) }
+    }
+    makersOwn = []
+    var lines: [String] = []
+    for (address, bytes) in theirs.sorted(by: { $0.key < $1.key }) {
+      let ours = memory.page(address)
+      guard ours != bytes else { continue }
+      let differing = bytes.indices.filter { ours[$0] != bytes[$0] }
+      for at in Set(differing.map { $0 & ~7 }).sorted().prefix(4) {
+        let place = address &+ UInt64(at)
+        let number = { (bytes: [UInt8]) in
+          bytes[at..<at + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        }
+        let who = storers[place].map { "; our hart stored there at \(unit) \($0)" } ?? ""
+        lines.append(
+          "at \(hex(place)) is \(hex(number(ours))), the log has \(hex(number(bytes)))\(who)")
+      }
+      memory.write(address, bytes)
+    }
+    stored = [:]
+    storers = [:]
+    guard !lines.isEmpty else { return }
+    summary.differences += 1
+    report(
+      ["\(unit) \(step.line): memory, compared before this \(unit)"] + lines.map { "  " + $0 })
   }
 
   /// The hart is elsewhere than the log.
@@ -131,13 +226,15 @@ final class TraceCheck: InsnObserver {
   }
 
   /// Puts the log's instruction where it is said to be.
-  private func place(_ insn: ForeignStep.Insn) { memory.write(insn.pc, insn.bytes) }
+  private func place(_ insn: ForeignStep.Insn) {
+    if !memory.isWhole { memory.write(insn.pc, insn.bytes) }
+  }
 
   /// What the kernel did is taken from the log.
   private func systemCall(_ step: ForeignStep) {
     summary.systemCalls &+= 1
     if step.written.isEmpty { memory.forget() }
-    for (address, bytes) in step.written { memory.write(address, bytes) }
+    for (address, bytes) in step.written { write(address, bytes) }
     adopt(step)
   }
 
@@ -154,7 +251,7 @@ final class TraceCheck: InsnObserver {
 
   private func adopt(_ step: ForeignStep) {
     known.formUnion(step.after.keys)
-    for (slot, value) in step.after { hart.x[slot] = value }
+    for (slot, value) in step.after { target.trace.setValue(slot, value, hart) }
     if let next = step.next {
       hart.x[Slot.pc] = next
     } else if let last = step.insns.last {
@@ -167,13 +264,16 @@ final class TraceCheck: InsnObserver {
   private func compare(_ step: ForeignStep, _ before: [UInt64]) {
     var lines: [String] = []
     for (index, register) in target.compared.enumerated() {
-      let ours = hart.x[register.slot]
-      if let theirs = step.after[register.slot] {
-        if ours & register.mask != theirs & register.mask {
-          lines.append(
-            "\(register.name) is \(hex(ours)), the log has \(hex(theirs))")
-        }
-      } else if !step.isComplete, ours != before[index] {
+      let ours = target.trace.value(register.slot, hart)
+      let theirs = step.after[register.slot] ?? (step.isComplete ? nil : before[index])
+      guard let theirs, ours != theirs else { continue }
+      let undefined = step.insns.last.map { target.undefined(register.slot, $0.bytes, before: before) } ?? 0
+      if (ours ^ theirs) & register.mask & ~undefined == 0 {
+        // What the manual leaves open is as the log has it.
+        if undefined != 0 { target.trace.setValue(register.slot, theirs, hart) }
+      } else if step.after[register.slot] != nil {
+        lines.append("\(register.name) is \(hex(ours)), the log has \(hex(theirs))")
+      } else {
         lines.append("\(register.name) becomes \(hex(ours)), of which the log says nothing")
       }
     }
@@ -253,10 +353,15 @@ final class TraceCheck: InsnObserver {
     }
     report(
       [
-        "line \(step.line): \(insns.count == 1 ? insns[0] : "a block of \(insns.count) instructions")"
+        "\(unit) \(step.line): \(insns.count == 1 ? insns[0] : "a block of \(insns.count) instructions")"
       ]
         + (insns.count == 1 ? [] : insns.map { "  " + $0 }) + lines.map { "  " + $0 })
     guard adopts else { return }
+    if !step.isComplete {
+      for (register, value) in zip(target.compared, saved) {
+        target.trace.setValue(register.slot, value, hart)
+      }
+    }
     for store in step.stores ?? [] {
       memory.write(store.address, littleEndian(store.value, store.size))
     }
@@ -271,7 +376,7 @@ final class TraceCheck: InsnObserver {
 
   func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart) {
     if isStore {
-      stores.append((va, size))
+      if memory.isWhole { noteStore(va, size) } else { stores.append((va, size)) }
       return
     }
     guard !memory.isKnown(va, size) else { return }
@@ -288,6 +393,21 @@ final class TraceCheck: InsnObserver {
       return
     }
     usedUnknown = true
+  }
+
+  /// Keeps the pages as they are before the first store to them.
+  private func noteStore(_ va: UInt64, _ size: Int) {
+    lowestStore = min(lowestStore ?? va, va)
+    let last = va &+ UInt64(max(size, 1) - 1)
+    for page in [va & ~4095, last & ~4095] where stored[page] == nil {
+      stored[page] = memory.page(page)
+    }
+    var at = va & ~7
+    while true {
+      storers[at] = step.line
+      if at == last & ~7 { break }
+      at = at &+ 8
+    }
   }
 
   /// Whether the log touches more pages than there is room for.

@@ -23,6 +23,8 @@ public protocol ProgramISA: AnyObject {
   var kernelImage: [UInt8] { get }
   /// The MMU indices under which programs run, for ``Hart/observe(_:modes:)``.
   var userModes: UInt64 { get }
+  /// What traces must know.
+  var trace: any TraceISA { get }
   /// What a snapshot's machine must agree in.
   var details: [String: String] { get }
 
@@ -86,6 +88,14 @@ public enum ProgramArchitecture: String, Sendable, CaseIterable {
     }
   }
 
+  /// What traces must know of it.
+  public var trace: any TraceISA {
+    switch self {
+    case .riscv64: RISCVTraceISA()
+    case .x86_64: X86TraceISA()
+    }
+  }
+
   /// The instruction set of a machine's hart.
   func make(compressed: Bool) -> any ProgramISA {
     switch self {
@@ -114,6 +124,7 @@ final class RISCVProgramISA: ProgramISA {
         start: emu_kernel_riscv64_bytes(), count: Int(emu_kernel_riscv64_size())))
   }
   let userModes = RV64.userModes
+  let trace: any TraceISA = RISCVTraceISA()
   var details: [String: String] {
     ["compressed instructions": rv.hasCompressed ? "yes" : "no"]
   }
@@ -163,8 +174,7 @@ final class RISCVProgramISA: ProgramISA {
 
 /// x86-64: the gate is VMCALL, time is the TSC deadline.
 final class X86ProgramISA: ProgramISA {
-  // The guest kernel saves what FXSAVE does: no AVX until it uses XSAVE.
-  private let x86 = X64(features: .withoutAVX)
+  private let x86 = X64()
   let kernel: any KernelISA = X86KernelISA()
 
   var guest: any GuestISA { x86 }
@@ -176,6 +186,7 @@ final class X86ProgramISA: ProgramISA {
         start: emu_kernel_x86_64_bytes(), count: Int(emu_kernel_x86_64_size())))
   }
   let userModes = X64.userModes
+  var trace: any TraceISA { X86TraceISA(features: x86.features) }
   var details: [String: String] { [:] }
   /// Linux's `RESCHEDULE_VECTOR`.
   private static let wake: UInt64 = 0xfd

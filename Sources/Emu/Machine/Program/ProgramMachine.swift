@@ -95,6 +95,8 @@ public final class ProgramMachine {
   /// The bytes of a file by its path in the guest, for whoever wants symbols where reading it in the
   /// guest, which fills pages, would make the run another one.
   var fileBytes: ((String) -> [UInt8]?)?
+  /// The first program's path in the guest and its file, where it came from outside of the guest.
+  var program: (path: String, bytes: [UInt8])?
   /// Files whose symbols were asked for, by their inodes.
   var elfFiles: [ObjectIdentifier: (size: UInt64, elf: ELFFile)] = [:]
   /// Where the present slice ends, though a limit may have stopped the hart before.

@@ -21,14 +21,16 @@ public enum ProgramRun {
     public var root: String?
     /// The program's environment, `NAME=value`.
     public var environment: [String] = []
-    /// More files, by their paths in the guest.
-    public var files: [String: [UInt8]] = [:]
+    /// More files, by their paths in the guest; the chooser has what is in them.
+    public var files: [String] = []
     /// What random bytes follow from.
     public var seed: UInt64 = 0
     /// Nanoseconds since 1970 at the start; `nil`: the host's clock.
     public var startOfRun: UInt64?
     /// Definitions of events, as in Linux's `kprobe_events` and `uprobe_events`.
     public var probes: [String] = []
+    /// Probes that do more than definitions can say.
+    public var plan = ProbePlan()
     /// The tasks whose hits are shown; none: all.
     public var tracedTasks: [Int32] = []
     /// Where the trace goes; `nil`: standard error.
@@ -94,8 +96,9 @@ public enum ProgramRun {
     let machine = try ProgramMachine(configuration, chooser: chooser)
     machine.isInterrupted = { [unowned chooser] in chooser.isInterrupted() }
     let path = try place(program, in: machine, options)
-    for (path, bytes) in options.files {
+    for path in options.files {
       do {
+        let bytes = try machine.chooser.contents(of: path)
         try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
       } catch {
         throw LaunchError(
@@ -152,6 +155,7 @@ public enum ProgramRun {
         description: "\(program): \(error)", status: RunReport.Status.notExecutable)
     }
     let path = guestPath(program)
+    machine.program = (path, bytes)
     do {
       try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
     } catch {

@@ -59,7 +59,7 @@ public final class ProgramSession {
 
     /// Defines the events; `nil` where there are none.
     init?(_ machine: ProgramMachine, _ options: ProgramRun.Options) throws(LaunchError) {
-      if options.probes.isEmpty { return nil }
+      if options.probes.isEmpty, options.plan.isEmpty { return nil }
       do throws(HostFileError) {
         output = try TraceOutput(options.traceOutput)
       } catch {
@@ -77,6 +77,7 @@ public final class ProgramSession {
           throw LaunchError(lines: error.lines, status: RunReport.Status.usage)
         }
       }
+      _ = try probes.follow(options.plan, on: machine)
     }
 
     /// Writes the hit table.

@@ -45,8 +45,8 @@ extension ProgramSession: GuestSession {
   public func countBesides(_ hart: Hart) -> UInt64 { 0 }
   /// The current one.
   public var task: Int32 { machine.kernel.current?.tid ?? -1 }
-  /// RISC-V's.
-  public func makeTraceISA() -> any TraceISA { RISCVTraceISA() }
+  /// The machine's.
+  public func makeTraceISA() -> any TraceISA { machine.isa.trace }
   /// Of the guest kernel, or of the file that is mapped there.
   public func symbol(_ pc: UInt64) -> String? {
     machine.symbol(pc, in: machine.kernel.current?.space?.vma(at: pc))

@@ -213,7 +213,7 @@ public final class ReplayedRun {
 
   private static func checkKernel(_ recording: RecordedRun, _ path: String) throws(LaunchError) {
     guard let kernel = recording.description["kernel"] else { return }
-    let own = RecordRun.kernelDigest
+    let own = RunRecording.kernelDigest
     if kernel != own {
       throw LaunchError(
         description: "\(path): it was recorded with another guest kernel (sha256 "

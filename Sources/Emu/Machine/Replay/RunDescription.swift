@@ -14,6 +14,9 @@ public struct RunDescription: Sendable, Equatable {
   /// All of them, in order.
   public var pairs: [Pair] = []
 
+  /// The name of the instruction set of a file that says only which instructions ran.
+  static let instructionSet = "instruction set"
+
   /// None.
   public init() {}
 
@@ -167,6 +170,8 @@ public enum RecordedCommand {
       for entry in options.environment { description.add("environment", entry) }
       if let root = options.root { description.add("root", root) }
       for probe in options.probes { description.add("probe", probe) }
+      for path in options.files { description.add("file", path) }
+      options.plan.describe(&description)
       description.add("memory", "\(options.memory)")
       description.add("caches", options.cacheModel.rawValue)
       description.add("seed", "\(options.seed)")
@@ -212,6 +217,8 @@ public enum RecordedCommand {
       options.environment = description.all("environment")
       options.root = description["root"]
       options.probes = description.all("probe")
+      options.files = description.all("file")
+      options.plan = try ProbePlan(description)
       options.seed = try description.number("seed") ?? 0
       options.limit = try description.number("limit")
       self = .program(words, options)

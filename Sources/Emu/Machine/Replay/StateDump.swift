@@ -23,13 +23,6 @@ public enum StateDump: String, Sendable, CaseIterable {
   }
 
   private static func registers(_ session: any GuestSession) -> [String] {
-    if let program = session as? ProgramSession {
-      do throws(LaunchError) {
-        try program.machine.requireTools("registers")
-      } catch {
-        return error.lines
-      }
-    }
     let hart = session.hart
     let isa = session.makeTraceISA()
     var lines = [
@@ -39,7 +32,7 @@ public enum StateDump: String, Sendable, CaseIterable {
     for first in stride(from: 0, to: registers.count, by: 4) {
       lines.append(
         registers[first..<min(first + 4, registers.count)].map {
-          padded($0.name, 9) + hex(hart.x[$0.slot], 16)
+          padded($0.name, 9) + hex(isa.value($0.slot, hart), 16)
         }.joined(separator: "  "))
     }
     return lines
@@ -50,7 +43,7 @@ public enum StateDump: String, Sendable, CaseIterable {
       return ["stack: a bare board's is not known"]
     }
     let kernel = program.machine.kernel
-    let sp = session.hart.x[2]
+    let sp = session.hart.x[session.makeTraceISA().stackPointer]
     var lines: [String] = []
     for index in 0..<UInt64(32) {
       let at = sp &+ 8 &* index

@@ -18,8 +18,13 @@ public struct InsnRecord: Sendable, Equatable {
     public var size: Int
     /// A store, not a load.
     public var isStore: Bool
-    /// What is there behind it; `nil` where that can't be told (a device).
-    public var value: UInt64?
+    /// The bytes that are there behind it; `nil` where that can't be told (a device).
+    public var bytes: [UInt8]?
+
+    /// They as one number in hexadecimal digits, two a byte.
+    public var digits: String? {
+      bytes.map { $0.reversed().map { hex(UInt64($0), 2) }.joined() }
+    }
   }
 
   /// The hart.

@@ -64,6 +64,21 @@ public final class InsnStream {
   /// Whether the file has one.
   public var isEmpty: Bool { !file.chunks.contains { $0.header.kind == .insns } }
 
+  /// What traces must know of the instruction set that the file names; RISC-V's where it names none.
+  ///
+  /// - Throws: what is wrong with the file.
+  public func makeTraceISA() throws(TraceFileError) -> any TraceISA {
+    var name = ProgramArchitecture.riscv64.rawValue
+    if let index = file.chunks.firstIndex(where: { $0.header.kind == .configuration }) {
+      let description = try RunDescription(decoding: try file.record(index).bytes)
+      name = description[RunDescription.instructionSet] ?? name
+    }
+    guard let architecture = ProgramArchitecture(rawValue: name) else {
+      throw .malformed("the instruction set '\(name)' is not known")
+    }
+    return architecture.trace
+  }
+
   /// Gives every block that was run, in order.
   ///
   /// - Parameter body: takes a run; `false` ends it.

@@ -15,6 +15,14 @@ public enum InsnFormat: String, Sendable, CaseIterable {
   case perfetto
   /// Numbers of blocks in a trace file: which instructions, in a fraction of a byte each.
   case blocks
+
+  /// Whether it can be written of an instruction set: Spike's and QEMU's are RISC-V's.
+  func serves(_ isa: any TraceISA) -> Bool {
+    switch self {
+    case .spike, .qemu: isa is RISCVTraceISA
+    case .text, .json, .perfetto, .blocks: true
+    }
+  }
 }
 
 /// Writes records as lines.
@@ -79,7 +87,7 @@ final class InsnWriter {
     if showsCounts { out += padded("\(record.count)", 10, left: true) + " " }
     if record.hart > 0 { out += "#\(record.hart) " }
     out += "\(record.mode) \(hex(record.pc, 16)) "
-    out += padded(insnHex(record.bytes), 2 * isa.maxInsnLength) + " "
+    out += isa.column(record.bytes)
     let insn = isa.disassemble(record.bytes, at: record.pc).replacing("\t", with: " ")
     let effects = effects(record)
     out += effects.isEmpty ? insn : padded(insn, 28) + "  " + effects.joined(separator: " ")
@@ -89,19 +97,12 @@ final class InsnWriter {
   private func effects(_ record: InsnRecord) -> [String] {
     var parts = record.writes.map { "\($0.name)=\(hex($0.value, 16))" }
     for access in record.accesses {
-      let value = access.value.map { hex($0, 2 * access.size) } ?? "?"
+      let value = access.digits ?? "?"
       parts.append(
         "\(access.isStore ? "st" : "ld")\(access.size)[\(hex(access.address, 16))]=\(value)")
     }
     if record.trapped { parts.append("trap") }
     return parts
-  }
-
-  /// The instruction as a number, as listings of the guest show it; bytes where it is long.
-  private func insnHex(_ bytes: [UInt8]) -> String {
-    isa.maxInsnLength > 4
-      ? bytes.map { hex(UInt64($0), 2) }.joined()
-      : bytes.reversed().map { hex(UInt64($0), 2) }.joined()
   }
 
   // MARK: Spike
@@ -114,7 +115,7 @@ final class InsnWriter {
       return ""
     }
     var line = "core\(padded("\(record.hart)", 4, left: true)): \(record.modeNumber) "
-    line += "0x\(hex(record.pc, 16)) (0x\(insnHex(record.bytes)))"
+    line += "0x\(hex(record.pc, 16)) (0x\(isa.digits(record.bytes)))"
     for write in record.writes {
       switch write.slot {
       case 1..<32: line += " x\(padded("\(write.slot)", 2)) 0x\(hex(write.value, 16))"
@@ -125,7 +126,7 @@ final class InsnWriter {
     }
     for access in record.accesses {
       line += " mem 0x\(hex(access.address, 16))"
-      if access.isStore { line += " 0x\(hex(access.value ?? 0, 2 * access.size))" }
+      if access.isStore { line += " 0x\(access.digits ?? "0")" }
     }
     return line + "\n"
   }
@@ -139,7 +140,7 @@ final class InsnWriter {
     let insn = isa.disassemble(record.bytes, at: record.pc)
     let parts = insn.split(separator: "\t", maxSplits: 1)
     let text = parts.count > 1 ? padded(String(parts[0]), 15) + " " + parts[1] : insn
-    out += "0x\(hex(record.pc, 16)):  \(padded(insnHex(record.bytes), 8))          \(text)\n\n"
+    out += "0x\(hex(record.pc, 16)):  \(padded(isa.digits(record.bytes), 8))          \(text)\n\n"
     out += " pc       \(hex(record.pc, 16))\n"
     for index in 0..<32 {
       let name = "x\(index)/\(Registers.xNames[index])"
@@ -168,7 +169,7 @@ final class InsnWriter {
       let accesses = record.accesses.map { access in
         "{\"op\":\"\(access.isStore ? "store" : "load")\",\"address\":\"0x\(hex(access.address, 16))\","
           + "\"size\":\(access.size)"
-          + (access.value.map { ",\"value\":\"0x\(hex($0, 2 * access.size))\"" } ?? "") + "}"
+          + (access.digits.map { ",\"value\":\"0x\($0)\"" } ?? "") + "}"
       }
       parts.append("\"memory\":[\(accesses.joined(separator: ","))]")
     }
@@ -211,6 +212,18 @@ private final class FunctionSlices {
     for (task, name) in open.sorted(by: { $0.key < $1.key }) { out += event("E", name, task, last) }
     open = [:]
     return out + "\n]\n"
+  }
+}
+
+extension TraceISA {
+  /// An instruction as a number, as listings of the guest show it; bytes where it is long.
+  func digits(_ bytes: [UInt8]) -> String {
+    (maxInsnLength > 4 ? bytes : bytes.reversed()).map { hex(UInt64($0), 2) }.joined()
+  }
+
+  /// The same as a column of a line of text.
+  func column(_ bytes: [UInt8]) -> String {
+    padded(digits(bytes), 2 * min(maxInsnLength, 10)) + " "
   }
 }
 

@@ -38,7 +38,9 @@ final class InsnTracer: InsnObserver {
 
   func willExecute(_ pc: UInt64, on hart: Hart) {
     close(hart, next: pc)
-    for (index, register) in registers.enumerated() { values[index] = hart.x[register.slot] }
+    for (index, register) in registers.enumerated() {
+      values[index] = isa.value(register.slot, hart)
+    }
     exceptions = hart.x[Slot.exceptions]
     let mode = isa.mode(hart)
     open = InsnRecord(
@@ -61,7 +63,7 @@ final class InsnTracer: InsnObserver {
     record.trapped = hart.x[Slot.exceptions] != exceptions
     let always = isa.written(record.bytes)
     for (index, register) in registers.enumerated() {
-      let value = hart.x[register.slot]
+      let value = isa.value(register.slot, hart)
       if value != values[index] || !record.trapped && always.contains(register.slot) {
         record.writes.append(.init(name: register.name, slot: register.slot, value: value))
       }
@@ -72,8 +74,22 @@ final class InsnTracer: InsnObserver {
     }
     for index in record.accesses.indices {
       let access = record.accesses[index]
-      record.accesses[index].value = hart.peek(access.address, access.size, mmuIndex: modes[index])
+      record.accesses[index].bytes = bytes(access, modes[index], hart)
     }
     output(record)
+  }
+
+  private func bytes(_ access: InsnRecord.Access, _ mode: Int, _ hart: Hart) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    var at = 0
+    while at < access.size {
+      let count = min(8, access.size - at)
+      guard let value = hart.peek(access.address &+ UInt64(at), count, mmuIndex: mode) else {
+        return nil
+      }
+      bytes += littleEndian(value, count)
+      at += count
+    }
+    return bytes
   }
 }

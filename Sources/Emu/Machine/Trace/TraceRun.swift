@@ -28,7 +28,10 @@ public enum TraceRun {
   /// Replays the run and writes its instructions.
   public static func run(_ options: Options) -> RunReport {
     do throws(LaunchError) {
-      if let stream = try stream(options) { return try list(stream, options) }
+      let file = try open(options.replay.input)
+      if NativeLogReader.isOne(file) { return try NativeListing.write(file, options) }
+      let stream = InsnStream(file)
+      if !stream.isEmpty { return try list(stream, options) }
       if options.format == .blocks { return try writeBlocks(options) }
       var replay = options.replay
       replay.isQuiet = true
@@ -64,8 +67,14 @@ public enum TraceRun {
     _ replayed: ReplayedRun, _ options: Options, _ output: TraceOutput
   ) throws(LaunchError) {
     let symbols = SymbolCache(replayed.session)
+    let isa = replayed.session.makeTraceISA()
+    guard options.format.serves(isa) else {
+      throw LaunchError(
+        description: "--format \(options.format) is of RISC-V runs: text, json, perfetto or blocks",
+        status: RunReport.Status.usage)
+    }
     let writer = InsnWriter(
-      options.format, replayed.session.makeTraceISA(), showsCounts: options.showsCounts,
+      options.format, isa, showsCounts: options.showsCounts,
       symbol: symbols.symbol, write: { output.write($0) })
     try trace(replayed, options, writer) { output.isOpen }
   }
@@ -87,7 +96,6 @@ public enum TraceRun {
     _ replayed: ReplayedRun, _ options: Options, _ writer: InsnWriter, isOpen: () -> Bool
   ) throws(LaunchError) {
     let session = replayed.session
-    if let program = session as? ProgramSession { try program.machine.requireTools("trace") }
     let isa = session.makeTraceISA()
     var tracers: [(Hart, InsnTracer)] = []
     var canGoOn = session.count < options.to
@@ -115,14 +123,11 @@ public enum TraceRun {
 }
 
 extension TraceRun {
-  /// The file's stream of blocks, if it is one of those.
-  private static func stream(_ options: Options) throws(LaunchError) -> InsnStream? {
+  private static func open(_ path: String) throws(LaunchError) -> TraceReader {
     do throws(TraceFileError) {
-      let stream = InsnStream(try TraceReader(options.replay.input))
-      return stream.isEmpty ? nil : stream
+      return try TraceReader(path)
     } catch {
-      throw LaunchError(
-        description: error.named(options.replay.input), status: ReplayRun.Status.unreadable)
+      throw LaunchError(description: error.named(path), status: ReplayRun.Status.unreadable)
     }
   }
 
@@ -143,7 +148,9 @@ extension TraceRun {
     } catch {
       throw LaunchError(description: error.description, status: RunReport.Status.failure)
     }
-    writer.write(.configuration, replayed.recording.description.encoded)
+    var description = replayed.recording.description
+    description[RunDescription.instructionSet] = session.makeTraceISA().name
+    writer.write(.configuration, description.encoded)
     _ = try replayed.travel(to: options.from)
     let stream = InsnStreamWriter(writer)
     let modes = options.userOnly ? session.makeTraceISA().userModes : .max
@@ -200,8 +207,8 @@ extension TraceRun {
           "\(options.replay.input): it has no registers and no memory: only --format text",
         status: RunReport.Status.usage)
     }
-    let isa: any TraceISA = RISCVTraceISA()
     do throws(TraceFileError) {
+      let isa = try stream.makeTraceISA()
       try stream.read { run in
         var (pc, count) = (run.pc, run.count)
         let isUser = isa.userModes >> UInt64(run.mode) & 1 == 1
@@ -216,8 +223,7 @@ extension TraceRun {
           var line = options.showsCounts ? padded("\(count)", 10, left: true) + " " : ""
           if run.hart > 0 { line += "#\(run.hart) " }
           line += "\(isUser ? "U" : "K") \(hex(pc, 16)) "
-          let digits = insn.reversed().map { hex(UInt64($0), 2) }.joined()
-          line += padded(digits, 2 * isa.maxInsnLength) + " "
+          line += isa.column(insn)
           line += isa.disassemble(insn, at: pc).replacing("\t", with: " ") + "\n"
           output.write(line)
         }

@@ -25,13 +25,13 @@
 #define TASK_ROOT 24
 #define TASK_PID 32
 #define TASK_PAGEFAULT_DISABLED 40
-#define TASK_THREAD_RA 48
-#define TASK_THREAD_SP 56
-#define TASK_THREAD_S 64
-#define TASK_BASES 112
-#define TASK_FAULT 128
-#define TASK_FP 160
-#define TASK_SIZE 672
+#define TASK_THREAD_RA 64
+#define TASK_THREAD_SP 72
+#define TASK_THREAD_S 80
+#define TASK_BASES 128
+#define TASK_FAULT 144
+#define TASK_FP 192
+#define TASK_SIZE 1024
 
 /* struct cpu_area, at the kernel's GS base */
 #define CPU_CURRENT 0
@@ -50,10 +50,8 @@
 #define X86_EFLAGS_TF 0x100
 #define X86_EFLAGS_RF 0x10000
 
-#define MSR_EFER 0xc0000080
 #define MSR_STAR 0xc0000081
 #define MSR_LSTAR 0xc0000082
-#define MSR_CSTAR 0xc0000083
 #define MSR_SYSCALL_MASK 0xc0000084
 #define MSR_FS_BASE 0xc0000100
 #define MSR_GS_BASE 0xc0000101

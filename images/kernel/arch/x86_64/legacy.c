@@ -13,7 +13,6 @@
 #define SIGCHLD 17
 #define CLONE_VM 0x100
 #define CLONE_VFORK 0x4000
-#define EINVAL 22
 
 long do_sys_open(int dfd, const char *filename, int flags, unsigned int mode);
 long vfs_fstatat(int dfd, const char *filename, struct stat *stat, int flags);

@@ -36,18 +36,25 @@ __switch_to:
   jmpq *TASK_THREAD_RA(%rsi)
   .size __switch_to, . - __switch_to
 
-  /* void __fstate_save(struct task *), void __fstate_restore(struct task *). Linux, arch/x86/kernel/fpu/core.c. */
+  /*
+   * void __fstate_save(struct task *), void __fstate_restore(struct task *): all components that are enabled. Linux,
+   * arch/x86/kernel/fpu/core.c.
+   */
   .globl __fstate_save
   .type __fstate_save, @function
 __fstate_save:
-  fxsave64 TASK_FP(%rdi)
+  movl $-1, %eax
+  movl %eax, %edx
+  xsave64 TASK_FP(%rdi)
   ret
   .size __fstate_save, . - __fstate_save
 
   .globl __fstate_restore
   .type __fstate_restore, @function
 __fstate_restore:
-  fxrstor64 TASK_FP(%rdi)
+  movl $-1, %eax
+  movl %eax, %edx
+  xrstor64 TASK_FP(%rdi)
   ret
   .size __fstate_restore, . - __fstate_restore
 

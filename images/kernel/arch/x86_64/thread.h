@@ -17,8 +17,7 @@ struct thread_struct {
   unsigned long ra, sp, s[6];
   unsigned long fsbase, gsbase;           /* of user mode */
   unsigned long cr2, trap_nr, error_code; /* of the last fault of user mode */
-  unsigned long unused;
-  unsigned char fp[512]; /* as FXSAVE64 writes it */
+  unsigned char fp[832] __attribute__((aligned(64))); /* as XSAVE64 writes x87, SSE and AVX state */
 };
 
 struct task;

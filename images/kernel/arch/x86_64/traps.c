@@ -9,6 +9,10 @@
 #define X86_CR4_SMEP (1UL << 20)
 #define X86_CR4_SMAP (1UL << 21)
 #define X86_CR4_UMIP (1UL << 11)
+#define X86_CR4_OSXSAVE (1UL << 18)
+
+/* x87, SSE and AVX state: what struct task has room for. Linux, arch/x86/include/asm/fpu/types.h. */
+#define XFEATURES 7U
 
 #define X86_PF_WRITE 2
 #define X86_PF_INSTR 16
@@ -199,6 +203,13 @@ static inline __attribute__((always_inline)) void tss_setup(void) {
   __asm__ volatile("ltr %w0" ::"r"(GDT_ENTRY_TSS * 8));
 }
 
+/* Linux, arch/x86/kernel/fpu/xstate.c (fpu__init_cpu_xstate). */
+static void xstate_setup(void) {
+  unsigned int supported = 0xd, size, index = 0, high;
+  __asm__ volatile("cpuid" : "+a"(supported), "=b"(size), "+c"(index), "=d"(high));
+  __asm__ volatile("xsetbv" ::"a"(supported & XFEATURES), "c"(0), "d"(0));
+}
+
 /* Before anything that may be probed: a break needs its gate. Linux, arch/x86/kernel/idt.c (idt_setup_early_handler). */
 noinstr void early_setup_idt(void) {
   tss_setup();
@@ -208,8 +219,9 @@ noinstr void early_setup_idt(void) {
 noinline void trap_init(void) {
   unsigned long cr4;
   __asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
-  cr4 |= X86_CR4_FSGSBASE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_UMIP;
+  cr4 |= X86_CR4_FSGSBASE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_UMIP | X86_CR4_OSXSAVE;
   __asm__ volatile("movq %0, %%cr4" ::"r"(cr4) : "memory");
+  xstate_setup();
   wrmsr(MSR_STAR, (unsigned long)__USER32_CS << 48 | (unsigned long)__KERNEL_CS << 32);
   wrmsr(MSR_LSTAR, (unsigned long)entry_SYSCALL_64);
   /* CF PF AF ZF SF TF IF DF OF IOPL NT RF AC ID: Linux, arch/x86/kernel/cpu/common.c (syscall_init). */

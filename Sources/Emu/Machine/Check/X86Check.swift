@@ -1,0 +1,56 @@
+import Engine
+import X86
+
+/// x86-64's: programs alone.
+final class X86Check: CheckTarget {
+  private let x86 = X64()
+  private let facts = X86TraceISA()
+  var isa: any GuestISA { x86 }
+  var trace: any TraceISA { facts }
+  var tlbCount: Int { X64.tlbCount }
+  let compared = X86TraceISA.program
+
+  func prepare(_ hart: Hart, pc: UInt64, mode: Int?) { x86.reset(hart, pc: pc) }
+  func setMode(_ hart: Hart, _ mode: Int) {}
+
+  /// Time, random numbers, and what the manual gives an error bound for.
+  ///
+  /// - SeeAlso: Intel SDM volume 1, 'Transcendental Instruction Accuracy'; volume 2, 'RCPPS'.
+  func isVolatile(_ bytes: [UInt8]) -> Bool {
+    switch facts.op(bytes) {
+    case .rdtsc, .rdtscp, .rdpid, .rdpmc, .rcpps, .rcpss, .rsqrtps, .rsqrtss, .f2xm1, .fyl2x,
+      .fyl2xp1, .fptan, .fpatan, .fsin, .fcos, .fsincos:
+      true
+    default: false
+    }
+  }
+
+  func isSystemCall(_ bytes: [UInt8]) -> Bool {
+    facts.op(bytes) == .syscall || bytes == [0xcd, 0x80] || bytes.starts(with: [0x0f, 0x34])
+  }
+
+  let skipsSystemCalls = true
+  func mayTrap(_ bytes: [UInt8]) -> Bool { false }
+  func systemRegister(_ bytes: [UInt8]) -> Int? { nil }
+  let trapRegisters: [Int] = []
+
+  func undefined(_ slot: Int, _ bytes: [UInt8], before: [UInt64]) -> UInt64 {
+    // The second of them is RCX.
+    facts.undefined(slot, bytes, rcx: before[1])
+  }
+
+  /// MXCSR_MASK: AMD's has a bit for misaligned operands.
+  ///
+  /// - SeeAlso: Intel SDM volume 1, 'Guidelines for Writing to the MXCSR Register'; AMD64 Architecture
+  ///   Programmer's Manual volume 2, 'MXCSR Register'.
+  func makersOwn(_ bytes: [UInt8]) -> Range<UInt64>? {
+    switch facts.op(bytes) {
+    case .fxsave, .xsave, .xsaveopt: 28..<32
+    default: nil
+    }
+  }
+
+  func repeats(_ bytes: [UInt8]) -> Bool { facts.repeats(bytes) }
+  /// RCX.
+  let repeatCounter = Registers.slot(1)
+}
