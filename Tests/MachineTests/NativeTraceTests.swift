@@ -10,15 +10,15 @@ struct NativeTraceTests {
   static func program(_ name: String) -> String { Images.path("user/x86_64/\(name).elf") }
 
   #if arch(x86_64)
-    /// The host may forbid ptrace.
-    static let isPossible: Bool = {
-      guard let scratch = try? Scratch() else { return false }
-      let result = try? Child.run(
-        "trace", "--native", "-o", "\(scratch.path)/t", program("hello"))
-      return result?.errors.contains("Operation not permitted") == false
-    }()
+  /// The host may forbid ptrace.
+  static let isPossible: Bool = {
+    guard let scratch = try? Scratch() else { return false }
+    let result = try? Child.run(
+      "trace", "--native", "-o", "\(scratch.path)/t", program("hello"))
+    return result?.errors.contains("Operation not permitted") == false
+  }()
   #else
-    static let isPossible = false
+  static let isPossible = false
   #endif
 
   static func trace(
@@ -78,7 +78,9 @@ struct NativeTraceTests {
     // A register.
     let first = try #require(
       events.firstIndex {
-        if case .step(_, _, let changes, _) = $0 { changes.contains { $0.register == 4 } } else {
+        if case .step(_, _, let changes, _) = $0 {
+          changes.contains { $0.register == 4 }
+        } else {
           false
         }
       })
