@@ -5,7 +5,7 @@ RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 EMU = .build/release/emu
 IMAGES_PYTHON = $(CURDIR)/.build/images-venv/bin/python
 
-.PHONY: all demo test conformance bench images images-check lint setup setup-oracles setup-images clean
+.PHONY: all demo test conformance bench images images-check docs lint setup setup-oracles setup-images clean
 
 all: setup
 	$(RELEASE) --product emu
@@ -51,6 +51,11 @@ images: setup-images
 
 images-check: setup-images
 	PYTHON=$(IMAGES_PYTHON) ./images/check.sh
+
+# The DocC catalogue: links and structure.
+docs: setup
+	$(SWIFT) build --target HarnessTesting
+	./scripts/check-docc.sh
 
 lint:
 	$(SWIFT) format lint --strict -r Package.swift Sources Tests

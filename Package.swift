@@ -28,7 +28,9 @@ let package = Package(
     .target(
       name: "RISCV", dependencies: ["Engine", "Assembly"], path: "Sources/ISA/RISCV",
       swiftSettings: strict),
-    .target(name: "X86", dependencies: ["Engine"], path: "Sources/ISA/X86", swiftSettings: strict),
+    .target(
+      name: "X86", dependencies: ["Engine", "Assembly"], path: "Sources/ISA/X86",
+      swiftSettings: strict),
     // ELF files are read by elfutils' libelf.
     .systemLibrary(
       name: "CLibElf", path: "Sources/Emu/CLibElf", pkgConfig: "libelf",
@@ -70,7 +72,7 @@ let package = Package(
     .target(
       name: "Harness",
       dependencies: [
-        "Assembly", "Engine", "GuestKernel", "Image", "Machine", "Probes", "RISCV",
+        "Assembly", "Engine", "GuestKernel", "Image", "Machine", "Probes", "RISCV", "X86",
         "CLibYAML",
       ],
       path: "Sources/Emu/Harness", swiftSettings: strict),
@@ -100,6 +102,7 @@ let package = Package(
       name: "Fuzz",
       dependencies: [
         "Assembly", "Harness", "Machine", "Probes", "GuestKernel", "RISCV", "Engine", "Image",
+        "TraceFile",
       ],
       path: "Tests/Fuzz", swiftSettings: strict),
     // Probe hits as the host has them: ptrace and Linux's uprobes.
@@ -126,7 +129,7 @@ let package = Package(
       name: "JITTests", dependencies: ["RISCV", "Engine", "Fuzz"], path: "Tests/JITTests",
       swiftSettings: strict),
     .testTarget(
-      name: "X86Tests", dependencies: ["X86", "CHostX86"], path: "Tests/X86Tests",
+      name: "X86Tests", dependencies: ["Assembly", "X86", "CHostX86"], path: "Tests/X86Tests",
       exclude: ["Vectors"], swiftSettings: strict),
     .testTarget(
       name: "GuestKernelTests", dependencies: ["GuestKernel"], path: "Tests/GuestKernelTests",

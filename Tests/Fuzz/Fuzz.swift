@@ -19,11 +19,13 @@ public enum FuzzPart: String, CaseIterable, Sendable {
   case engine
   /// Scenario files and assembly text.
   case scenario
+  /// Trace files, and other emulators' logs.
+  case trace
 
   /// What ``Fuzzer/run(_:)`` counts.
   public var unit: String {
     switch self {
-    case .loader, .scenario: "files"
+    case .loader, .scenario, .trace: "files"
     case .decoder: "words"
     case .gate: "calls"
     case .user, .bare, .budget: "instructions"
@@ -66,6 +68,7 @@ public struct Fuzzer {
     case .budget: return try budget(&random)
     case .engine: return try engine(&random)
     case .scenario: return try scenario(&random)
+    case .trace: return try trace(&random)
     }
   }
 }

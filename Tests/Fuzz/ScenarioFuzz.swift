@@ -1,6 +1,5 @@
 import Assembly
 import Harness
-import RISCV
 
 extension Fuzzer {
   /// Scenario files, made of known keys and of changed text, through everything that reads them;
@@ -17,11 +16,12 @@ extension Fuzzer {
       try Self.check("\(error)")
     }
     // The text alone, as a file's keys keep most changes from it.
-    let assembly = Self.changed(Self.assembly, &random)
-    do throws(AssemblyError) {
-      _ = try RISCVAssembler.assemble(assembly).elf
-    } catch {
-      try Self.check("\(error)")
+    for guest in Guest.all {
+      do throws(AssemblyError) {
+        _ = try guest.assemble(Self.changed(Self.assembly(guest), &random)).elf
+      } catch {
+        try Self.check("\(error)")
+      }
     }
     return 1
   }
@@ -46,6 +46,25 @@ extension Fuzzer {
       throw FuzzFailure(description: "an error of several lines: \(message)")
     }
   }
+
+  private static func assembly(_ guest: Guest) -> String {
+    switch guest {
+    case .riscv64: assembly
+    case .x86_64: intel
+    }
+  }
+
+  private static let intel = """
+    _start: mov eax, 0x12345678; lock add dword ptr fs:[rax + rcx*8 - 16], 5
+    1: lea rsi, [rip + text]; mov rax, text[rip + 4]; jz 1b; jecxz 1b; call add
+    rep movsb; vaddps ymm0, ymm1, ymmword ptr [r8]; vpgatherdd xmm0, [rax + xmm1*4], xmm2
+    fadd st, st(1); movabs al, [0x1122334455667788]; enter 16, 1; shl byte ptr [ebx], cl
+    .align 16
+    add: mov r8, cr0; in eax, dx; mov ds, eax; paddb mm0, mm1; push 5; ret 8
+    .data
+    text: .asciz "ab\\n"; .quad text - 1; .word 7
+    .equ n, 4; .zero n
+    """
 
   private static let assembly = """
     _start: li a0, 0x12345678
@@ -97,6 +116,7 @@ extension Fuzzer {
       return random.pick([
         "1", "-1", "0x10", "5M", "none", "every-insn", "linux", "bare", "SIGSEGV", "limit",
         "'_start: li a7, 93; ecall'", "_start: nop", "\"\"", "~", "add", "p:x vfs_read", "true",
+        "x86_64", "{x86_64: '_start: syscall'}",
       ])
     case 1: return "\(random.edge())"
     case 2: return random.pick(["[]", "{}", "''", "a0", "/x", "EINVAL"])

@@ -22,7 +22,7 @@ struct RigTests {
     cell:   .dword 0x1122334455667788
     """
 
-  @Test(arguments: Guest.all, Seeds(0..<20))
+  @Test(arguments: Guest.withProbes, Seeds(0..<20))
   func closures(guest: Guest, seed: Seed) throws {
     var scenario = Scenario("sum", assembly: Self.sum)
     scenario.machine.guest = guest
@@ -88,6 +88,71 @@ struct RigTests {
     scenario.stops = []
     scenario.probes = ["p:x vfs_read"]
     #expect(throws: HarnessError.self) { try Rig(scenario) }
+  }
+
+  private static let sums: [Guest: String] = [
+    .riscv64: sum,
+    .x86_64: """
+    _start: mov  ebx, 10
+            xor  edi, edi
+    loop:   mov  esi, ebx
+            call add
+            dec  ebx
+            jnz  loop
+            mov  eax, 60
+            syscall
+    add:    add  edi, esi
+            ret
+            .data
+    cell:   .quad 0x1122334455667788
+    """,
+  ]
+
+  /// The same scenario on every guest, with what is seen of its registers.
+  @Test(arguments: Guest.all)
+  func guests(guest: Guest) throws {
+    var scenario = try #require(Scenario("sum", assembly: Self.sums, on: guest))
+    scenario.expect.exit = .status(55)
+    let (counter, sum) = guest == .riscv64 ? ("s0", "a0") : ("rbx", "rdi")
+    scenario.stops = [Scenario.Stop("loop", nth: 4, registers: [counter: 7, sum: 27])]
+    for seed in Seeds(0..<3) { scenario.check(seed: seed) }
+    scenario.check()
+    let rig = try Rig(scenario)
+    let loop = try #require(rig.address(of: "loop"))
+    while rig.register("pc") != loop, rig.count < 10_000 { rig.run(until: rig.count + 1) }
+    #expect(rig.register(counter) == 10)
+    #expect(rig.register("nothing") == nil)
+    let text = try guest.assemble(try #require(Self.sums[guest]))
+    #expect(rig.memory(loop, 2) == Array(text.bytes()[Int(loop - 0x10000)...].prefix(2)))
+  }
+
+  /// A failure shows the last instructions of any guest.
+  @Test func lastInstructions() throws {
+    var scenario = try #require(Scenario("sum", assembly: Self.sums, on: .x86_64))
+    scenario.expect.exit = .status(54)
+    let result = try ScenarioRunner(scenario).run()
+    #expect(result.failures == ["the end: expected exit status 54, seen exit status 55"])
+    #expect(
+      result.context.suffix(3).map { $0.split(separator: " ", maxSplits: 1).last ?? "" }
+        == [
+          "0x10010 (loop+0x9): jne 0x10007", "0x10012 (loop+0xb): mov eax, 0x3c",
+          "0x10017 (loop+0x10): syscall",
+        ].map { $0[...] }, "\(result.context)")
+  }
+
+  /// What is not there for a guest is said.
+  @Test func notThere() throws {
+    var scenario = try #require(Scenario("sum", assembly: Self.sums, on: .x86_64))
+    scenario.probes = ["p:add /asm:add"]
+    if !Guest.withProbes.contains(.x86_64) {
+      let error = #expect(throws: HarnessError.self) { try Rig(scenario) }
+      #expect(error?.description == "there are no probes yet for x86_64")
+    }
+    scenario.probes = []
+    scenario.machine.board = .bare
+    let error = #expect(throws: HarnessError.self) { try Rig(scenario) }
+    #expect(error?.description == "there is no bare board for x86_64")
+    #expect(Scenario("sum", assembly: [:], on: .x86_64) == nil)
   }
 
   /// An issue says all that there is to know, and how to see it again.

@@ -47,6 +47,23 @@ struct ScenarioFilesTests {
     #expect(runs[0].output == runs[2].output)
   }
 
+  /// A fingerprint tells runs apart, and not engines.
+  @Test func fingerprints() throws {
+    let file = try #require(Repository.scenarios.first { $0.hasSuffix("/threads.yaml") })
+    let runner = try ScenarioRunner(try #require(try ScenarioFile(file).scenarios.first))
+    let one = try #require(try runner.fingerprint(seed: 1, engine: .interpreter))
+    #expect(try runner.fingerprint(seed: 1, engine: .jit) == one)
+    let two = try #require(try runner.fingerprint(seed: 2, engine: .interpreter))
+    #expect(two.answersDigest != one.answersDigest)
+    #expect(two.state != one.state)
+    let (a, b) = (["x", "\(one)"], ["x", "\(two)", "y"])
+    #expect(DeterminismCheck.differences(("here", a), ("there", a)).isEmpty)
+    #expect(
+      DeterminismCheck.differences(("here", a), ("there", b)) == [
+        "here: \(one)", "there: \(two)", "here: nothing", "there: y",
+      ])
+  }
+
   /// Expectations that do not hold fail: each kind of them.
   @Test(arguments: [
     ("exit: 4", "the end: expected exit status 4, seen exit status 3"),

@@ -59,6 +59,30 @@ struct CommandLineScenarioTests {
         == "ok      good (100 seeds)\n1 passed, 0 failed\n")
   }
 
+  /// A failure's trace is replayed by the line that names it.
+  @Test func traces() throws {
+    let folder = "\(scratch.path)/traces"
+    let result = try Child.run("test", path("bad"), path("good"), "--traces", folder, "--seed", "2")
+    #expect(result.status == 1)
+    let line = try #require(result.output.split(separator: "\n").first { $0.contains("trace:") })
+    #expect(line.hasSuffix("emu replay \(folder)/bad-seed2.emutrace"))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["bad-seed2.emutrace"])
+    let replayed = try Child.run("replay", "\(folder)/bad-seed2.emutrace")
+    #expect(replayed.status == 3)
+    #expect(replayed.errors == "")
+    #expect(try Child.run("test", path("good"), "--traces", "/no/such/folder").status == 125)
+  }
+
+  /// Both engines and another process do the same; a scenario that fails is no matter.
+  @Test func check() throws {
+    let result = try Child.run("test", path("bad"), path("good"), "--check", "--seeds", "0..<3")
+    #expect(result.status == 0)
+    #expect(result.output == "6 runs on two engines and in two processes: all the same\n")
+    #expect(result.errors == "")
+    let lines = try Child.run("test", path("good"), "--fingerprints", "--seed", "1").output
+    #expect(lines.hasPrefix("good seed 1: exit status 3, "))
+  }
+
   @Test func unknownKey() throws {
     let result = try Child.run("test", path("good"), path("wrong"))
     #expect(result.status == 64)

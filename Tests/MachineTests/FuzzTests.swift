@@ -7,7 +7,7 @@ import Testing
 @Suite struct FuzzTests {
   private static let cases: [(FuzzPart, UInt64)] = [
     (.loader, 40), (.decoder, 10), (.user, 15), (.gate, 25), (.bare, 15), (.budget, 15),
-    (.engine, 30), (.scenario, 150),
+    (.engine, 30), (.scenario, 150), (.trace, 60),
   ]
 
   @Test(arguments: FuzzPart.allCases)

@@ -109,6 +109,17 @@ struct Missing: Error {}
     #expect(rig.probes.kprobes.slots.inUse == 0)
   }
 
+  @Test("x86-64: the kernel's copies may end by TF instead of a break")
+  func theKernelIsSingleStepped() throws {
+    let plain = try Rig("probes.elf", ["f"], guest: .x86_64).outcome()
+    let facts = X86ProbeISA(kernelStep: .singleStep)
+    let rig = try Rig("probes.elf", ["f"], facts: facts, guest: .x86_64)
+    let (probed, _) = try rig.probeText("__kprobes_text_end", "_etext")
+    #expect(rig.outcome() == plain, "\(rig.messages)")
+    #expect(probed.filter { $0.hits > 0 }.count > 250)
+    #expect(probed.allSatisfy { $0.nmissed == 0 })
+  }
+
   @Test(arguments: ProgramArchitecture.allCases)
   func aProbeSucceedsExactlyAtInstructionBoundaries(guest: ProgramArchitecture) throws {
     let rig = try Rig("probes.elf", ["k"], guest: guest)

@@ -43,6 +43,14 @@ private func program(_ guest: ProgramArchitecture) -> String {
     }
   }
 
+  @Test("x86-64: a program that single-steps itself sees its own steps and no other")
+  func singleSteps() throws {
+    let report = try verify([program(.x86_64), "t"])
+    #expect(report.difference == nil, "\(lines(report))")
+    #expect(report.exit == .ended(.exited(0)))
+    #expect(report.coverage.outOfLine.mnemonics["rep"] != nil)
+  }
+
   @Test("a program's own break: its siginfo says less where there are probes, as in Linux")
   func ownBreak() throws {
     let report = try verify([probesProgram, "b"])

@@ -3,7 +3,8 @@ extension Assembler {
     _ name: String, _ operands: [AssemblyReader], _ token: AssemblyToken, _ line: Int
   ) throws(AssemblyProblem) {
     let sizes = [
-      ".byte": 1, ".half": 2, ".short": 2, ".2byte": 2, ".hword": 2, ".word": 4, ".4byte": 4,
+      ".byte": 1, ".half": 2, ".short": 2, ".2byte": 2, ".hword": 2, ".word": insns.wordSize,
+      ".4byte": 4,
       ".long": 4, ".int": 4, ".dword": 8, ".8byte": 8, ".quad": 8,
     ]
     if let size = sizes[name] { return try data(operands, size, token, line) }
@@ -138,13 +139,13 @@ extension Assembler {
     }
   }
 
-  /// `.align` is that of RISC-V and ARM: a power of two, as `.p2align`.
+  /// `.align` is a power of two on some instruction sets, and bytes on others.
   private mutating func align(
     _ name: String, _ operands: [AssemblyReader], _ token: AssemblyToken, _ line: Int
   ) throws(AssemblyProblem) {
     let value = try number(operands.first, token)
     let multiple: UInt64
-    if name == ".balign" {
+    if name == ".balign" || name == ".align" && !insns.alignsByPower {
       multiple = value
     } else {
       multiple = value < 16 ? 1 << value : 0

@@ -26,6 +26,21 @@ public indirect enum AssemblyExpression: Sendable {
   /// `%name(...)`, as the instruction set understands it.
   case function(String, AssemblyExpression, column: Int)
 
+  /// Its value, where no name and no place is in it; `nil` too where it has none.
+  public var constant: UInt64? {
+    guard isConstant else { return nil }
+    return try? value(AssemblyPlace(pc: 0, symbols: { _ in nil }, locals: { _, _ in nil }))
+  }
+
+  private var isConstant: Bool {
+    switch self {
+    case .number: true
+    case .symbol, .local, .here, .function: false
+    case .unary(_, let operand): operand.isConstant
+    case .binary(_, let left, let right, _): left.isConstant && right.isConstant
+    }
+  }
+
   /// Its value at a place, in 64 bits that wrap.
   public func value(_ place: AssemblyPlace) throws(AssemblyProblem) -> UInt64 {
     switch self {

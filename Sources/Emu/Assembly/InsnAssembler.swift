@@ -50,6 +50,10 @@ public struct AssemblyFragment {
 public protocol InsnAssembler {
   /// The machine in the ELF header.
   var elfMachine: UInt16 { get }
+  /// Whether `.align` takes a power of two, as `.p2align`; else bytes, as `.balign`.
+  var alignsByPower: Bool { get }
+  /// Bytes of `.word`.
+  var wordSize: Int { get }
   /// Assembles an instruction.
   func assemble(_ statement: AssemblyStatement) throws(AssemblyProblem) -> AssemblyFragment
   /// Obeys a directive of the instruction set's own.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Engine
 import Harness
 import Machine
 
@@ -40,6 +41,7 @@ struct TestCommand: ParsableCommand {
         emu test scenarios/kprobe.yaml --filter arguments --seed 17
         emu test scenarios/*.yaml --format junit -o results.xml
         emu test scenarios/*.yaml --traces out; emu replay out/NAME.emutrace
+        emu test scenarios/*.yaml --check
 
       EXIT STATUS
         0: all passed. 1: one failed. 64: wrong usage, a file that is no scenario, or no scenario has
@@ -63,6 +65,12 @@ struct TestCommand: ParsableCommand {
 
   @Option(help: "Write the trace of each failure into this folder, for emu replay.")
   var traces: String?
+
+  @Flag(help: "Only see whether runs are the same each time: on both engines, in two processes.")
+  var check = false
+
+  @Flag(help: .hidden)
+  var fingerprints = false
 
   @Option(help: "How many scenarios run at once, each on a thread of its own.")
   var jobs = 1
@@ -98,6 +106,10 @@ struct TestCommand: ParsableCommand {
       printError("emu: no scenario's name contains '\(filter)'")
       throw ExitCode(RunReport.Status.usage)
     }
+    if fingerprints {
+      return try printOutput(lines(found, options, .standard).map { $0 + "\n" }.joined())
+    }
+    if check { throw ExitCode(try compare(found, options)) }
     let entries = ScenarioRun.run(found, seeds: options.seeds, jobs: jobs) {
       Interruption.requested
     }
@@ -116,5 +128,36 @@ struct TestCommand: ParsableCommand {
     }
     let failed = entries.contains { !$0.result.hasPassed }
     throw ExitCode(failed ? ScenarioRun.Status.failed : ScenarioRun.Status.passed)
+  }
+
+  private func lines(
+    _ jobs: [ScenarioRun.Job], _ options: ScenarioRun.Options, _ engine: BackEnd
+  ) -> [String] {
+    DeterminismCheck.lines(jobs, seeds: options.seeds, engine: engine) { Interruption.requested }
+  }
+
+  /// Runs all on both engines here, and once more in another process.
+  private func compare(
+    _ jobs: [ScenarioRun.Job], _ options: ScenarioRun.Options
+  ) throws -> Int32 {
+    let here = ("interpreter", lines(jobs, options, .interpreter))
+    var others = [("JIT", lines(jobs, options, .jit))]
+    var words = ["test", "--fingerprints", "--filter", filter]
+    if let seeds = options.seeds {
+      words += ["--seeds", "\(seeds.lowerBound)..<\(seeds.upperBound)"]
+    }
+    do throws(HostFileError) {
+      let text = try Host.output(of: words + ["--"] + files)
+      others.append(("another process", text.split(separator: "\n").map(String.init)))
+    } catch {
+      printError("emu: another process: \(error)")
+      return RunReport.Status.failure
+    }
+    if Interruption.requested { return RunReport.Status.interrupted }
+    let found = others.flatMap { DeterminismCheck.differences(here, $0) }
+    let runs = "\(here.1.count) runs on two engines and in two processes"
+    try printOutput(
+      found.isEmpty ? "\(runs): all the same\n" : found.map { $0 + "\n" }.joined())
+    return found.isEmpty ? ScenarioRun.Status.passed : ScenarioRun.Status.failed
   }
 }

@@ -35,6 +35,10 @@ public struct PreparedScenario: Sendable {
   /// - Throws: ``HarnessError``.
   public init(_ scenario: Scenario) throws(HarnessError) {
     self.scenario = scenario
+    let machine = scenario.machine
+    if machine.board == .bare, !machine.guest.hasBareBoard {
+      throw HarnessError("there is no bare board for \(machine.guest)")
+    }
     switch scenario.subject {
     case .assembly(let text):
       path = "/asm"

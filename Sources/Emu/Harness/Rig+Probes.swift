@@ -33,13 +33,7 @@ extension Rig {
   /// - Returns: its value; `nil` where there is no such register or hart.
   public func register(_ name: String, hart: Int = 0) -> UInt64? {
     guard harts.indices.contains(hart) else { return nil }
-    let hart = harts[hart]
-    if name == "pc" { return hart.pc }
-    let isa = prepared.scenario.machine.guest.makeProbeISA()
-    if name == prepared.scenario.machine.guest.zeroRegister { return 0 }
-    let slots = isa.stateSlots(ofKernel: false) + isa.stateSlots(ofKernel: true)
-    let found = slots.first { $0.name == prepared.scenario.machine.guest.canonical(name) }
-    return found.map { hart.x[$0.slot] & $0.mask }
+    return prepared.scenario.machine.guest.value(of: name, harts[hart])
   }
 
   /// Bytes at an address as the present address space has them; nothing is paged in.

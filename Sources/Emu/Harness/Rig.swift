@@ -59,9 +59,19 @@ public final class Rig {
   ///     it ends it with ``finishTrace()``.
   ///   - isInterrupted: whether the user wants the run to end.
   /// - Throws: ``HarnessError``.
-  public init(
+  public convenience init(
     _ prepared: PreparedScenario, seed: UInt64? = nil, tail: Int = 0, trace: String? = nil,
     isInterrupted: @escaping () -> Bool = { false }
+  ) throws(HarnessError) {
+    try self.init(
+      prepared, seed: seed, engine: nil, tail: tail, trace: trace, journal: nil,
+      isInterrupted: isInterrupted)
+  }
+
+  /// A machine on an engine that is not the scenario's, or whose answers are kept in memory.
+  init(
+    _ prepared: PreparedScenario, seed: UInt64?, engine: BackEnd?, tail: Int = 0,
+    trace: String? = nil, journal: Journal?, isInterrupted: @escaping () -> Bool
   ) throws(HarnessError) {
     self.prepared = prepared
     self.seed = seed
@@ -69,17 +79,22 @@ public final class Rig {
     host = ScenarioHost(input: scenario.input)
     chooser = Self.world(prepared, host, isInterrupted)
     if trace != nil { recording = RunRecording(chooser) }
-    let door: any Chooser = recording?.recorder ?? chooser
+    var door: any Chooser = recording?.recorder ?? chooser
+    if let journal { door = Recorder(chooser, into: journal) }
     do throws(LaunchError) {
       switch scenario.machine.board {
       case .linux:
-        let program = try ProgramSession(prepared.command, prepared.programOptions, chooser: door)
+        var options = prepared.programOptions
+        options.engine = engine ?? options.engine
+        let program = try ProgramSession(prepared.command, options, chooser: door)
         session = program
         linux = program.machine
         bare = nil
-        events = ProgramProbes(program.machine)
+        events = scenario.machine.guest.hasProbes ? ProgramProbes(program.machine) : nil
       case .bare:
-        let board = try BareSession(prepared.path, prepared.bareOptions, chooser: door)
+        var options = prepared.bareOptions
+        options.engine = engine ?? options.engine
+        let board = try BareSession(prepared.path, options, chooser: door)
         session = board
         bare = board
         linux = nil
@@ -90,8 +105,7 @@ public final class Rig {
       if let events, let linux {
         swept = try events.follow(prepared.plan, on: linux)
       } else if !prepared.plan.isEmpty {
-        throw LaunchError(
-          description: "a bare board has no probes", status: RunReport.Status.usage)
+        throw LaunchError(description: noProbes, status: RunReport.Status.usage)
       }
       if let trace {
         try recording?.begin(
@@ -176,9 +190,9 @@ public final class Rig {
 
   // MARK: The machine's parts
 
-  /// The probes; `nil` on a bare board.
+  /// The probes; `nil` on a bare board, and where the guest has none.
   public var probes: ProbeSubsystem? { events?.subsystem }
-  /// The events; `nil` on a bare board.
+  /// The events; `nil` where there are no probes.
   public var tracer: EventTracer? { events?.tracer }
   /// The harts.
   public var harts: [Hart] { linux.map { [$0.hart] } ?? bare?.machine.harts ?? [] }
@@ -262,8 +276,15 @@ public final class Rig {
   }
 
   private func locate(_ place: String) throws -> (ProbeSubsystem, EventTarget) {
-    guard let probes, let tracer else { throw HarnessError("a bare board has no probes") }
+    guard let probes, let tracer else { throw HarnessError(noProbes) }
     return (probes, try tracer.locate(place))
+  }
+
+  /// Why there are none.
+  private var noProbes: String {
+    bare == nil
+      ? "there are no probes yet for \(prepared.scenario.machine.guest)"
+      : "a bare board has no probes"
   }
 
   private func note(_ record: TraceRecord) {
@@ -276,9 +297,8 @@ public final class Rig {
   }
 
   private func watch(_ count: Int) throws(HarnessError) {
-    let isa = prepared.scenario.machine.guest.makeProbeISA()
     if !prepared.scenario.stops.isEmpty { stops = try StopWatcher(self) }
-    if count > 0 { tail = InsnTail(self, isa, count: count) }
+    if count > 0 { tail = InsnTail(self, count: count) }
     guard stops != nil || tail != nil else { return }
     let observer = InsnObservers(stops: stops, tail: tail)
     observers = observer

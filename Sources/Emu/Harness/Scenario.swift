@@ -117,6 +117,18 @@ public struct Scenario: Sendable {
     self.init(name, .assembly(assembly))
   }
 
+  /// A scenario that there is for several guests.
+  ///
+  /// - Parameters:
+  ///   - name: what it is called in reports.
+  ///   - texts: the text that is assembled for each of them.
+  ///   - guest: the one that it runs on; `nil` comes of one that has no text.
+  public init?(_ name: String = "scenario", assembly texts: [Guest: String], on guest: Guest) {
+    guard let text = texts[guest] else { return nil }
+    self.init(name, .assembly(text))
+    machine.guest = guest
+  }
+
   /// A scenario that runs `subject`.
   public init(_ name: String = "scenario", _ subject: Subject) {
     self.name = name

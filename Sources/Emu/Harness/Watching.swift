@@ -24,30 +24,29 @@ final class InsnTail {
     var pc: UInt64 = 0
     var count: UInt64 = 0
     var hart = 0
-    var bytes: UInt64 = 0
+    var bytes: [UInt8] = []
     /// The mapping that it lies in, where that is not the program.
     var mapping: String?
   }
 
   private unowned let rig: Rig
-  private let isa: any ProbeISA
+  private let guest: Guest
   private var ring: [Entry]
   private var next = 0
   private let userModes: UInt64
 
-  init(_ rig: Rig, _ isa: any ProbeISA, count: Int) {
+  init(_ rig: Rig, count: Int) {
     self.rig = rig
-    self.isa = isa
+    guest = rig.prepared.scenario.machine.guest
     ring = Array(repeating: Entry(), count: count)
-    userModes = rig.prepared.scenario.machine.guest.userModes
+    userModes = guest.userModes
   }
 
   func note(_ pc: UInt64, _ hart: Hart) {
     let isUser = userModes >> hart.x[Slot.mmuIndex] & 1 == 1
     // What the program did tells more than how the kernel ended it.
     if rig.linux != nil, !isUser { return }
-    var bytes = UInt64(hart.insnHalf(pc))
-    if isa.maxInsnLength > 2, bytes & 3 == 3 { bytes |= UInt64(hart.insnHalf(pc &+ 2)) << 16 }
+    let bytes = guest.insnBytes(at: pc) { hart.insnHalf($0) }
     var entry = Entry(pc: pc, count: hart.count, hart: hart.index, bytes: bytes)
     if isUser, rig.prepared.text(at: pc) == nil {
       entry.mapping = rig.linux?.kernel.current?.space?.vma(at: pc)?.name
@@ -61,16 +60,16 @@ final class InsnTail {
     let first = max(next - ring.count, 0)
     return (first..<next).map { index in
       let entry = ring[index % ring.count]
-      var bytes = (0..<4).map { UInt8(truncatingIfNeeded: entry.bytes >> UInt64(8 * $0)) }
+      var bytes = entry.bytes
       var note = ""
       // A break that is not the program's own stands for the instruction below it.
-      if rig.linux != nil, isa.isBreakpoint(bytes),
-        let own = rig.prepared.text(at: entry.pc), !isa.isBreakpoint(own)
+      if rig.linux != nil, guest.isBreakpoint(bytes),
+        let own = rig.prepared.text(at: entry.pc), !guest.isBreakpoint(own)
       {
         bytes = own
         note = " (probed)"
       }
-      let text = isa.disassemble(bytes, at: entry.pc).replacing("\t", with: " ")
+      let text = guest.disassemble(bytes, at: entry.pc).replacing("\t", with: " ")
       let hart = rig.harts.count > 1 ? "hart \(entry.hart) " : ""
       let place = entry.mapping.map { "0x\(String(entry.pc, radix: 16)) \($0)" }
       return "\(entry.count) \(hart)\(place ?? rig.describe(entry.pc)): \(text)\(note)"

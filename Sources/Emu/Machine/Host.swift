@@ -243,6 +243,33 @@ extension Host {
     return "\(path): \(String(cString: strerror(errno)))"
   }
 
+  /// What another process of this program prints.
+  ///
+  /// - Parameter arguments: its arguments.
+  /// - Returns: its standard output.
+  /// - Throws: why it could not be run, or that it failed.
+  public static func output(of arguments: [String]) throws(HostFileError) -> String {
+    // In the shell, /proc/self would be the shell.
+    let command = (["/proc/\(getpid())/exe"] + arguments).map {
+      "'" + $0.replacing("'", with: "'\\''") + "'"
+    }.joined(separator: " ")
+    guard let pipe = popen(command, "r") else {
+      throw HostFileError(description: String(cString: strerror(errno)), missing: false)
+    }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let got = fread(&buffer, 1, buffer.count, pipe)
+      if got == 0 { break }
+      bytes += buffer.prefix(got)
+    }
+    let status = pclose(pipe)
+    guard status == 0 else {
+      throw HostFileError(description: "it ended with wait status \(status)", missing: false)
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   /// Removes a host file; it is no matter if it can't be.
   public static func removeFile(_ path: String) { unlink(path) }
 

@@ -16,6 +16,10 @@ public struct RISCVAssembler: InsnAssembler {
 
   /// `EM_RISCV`.
   public var elfMachine: UInt16 { 243 }
+  /// `.align 2` is four bytes.
+  public var alignsByPower: Bool { true }
+  /// `.word` is four bytes.
+  public var wordSize: Int { 4 }
 
   /// Assembles a text.
   ///

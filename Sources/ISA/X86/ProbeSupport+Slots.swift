@@ -62,8 +62,8 @@ extension X86ProbeISA {
     return state
   }
 
-  /// Deviation: a repeated string instruction goes on in its slot; in Linux its probe is hit for each
-  /// iteration.
+  /// Deviation: a repeated string instruction goes on in its slot, unless the program single-steps; in
+  /// Linux its probe is hit for each iteration.
   ///
   /// - SeeAlso: Linux, `arch/x86/kernel/kprobes/core.c`, `resume_singlestep`;
   ///   `arch/x86/kernel/uprobes.c`, `arch_uprobe_post_xol`, `default_post_xol_op`
@@ -81,7 +81,9 @@ extension X86ProbeISA {
     let pc = load(frame, PtRegs.rip)
     switch plan.kind {
     case .relative, .flags:
-      if plan.repeats, pc == copy.slot { return .unfinished }
+      if plan.repeats, pc == copy.slot, copy.text == .kernel || state.status & RFlags.trap == 0 {
+        return .unfinished
+      }
       store(frame, PtRegs.rip, pc &+ copy.va &- copy.slot)
     case .absolute: break
     case .call:

@@ -123,34 +123,16 @@ public final class X86ProbeISA: ProbeISA {
   /// IRETQ.
   public func isTrapReturn(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x48, 0xcf]) }
 
-  /// General registers, flags, segment bases, x87 and SSE registers; of the kernel the general ones,
-  /// flags and CR3.
+  /// What instruction traces show of a program; of the kernel the general registers, flags and CR3.
   ///
   /// x87's instruction pointer is not among them: an instruction in a slot leaves the slot's address
   /// there, as in Linux.
   public func stateSlots(ofKernel: Bool) -> [StateSlot] {
-    let general = (0..<16).map {
-      StateSlot(Registers.names64[$0], slot: Registers.gpr + $0)
+    let all = X86TraceISA.program.map {
+      $0.slot == Registers.otherFlags
+        ? StateSlot($0.name, slot: Slot.temp, mask: ~RFlags.resume) : $0
     }
-    let flags = StateSlot("rflags", slot: Slot.temp, mask: ~RFlags.resume)
-    if ofKernel { return general + [flags, StateSlot("cr3", slot: SystemSlot.cr3)] }
-    let x87 = (0..<8).flatMap { number in
-      Self.pair("fpr\(number)", ".exponent", Registers.x87 + 2 * number)
-    }
-    let vectors = (0..<16).flatMap { number in
-      Self.pair("xmm\(number)", ".high", Registers.vector + 4 * number)
-    }
-    let others: [StateSlot] = [
-      flags, StateSlot("fs_base", slot: Registers.fsBase),
-      StateSlot("gs_base", slot: Registers.gsBase), StateSlot("mxcsr", slot: Registers.mxcsr),
-      StateSlot("fcw", slot: Registers.fpControl), StateSlot("fsw", slot: Registers.fpStatus),
-      StateSlot("ftw", slot: Registers.fpTag),
-    ]
-    return general + others + x87 + vectors
-  }
-
-  private static func pair(_ name: String, _ second: String, _ slot: Int) -> [StateSlot] {
-    [StateSlot(name, slot: slot), StateSlot(name + second, slot: slot + 1)]
+    return ofKernel ? Array(all.prefix(17)) + [StateSlot("cr3", slot: SystemSlot.cr3)] : all
   }
 
   /// RFLAGS as a whole go to a temporary.

@@ -131,6 +131,16 @@ noinline void own_break(void) { __asm__ volatile(".globl break_here\nbreak_here:
 #endif
 noinline void plain(void) { __asm__ volatile("nop"); }
 
+#ifdef __x86_64__
+// Single-steps itself over what a probe gets past in each way; on_signal counts the steps.
+extern u64 stepfn(char *, const char *);
+__asm__(
+    ".globl stepfn\n.type stepfn, @function\nstepfn: pushfq\n orl $0x100, (%rsp)\n popfq\n nop\n push %rax\n pop %rax\n call 1f\n"
+    " jmp 2f\n1: ret\n2: lea table(%rip), %rax\n mov table(%rip), %edx\n mov $3, %ecx\n3: loop 3b\n mov $4, %ecx\n rep movsb\n"
+    " lea 4f(%rip), %r8\n call *%r8\n jmp 5f\n4: ret\n5: pushfq\n popfq\n pushfq\n pop %rax\n pushfq\n andl $~0x100, (%rsp)\n popfq\n nop\n"
+    " and $0x100, %eax\n ret\n.size stepfn, .-stepfn\n");
+#endif
+
 static u64 all(void) {
   u64 sum = leaf(27) + fib(10) + tail1(5) + pcrel(5) + deep(20);
   u64 cell = 5;
@@ -186,6 +196,15 @@ static u64 run(char mode) {
       return 0;
     }
     case 'd': print(deep(100)); return 0;
+#ifdef __x86_64__
+    case 't': {  // single steps
+      static char to[4];
+      catch(5);
+      print(stepfn(to, "abc"));
+      print(signals); print(seen[0]); print(seen[3]); print((u64)to[2]);
+      return 0;
+    }
+#endif
     case 'j': {  // a second mapping of the program's text, called there
       extern char __executable_start[];
       u64 fd = call6(OPENAT, -100UL, (u64)PROGRAM, 0, 0, 0, 0);

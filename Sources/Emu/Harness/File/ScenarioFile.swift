@@ -47,10 +47,12 @@ public struct ScenarioFile: Sendable {
     let reader = ScenarioReader(
       file: path, lines: bytes.split(separator: 10, omittingEmptySubsequences: false))
     for (number, document) in documents.enumerated() {
-      let (scenario, assembly) = try reader.scenario(
+      let found = try reader.scenarios(
         document, number: documents.count > 1 ? number + 1 : nil)
-      scenarios.append(scenario)
-      assemblies.append(assembly)
+      for (scenario, assembly) in found {
+        scenarios.append(scenario)
+        assemblies.append(assembly)
+      }
     }
   }
 

@@ -34,7 +34,10 @@ public struct ScenarioKeys: Sendable {
       ScenarioKey("name", "text", "what reports call it; the file's name if left out"),
       ScenarioKey("description", "text", "why it is there; not looked at"),
       ScenarioKey("machine", "mapping", "the machine"),
-      ScenarioKey("asm", "text", "assembly text to run; a Linux program is `/asm` in the guest"),
+      ScenarioKey(
+        "asm", "text or mapping of texts",
+        "assembly text to run, or one for each of several guests; a Linux program is `/asm` in the guest"
+      ),
       ScenarioKey(
         "program", "path",
         "an ELF file to run, from the scenario file's folder; a Linux program is `/NAME` in the guest"
@@ -58,7 +61,7 @@ public struct ScenarioKeys: Sendable {
   static let machine = ScenarioKeys(
     name: "machine",
     keys: [
-      ScenarioKey("guest", "name", "`riscv64`"),
+      ScenarioKey("guest", "name", "`riscv64` or `x86_64`"),
       ScenarioKey("board", "name", "`linux`: with the guest kernel; `bare`: without"),
       ScenarioKey("memory", "size", "RAM (64M)"),
       ScenarioKey("caches", "name", "`coherent`, or `architectural`: stale until the fence"),

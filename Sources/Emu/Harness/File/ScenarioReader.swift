@@ -131,20 +131,23 @@ struct ScenarioReader {
 
   // MARK: The scenario
 
-  func scenario(
+  /// One scenario, or one for each guest that its text is there for.
+  func scenarios(
     _ node: YAMLNode, number: Int?
-  ) throws(ScenarioError) -> (Scenario, ScenarioFile.AssemblyOrigin?) {
+  ) throws(ScenarioError) -> [(Scenario, ScenarioFile.AssemblyOrigin?)] {
     var scenario = Scenario(Self.name(of: file, number), assembly: "")
-    var assembly: ScenarioFile.AssemblyOrigin?
+    var assembly: [(guest: Guest?, node: YAMLNode)] = []
+    var namesGuest = false
     var subjects = 0
     try fields(node, .scenario) { (key, value) throws(ScenarioError) in
       switch key {
       case "name": scenario.name = try name(value)
       case "description": _ = try text(value)
-      case "machine": scenario.machine = try machine(value)
+      case "machine":
+        scenario.machine = try machine(value)
+        namesGuest = try pairs(value).contains { $0.key == "guest" }
       case "asm":
-        scenario.subject = .assembly(try text(value))
-        assembly = origin(of: value)
+        assembly = try assemblies(value)
         subjects += 1
       case "program":
         scenario.subject = .file(try path(value))
@@ -176,7 +179,40 @@ struct ScenarioReader {
       throw error(
         node, subjects == 0 ? "'asm' or 'program' is missing" : "'asm' or 'program', not both")
     }
-    return (scenario, assembly)
+    if assembly.isEmpty { return [(scenario, nil)] }
+    var found: [(Scenario, ScenarioFile.AssemblyOrigin?)] = []
+    for (guest, node) in assembly {
+      var one = scenario
+      one.subject = .assembly(try text(node))
+      if let guest {
+        if namesGuest { throw error(node, "'machine' has a guest already") }
+        one.machine.guest = guest
+        one.name += " (\(guest))"
+      }
+      found.append((one, origin(of: node)))
+    }
+    return found
+  }
+
+  /// The text, or the texts for several guests.
+  private func assemblies(
+    _ node: YAMLNode
+  ) throws(ScenarioError) -> [(guest: Guest?, node: YAMLNode)] {
+    guard case .mapping = node.kind else {
+      _ = try text(node)
+      return [(nil, node)]
+    }
+    var found: [(Guest?, YAMLNode)] = []
+    for (name, value) in try pairs(node) {
+      guard let guest = Guest(rawValue: name) else {
+        let names = Guest.all.map(\.rawValue).joined(separator: ", ")
+        throw error(value, "unknown guest '\(name)': \(names) are there")
+      }
+      _ = try text(value)
+      found.append((guest, value))
+    }
+    guard !found.isEmpty else { throw error(node, "a text is wanted here") }
+    return found
   }
 
   private func name(_ node: YAMLNode) throws(ScenarioError) -> String {

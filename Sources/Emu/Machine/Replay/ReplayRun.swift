@@ -196,7 +196,7 @@ public final class ReplayedRun {
     let machine = program.machine
     let isa = machine.isa.makeProbeISA()
     let watcher = EventWatcher(
-      machine.kernel, isa, slots: program.makeTraceISA().registers,
+      machine.kernel, isa, program.makeTraceISA(),
       ProgramProbes.world(machine, isa), format: options.traceFormat)
     watcher.output = output.write
     for definition in options.probes {

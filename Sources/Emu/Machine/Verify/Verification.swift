@@ -120,20 +120,12 @@ public final class Verification {
     output: (([UInt8], Int) -> Void)? = nil
   ) throws {
     host = TwinHost(world, output: output)
-    let sides = [host.leader(seed: options.run.seed), host.follower(seed: options.run.seed)]
     var machines: [ProgramMachine] = []
-    for side in sides {
-      let chooser = LiveChooser(
-        side, terminals: (0..<3).map { world.isTerminal($0) }, wait: side.waitForInput)
-      chooser.reader = { (path) throws(HostFileError) -> [UInt8] in
-        try world.contents(of: path)
-      }
-      machines.append(try ProgramRun.machine(command, options.run, chooser: chooser))
+    for side in [host.leader, host.follower] {
+      machines.append(try ProgramRun.machine(command, options.run, chooser: side))
     }
     plain = machines[0]
     probed = machines[1]
-    plain.isInterrupted = { world.isInterrupted() }
-    probed.isInterrupted = plain.isInterrupted
     patience = options.patience
     let limit = options.run.limit ?? .max
     let isa = probed.isa.makeProbeISA()
