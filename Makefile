@@ -32,6 +32,8 @@ conformance: setup setup-oracles
 	.build/release/emu-conformance replay --emu $(EMU)
 	.build/release/emu-conformance fuzz --seconds 60
 	.build/release/emu-conformance jit --stops 10000000
+	.build/release/emu-conformance busybox --isa x86_64 --emu $(EMU)
+	.build/release/emu-conformance native
 	.build/release/emu-conformance x86 --instances 2000000
 	.build/release/emu-conformance x86 --capstone
 	.build/release/emu-conformance x86 --fuzz 30

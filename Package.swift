@@ -90,7 +90,8 @@ let package = Package(
     .executableTarget(
       name: "Conformance",
       dependencies: [
-        "Machine", "TraceFile", "Engine", "RISCV", "X86", "VectorFile", "Fuzz", "CHostX86",
+        "Machine", "TraceFile", "GuestKernel", "Engine", "RISCV", "X86", "VectorFile", "Fuzz",
+        "CHostX86", "CPtrace",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Emu/Conformance", swiftSettings: strict),

@@ -154,6 +154,17 @@ import Testing
     #expect(bench.isa.lastException?.vector == 13)
   }
 
+  /// As hardware does it: frstor [rbx], fnstenv [rbx] with their first word at the end of the lower half.
+  @Test(arguments: [[0xdd, 0x23], [0xd9, 0x33]] as [[UInt8]])
+  func anImageWhoseFirstWordLeavesTheCanonicalAddresses(code: [UInt8]) throws {
+    let bench = try #require(Bench())
+    for (address, vector) in [(0x7fff_ffff_ffff, 13), (0x7fff_ffff_fff0, 14)] as [(UInt64, UInt8)] {
+      bench.hart.x[Registers.slot(3)] = address
+      run(bench, code)
+      #expect(bench.isa.lastException?.vector == vector)
+    }
+  }
+
   @Test func whatIsNotAnnouncedIsUndefined() throws {
     let plain = try #require(Bench(features: .withoutAVX))
     // vaddps ymm0, ymm1, ymm2

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// Judges the hart and the machine by QEMU.
+/// Judges the hart and the machine by QEMU, and by this host.
 @main
 struct Conformance: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -22,12 +22,13 @@ struct Conformance: ParsableCommand {
         emu-conformance jit
         emu-conformance snapshot
         emu-conformance x86 --instances 10000000
+        emu-conformance native
       """,
     subcommands: [
       RandomCommand.self, VectorsCommand.self, ProgramsCommand.self, BareCommand.self,
       BusyboxCommand.self, FuzzCommand.self, VerifyCasesCommand.self, ReplayCasesCommand.self,
       JITCommand.self, SnapshotCommand.self,
-      X86Command.self,
+      X86Command.self, NativeCommand.self,
     ])
 
   static func main() {

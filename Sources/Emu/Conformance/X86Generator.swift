@@ -99,6 +99,8 @@ struct X86Generator {
       let state = instance.before
       fillRegisters(state)
       guard case .insn(let insn) = Decoder.decode(bytes) else {
+        // AMD means CR8 by a LOCK before a move of CR0.
+        if row.op == .mov_from_cr || row.op == .mov_to_cr { continue }
         // Refused: a LOCK, or too long.
         place(instance, &bytes, Insn())
         return X86Case(row: number, insn: Insn(), undefinedFlags: 0)
@@ -122,6 +124,10 @@ struct X86Generator {
       // AMD has a bit 17 of its own.
       if insn.op == .ldmxcsr, let value = peek(aimed), value & 0xffff_0000 == 0x2_0000 { continue }
       if row.savesState, let value = peek(aimed &+ 24), value & 0xffff_0000 == 0x2_0000 { continue }
+      // AMD's hash functions take what is not aligned, too.
+      if row.feature == .sha, insn.hasMemory, address(instance).map({ $0 & 15 != 0 }) ?? true {
+        continue
+      }
       if splitsSegment(insn, instance) { continue }
       // As placed: a displacement may have been chosen.
       guard case .insn(let placed) = Decoder.decode(instance.code) else { continue }
@@ -151,6 +157,31 @@ struct X86Generator {
     }
   }
 
+  /// The offset that a placed instruction's memory operand has in its segment.
+  private static func offset(_ placed: Insn, _ state: X86State) -> UInt64 {
+    var offset = UInt64(bitPattern: placed.disp)
+    if placed.base == Insn.rip {
+      offset &+= state.c.pointee.rip &+ UInt64(placed.length)
+    } else {
+      if placed.base != Insn.none { offset &+= state.gpr[Int(placed.base)] }
+      if placed.index != Insn.none {
+        offset &+= state.gpr[Int(placed.index)] &<< UInt64(placed.scale)
+      }
+    }
+    return offset
+  }
+
+  /// The address of a placed instruction's memory operand.
+  private func address(_ instance: X86Instance) -> UInt64? {
+    guard case .insn(let placed) = Decoder.decode(instance.code) else { return nil }
+    let state = instance.before
+    var address = Self.offset(placed, state)
+    if placed.prefixes.contains(.addressSize) { address &= 0xffff_ffff }
+    if placed.prefixes.contains(.fs) { address &+= state.c.pointee.fsbase }
+    if placed.prefixes.contains(.gs) { address &+= state.c.pointee.gsbase }
+    return address
+  }
+
   /// AMD looks whether an address is canonical before its segment's base is added too.
   private func splitsSegment(_ insn: Insn, _ instance: X86Instance) -> Bool {
     guard !insn.prefixes.isDisjoint(with: [.fs, .gs]) else { return false }
@@ -161,15 +192,7 @@ struct X86Generator {
     case .xlat: offset = state.gpr[3] &+ state.gpr[0] & 0xff
     default:
       guard case .insn(let placed) = Decoder.decode(instance.code) else { return false }
-      offset = UInt64(bitPattern: placed.disp)
-      if placed.base == Insn.rip {
-        offset &+= state.c.pointee.rip &+ UInt64(placed.length)
-      } else {
-        if placed.base != Insn.none { offset &+= state.gpr[Int(placed.base)] }
-        if placed.index != Insn.none {
-          offset &+= state.gpr[Int(placed.index)] &<< UInt64(placed.scale)
-        }
-      }
+      offset = Self.offset(placed, state)
     }
     if insn.prefixes.contains(.addressSize) { offset &= 0xffff_ffff }
     let base =

@@ -45,7 +45,7 @@ enum CPUID {
     .avx2: (7, 1, 5), .bmi2: (7, 1, 8), .adx: (7, 1, 19), .clflushopt: (7, 1, 23),
     .clwb: (7, 1, 24), .rdpid: (7, 2, 22), .lahf: (0x8000_0001, 2, 0), .abm: (0x8000_0001, 2, 5),
     .rdtscp: (0x8000_0001, 3, 27), .fma: (1, 2, 12), .f16c: (1, 2, 29), .smap: (7, 1, 20),
-    .invpcid: (7, 1, 10), .vaes: (7, 2, 9), .vpclmulqdq: (7, 2, 10),
+    .invpcid: (7, 1, 10), .vaes: (7, 2, 9), .vpclmulqdq: (7, 2, 10), .sha: (7, 1, 29),
   ]
 
   /// The features of which there are rows.

@@ -254,4 +254,18 @@ extension Encodings {
       .pclmulqdq, "vpclmulqdq", feature: .avx, wide: .vpclmulqdq,
       rows: "VEX 66 0F 3A 44 : Vx,Hx,Wx,Ib"),
   ]
+
+  /// Hash functions.
+  ///
+  /// - SeeAlso: Intel SDM volume 1, 'Intel SHA Extensions'.
+  static let hashes: [Family] = [
+    Family(.sha1nexte, "sha1nexte", "......", .aligned, .sha, rows: "NP 0F 38 C8 : Vdq,Wdq"),
+    Family(.sha1msg1, "sha1msg1", "......", .aligned, .sha, rows: "NP 0F 38 C9 : Vdq,Wdq"),
+    Family(.sha1msg2, "sha1msg2", "......", .aligned, .sha, rows: "NP 0F 38 CA : Vdq,Wdq"),
+    Family(
+      .sha256rnds2, "sha256rnds2", "......", .aligned, .sha, rows: "NP 0F 38 CB : Vdq,Wdq,XMM0"),
+    Family(.sha256msg1, "sha256msg1", "......", .aligned, .sha, rows: "NP 0F 38 CC : Vdq,Wdq"),
+    Family(.sha256msg2, "sha256msg2", "......", .aligned, .sha, rows: "NP 0F 38 CD : Vdq,Wdq"),
+    Family(.sha1rnds4, "sha1rnds4", "......", .aligned, .sha, rows: "NP 0F 3A CC : Vdq,Wdq,Ib"),
+  ]
 }

@@ -3,7 +3,7 @@ public enum Feature: String, CaseIterable, Sendable {
   case base = "x86-64"
   case cx8, cmov, cx16, lahf, popcnt, abm, movbe, bmi1, bmi2, adx, fsgsbase, rdtscp, rdpid
   case sse, sse2, sse3, ssse3, sse41, sse42, aes, pclmulqdq, fxsr, xsave, clfsh, clflushopt, clwb
-  case fpu, mmx, avx, avx2, fma, f16c, vaes, vpclmulqdq, smap, invpcid
+  case fpu, mmx, avx, avx2, fma, f16c, vaes, vpclmulqdq, sha, smap, invpcid
 }
 
 /// What else there is to know about a family of rows.
@@ -205,6 +205,6 @@ public enum Encodings {
   public static let allRows: [Row] =
     [
       transfer, arithmetic, shifts, bits, control, strings, system, privileged, float,
-      vectorMoves, vectorIntegers, mmx, x87, avxMoves, avxLanes, fma,
+      vectorMoves, vectorIntegers, hashes, mmx, x87, avxMoves, avxLanes, fma,
     ].flatMap { $0 }.flatMap { $0.made() }
 }

@@ -3,11 +3,16 @@ import Engine
 // Integer operations on vectors.
 
 enum VectorHelpers {
+  private static let groups: [@Sendable (Op) -> Helper?] = [
+    arithmetic, comparison, arrangement, shifts, special, LaneHelpers.helper,
+    FusedHelpers.helper, FloatHelpers.helper, ConversionHelpers.helper, CryptoHelpers.helper,
+    SHAHelpers.helper,
+  ]
+
   /// What does an operation, `nil` where none is one of vectors.
   static func helper(_ op: Op) -> Helper? {
-    arithmetic(op) ?? comparison(op) ?? arrangement(op) ?? shifts(op) ?? special(op)
-      ?? LaneHelpers.helper(op) ?? FusedHelpers.helper(op) ?? FloatHelpers.helper(op)
-      ?? ConversionHelpers.helper(op) ?? CryptoHelpers.helper(op)
+    for group in groups { if let helper = group(op) { return helper } }
+    return nil
   }
 
   private static func arithmetic(_ op: Op) -> Helper? {

@@ -153,6 +153,12 @@ extension Hart {
   private func touch(
     _ x: Slots, _ at: UInt64, _ size: UInt64, _ stack: UInt8, _ access: (UInt64) -> Void
   ) -> Bool {
+    // Both ends of the first word, of 2 or 4 bytes as the sizes of images are, come before any table.
+    let word: UInt64 = size % 4 == 2 ? 2 : 4
+    if X64.isCanonical(at, x), !X64.isCanonical(at &+ word &- 1, x) {
+      X64.raise(x, stack != 0 ? 12 : 13)
+      return false
+    }
     x[SystemSlot.stackAccess] = UInt64(stack)
     defer { x[SystemSlot.stackAccess] = 0 }
     var va = at

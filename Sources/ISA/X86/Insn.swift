@@ -45,6 +45,7 @@ public enum Op: UInt16, CaseIterable, Sendable {
   case pmaxuw, pmaxud, pmulld, pcmpgtq, phminposuw, pmovsxbw, pmovzxbw, pmovsxbd, pmovzxbd
   case pmovsxbq, pmovzxbq, pmovsxwd, pmovzxwd, pmovsxwq, pmovzxwq, pmovsxdq, pmovzxdq, pblendvb
   case blendvps, blendvpd, blendps, blendpd, pblendw, mpsadbw, ptest, pcmpestrm, pcmpestri
+  case sha1rnds4, sha1nexte, sha1msg1, sha1msg2, sha256rnds2, sha256msg1, sha256msg2
   case pcmpistrm, pcmpistri, aesenc, aesenclast, aesdec, aesdeclast, aesimc, aeskeygenassist
   case pclmulqdq
   case maskmov, rcpps, rcpss, rsqrtps, rsqrtss

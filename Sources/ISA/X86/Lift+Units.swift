@@ -10,7 +10,7 @@ enum Unit {
       case .fpu: row.op == .fwait ? .wait : .x87
       case .mmx: .mmx
       case .fxsr: .legacyState
-      case .sse, .sse2, .sse3, .ssse3, .sse41, .sse42, .aes, .pclmulqdq: .sse
+      case .sse, .sse2, .sse3, .ssse3, .sse41, .sse42, .aes, .pclmulqdq, .sha: .sse
       case .xsave: [.xsave, .xsaveopt, .xrstor].contains(row.op) ? .extendedState : .always
       case .avx, .avx2, .fma, .f16c, .vaes, .vpclmulqdq: .avx
       default: .always
