@@ -54,7 +54,7 @@ let package = Package(
     // The guest kernels (images/kernel), linked into the program.
     .target(
       name: "CKernelImages", path: "images/kernel/embed",
-      cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user/riscv64")]),
+      cSettings: [.headerSearchPath(".."), .headerSearchPath("../../user")]),
     // ptrace and fork, which Swift can't call: register traces of native programs.
     .target(name: "CPtrace", path: "Sources/Emu/CPtrace"),
     .target(
@@ -139,7 +139,7 @@ let package = Package(
     .testTarget(
       name: "ImageTests", dependencies: ["Image"], path: "Tests/ImageTests", swiftSettings: strict),
     .testTarget(
-      name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "Image"],
+      name: "ProbesTests", dependencies: ["Machine", "Probes", "RISCV", "X86", "Image"],
       path: "Tests/ProbesTests", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "HarnessTests",

@@ -100,7 +100,8 @@ struct ProbeHits {
     var hits: [(place: UInt64, hits: () -> UInt64)] = []
     let range = function.address..<function.address &+ function.size
     InsnSweep(elf, rig.probes.isa, in: range).visit { at, bytes in
-      guard rig.probes.isa.classify(bytes)?.verdict == kind.verdict else { return }
+      let text: ProbedText = kind.isOfKernel ? .kernel : .user
+      guard rig.probes.isa.classify(bytes, text)?.verdict == kind.verdict else { return }
       if kind.isOfKernel {
         guard let probe = try? rig.probes.registerKprobe(KprobeRequest(.address(at))) else {
           return

@@ -23,10 +23,12 @@ enum KprobeLevel {
 struct KprobeStep {
   fileprivate(set) var point: KprobePoint
   fileprivate(set) var slot: UInt64
-  fileprivate(set) var interrupts: UInt64
+  fileprivate(set) var state: SlotState
 
   /// Where the break behind the copy is.
   var end: UInt64 { slot &+ point.length }
+  /// The copy.
+  var copy: SlotCopy { SlotCopy(point.insn, at: point.address, slot: slot, .kernel) }
 }
 
 /// Kernel probes: the table, the patching, and what happens at a hit.
@@ -44,6 +46,7 @@ final class KprobeMachine {
   let kernel: Kernel
   let isa: any ProbeISA
   let fetch: FetchSynchronisation
+  private let stepCause: UInt64?
   var points: [UInt64: KprobePoint] = [:] {
     didSet { latest = nil }
   }
@@ -68,6 +71,7 @@ final class KprobeMachine {
     self.kernel = kernel
     self.isa = isa
     self.fetch = fetch
+    stepCause = isa.stepCause(.kernel)
     slots = KprobeSlots(kernel, slotSize: isa.kprobeSlotSize)
     blacklist = Self.blacklist(kernel)
     blacklistedFunctions = Self.blacklistedFunctions(kernel)
@@ -146,7 +150,8 @@ final class KprobeMachine {
     switch verdict {
     case .refuse(let reason): throw ProbeError(.EINVAL, reason)
     case .simulate:
-      guard let simulation = isa.simulation(of: point.insn.bytes, at: point.address) else {
+      guard let simulation = isa.simulation(of: point.insn.bytes, at: point.address, .kernel)
+      else {
         throw ProbeError(.EINVAL, "the instruction can't be simulated")
       }
       point.simulation = simulation
@@ -155,7 +160,11 @@ final class KprobeMachine {
         throw ProbeError(.ENOMEM, "no slot is free")
       }
       if legacy.contains(.writableSlots) { slots.makeWritable(kernel) }
-      guard patch(slot, isa.slotImage(point.insn.bytes, user: false)) else {
+      guard let image = isa.slotImage(point.insn, at: point.address, slot: slot) else {
+        slots.release(slot, inUse: false)
+        throw ProbeError(.EINVAL, "what the instruction refers to is too far from its slot")
+      }
+      guard patch(slot, image) else {
         slots.release(slot, inUse: false)
         throw ProbeError(.ENOMEM, "the slot can't be written")
       }
@@ -194,10 +203,12 @@ final class KprobeMachine {
   }
 
   private func classify(_ pc: UInt64) -> Event {
-    switch state {
-    case .serving(.stepping(let step)) where step.end == pc: return .stepEnd
-    case .nested(let step, _) where step.end == pc: return .stepEnd
-    default: break
+    if stepCause == nil {
+      switch state {
+      case .serving(.stepping(let step)) where step.end == pc: return .stepEnd
+      case .nested(let step, _) where step.end == pc: return .stepEnd
+      default: break
+      }
     }
     if let latest, latest.address == pc {
       if latest.isArmed { return .hit(latest) }
@@ -212,13 +223,27 @@ final class KprobeMachine {
     return .foreign
   }
 
+  /// Serves a single step of kernel mode.
+  ///
+  /// - Returns: `nil` where it is none of ours.
+  func stepped(_ context: ProbeContext) -> GateReply? {
+    switch state {
+    case .serving(.stepping), .nested: return trapped(context, .stepEnd)
+    case .idle, .serving(.active): return nil
+    }
+  }
+
   /// Serves a break of kernel mode.
   ///
   /// - Returns: `nil` where it is none of ours.
   func trapped(_ context: ProbeContext) -> GateReply? {
+    trapped(context, classify(context.pc &- isa.breakTrapOffset))
+  }
+
+  private func trapped(_ context: ProbeContext, _ event: Event) -> GateReply? {
     let pc = context.pc &- isa.breakTrapOffset
     defer { publish() }
-    switch (state, classify(pc)) {
+    switch (state, event) {
     case (.idle, .hit(let point)):
       context.pc = pc
       guard serve(point, context) else { return nil }
@@ -239,18 +264,13 @@ final class KprobeMachine {
       kernel.log("kprobe: unrecoverable reentry at \(point.symbol)+\(point.offset)")
       return nil
     case (.serving(.stepping(let step)), .stepEnd):
+      if legacy.contains(.programAfterStep) { post(step.point, context) }
+      guard finish(step, context) else { break }
       state = .serving(.active)
-      if legacy.contains(.programAfterStep) {
-        post(step.point, context)
-        finish(step, context)
-      } else {
-        finish(step, context)
-        post(step.point, context)
-      }
+      if !legacy.contains(.programAfterStep) { post(step.point, context) }
       becomeIdle()
     case (.nested(let step, let under), .stepEnd):
-      finish(step, context)
-      state = .serving(under)
+      if finish(step, context) { state = .serving(under) }
     case (.idle, .stepEnd), (.serving(.active), .stepEnd):
       preconditionFailure("a step ends only where one was begun")
     case (let before, .trampoline):
@@ -333,20 +353,20 @@ final class KprobeMachine {
   private func getPast(_ point: KprobePoint, _ context: ProbeContext) -> Passage {
     if let simulation = point.simulation {
       context.pc = point.address
-      return simulation.run(context.frame) ? .done : .traps
+      return simulation.run(context.frame, context) ? .done : .traps
     }
     guard let slot = point.slot else { return .traps }
-    let before = isa.maskInterrupts(context.frame)
-    if legacy.contains(.interruptsInSlot) { isa.restoreInterrupts(context.frame, before) }
-    let step = KprobeStep(point: point, slot: slot, interrupts: before)
-    context.pc = slot
+    var step = KprobeStep(point: point, slot: slot, state: SlotState())
+    step.state = isa.enterSlot(context.frame, step.copy)
+    if legacy.contains(.interruptsInSlot) { isa.unmaskInterrupts(context.frame, step.state) }
     return .steps(step)
   }
 
-  /// The instruction ran: pc and interrupts become what they are without the probe.
-  private func finish(_ step: KprobeStep, _ context: ProbeContext) {
-    isa.restoreInterrupts(context.frame, step.interrupts)
-    context.pc = step.point.next
+  /// The instruction ran: what the frame holds becomes what it is without the probe.
+  ///
+  /// - Returns: `false` where it goes on in its slot.
+  private func finish(_ step: KprobeStep, _ context: ProbeContext) -> Bool {
+    isa.leaveSlot(context.frame, step.copy, step.state, context) != .unfinished
   }
 
   private func becomeIdle() {
@@ -371,7 +391,7 @@ final class KprobeMachine {
       state = .serving(under)
     default: return nil
     }
-    isa.restoreInterrupts(context.frame, step.interrupts)
+    isa.abandonSlot(context.frame, step.copy, step.state)
     context.pc = step.point.address
     context.function = step.point.address
     var isHandled = false
@@ -423,14 +443,14 @@ extension KprobeMachine {
     }
     a("trampolineIsReady", &trampolineIsReady)
     a.transient([
-      "kernel", "isa", "fetch", "latest", "unpublished", "kretprobes", "blacklist",
+      "kernel", "isa", "fetch", "stepCause", "latest", "unpublished", "kretprobes", "blacklist",
       "blacklistedFunctions", "exceptionTable",
     ])
     guard a.isReading else { return }
     latest = nil
     a.afterwards { [self] in
       for point in points.values where point.insn.verdict == .simulate {
-        point.simulation = isa.simulation(of: point.insn.bytes, at: point.address)
+        point.simulation = isa.simulation(of: point.insn.bytes, at: point.address, .kernel)
         if point.simulation == nil { a.fail("a kprobe on no instruction that is simulated") }
       }
     }
@@ -483,11 +503,11 @@ extension KprobeState: Archived {
 
 extension KprobeStep: Archived {
   static func placeholder(_ a: Archive) -> KprobeStep {
-    KprobeStep(point: a.placeholder(KprobePoint.self), slot: 0, interrupts: 0)
+    KprobeStep(point: a.placeholder(KprobePoint.self), slot: 0, state: SlotState())
   }
   mutating func archive(_ a: Archive) {
     a.ref("point", &point)
     a("slot", &slot)
-    a("interrupts", &interrupts)
+    a("state", &state)
   }
 }

@@ -39,7 +39,8 @@ extension KprobeMachine {
     let before =
       legacy.contains(.anyAddress)
       ? [] : try walk(from: address &- found.offset, to: address, where_)
-    guard let insn = isa.classify(original(address)), let pa = image.physical(address) else {
+    guard let insn = isa.classify(original(address), .kernel), let pa = image.physical(address)
+    else {
       throw ProbeError(.EINVAL, "\(where_) can't be read")
     }
     let point = KprobePoint(

@@ -1,6 +1,12 @@
 import Engine
 import GuestKernel
 
+/// Who sees what simulated instructions do to memory: no hart does it.
+final class SimulationObserver {
+  /// An instruction has stored so many bytes at an address.
+  @exclusivity(unchecked) var didStore: ((_ va: UInt64, _ size: Int) -> Void)?
+}
+
 /// What a handler sees of a hit: the saved registers, which it may change, and memory.
 ///
 /// Good during the call of the handler only.
@@ -21,6 +27,7 @@ public final class ProbeContext {
   @exclusivity(unchecked) public var data: AnyObject?
 
   let isa: any ProbeISA
+  private let simulations: SimulationObserver
   /// The kernel stack in use.
   @exclusivity(unchecked) var stack: UInt64 = 0
   /// The frame, in guest RAM.
@@ -28,8 +35,9 @@ public final class ProbeContext {
 
   init(
     kernel: Kernel, isa: any ProbeISA, task: Task?, regsVA: UInt64,
-    frame: UnsafeMutableRawPointer
+    frame: UnsafeMutableRawPointer, simulations: SimulationObserver
   ) {
+    self.simulations = simulations
     self.kernel = kernel
     self.isa = isa
     self.task = task
@@ -121,6 +129,18 @@ public final class ProbeContext {
     return true
   }
 
+  /// Has the function that begins here return at once.
+  ///
+  /// - Returns: what the handler is to return.
+  /// - SeeAlso: Linux, `arch/x86/lib/error-inject.c`, `override_function_with_return`
+  public func overrideFunction(returning value: UInt64) -> ProbeAction {
+    guard let back = isa.leaveFunction(frame, load: { read($0, 8)?.load64(0) }) else {
+      return .continue
+    }
+    returnValue = value
+    return .redirect(back)
+  }
+
   // MARK: Who and when
 
   /// The task's name.
@@ -161,5 +181,27 @@ public final class ProbeContext {
   @discardableResult
   public func writeKernel(_ va: UInt64, _ bytes: [UInt8]) -> Bool {
     kernel.writeKernel(va, bytes)
+  }
+}
+
+extension ProbeContext: ProbedMemory {
+  /// What the probed instruction would load.
+  public func loadMemory(_ va: UInt64, _ size: Int) -> UInt64? {
+    let bytes = isUser ? readUser(va, size) : read(va, size)
+    return bytes.map { $0.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+  }
+
+  /// Stores as the probed instruction would.
+  public func storeMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool {
+    guard correctMemory(va, size, value) else { return false }
+    simulations.didStore?(va, size)
+    return true
+  }
+
+  /// Stores over what the probed instruction has stored.
+  public func correctMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool {
+    let bytes = (0..<size).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
+    if isUser || va < kernel.isa.userEnd { return writeUser(va, bytes) }
+    return writeKernel(va, bytes)
   }
 }

@@ -153,6 +153,7 @@ extension ProbedInsn: Archived {
 
   mutating package func archive(_ a: Archive) {
     a("bytes", &bytes)
+    a("plan", &plan)
     var reason = ""
     var kind: UInt8
     switch verdict {
@@ -165,5 +166,14 @@ extension ProbedInsn: Archived {
       a("", &reason)
     }
     if a.isReading { verdict = kind == 0 ? .outOfLine : kind == 1 ? .simulate : .refuse(reason) }
+  }
+}
+
+extension SlotState: Archived {
+  static package func placeholder(_ a: Archive) -> SlotState { SlotState() }
+
+  mutating package func archive(_ a: Archive) {
+    a("status", &status)
+    a("scratch", &scratch)
   }
 }

@@ -50,6 +50,13 @@ public final class ProbeSubsystem {
   /// The probes that are registered, in the order in which they were: what a snapshot names.
   var registrations: [any Registration] = []
 
+  /// Is told of each store of a simulated instruction, once it is done: no hart does it.
+  public var simulatedStore: ((_ va: UInt64, _ size: Int) -> Void)? {
+    get { simulations.didStore }
+    set { simulations.didStore = newValue }
+  }
+  private let simulations = SimulationObserver()
+
   let fetch: FetchSynchronisation
   let kprobes: KprobeMachine
   let uprobes: UprobeMachine
@@ -183,7 +190,9 @@ public final class ProbeSubsystem {
     _ task: Task?, _ regsVA: UInt64, _ frame: UnsafeMutableRawPointer
   ) -> ProbeContext {
     guard let context = spare else {
-      return ProbeContext(kernel: kernel, isa: isa, task: task, regsVA: regsVA, frame: frame)
+      return ProbeContext(
+        kernel: kernel, isa: isa, task: task, regsVA: regsVA, frame: frame,
+        simulations: simulations)
     }
     spare = nil
     context.begin(task, regsVA, frame)
@@ -206,19 +215,31 @@ extension ProbeSubsystem: TrapHook {
     guard let frame = frame(regs) else { return nil }
     let isUser = isa.isUser(UnsafeRawPointer(frame))
     if isUser {
-      guard address == nil, isa.isBreak(cause: cause), let task = kernel.current else { return nil }
+      guard address == nil, let task = kernel.current else { return nil }
+      let isBreak = isa.isBreak(cause: cause)
+      guard isBreak || isa.stepCause(.user) == cause else { return nil }
       var context = begin(task, regs, frame)
-      let reply = uprobes.trapped(task, context)
+      let reply = isBreak ? uprobes.trapped(task, context) : uprobes.stepped(task, context)
       end(&context)
-      if reply != nil { breaksTaken &+= 1 }
+      if isBreak, reply != nil { breaksTaken &+= 1 }
       return reply
     }
-    let owner = kernel.stackOwner(regs)
-    var context = begin(owner.task, regs, frame)
+    var context = begin(nil, regs, frame)
+    // The frame may lie on a stack of the exception's own; the interrupted one is the task's.
+    var owner = kernel.stackOwner(regs)
+    if owner.block == 0 { owner = kernel.stackOwner(context.sp) }
+    context.task = owner.task
     context.stack = owner.block
-    let reply =
-      address == nil && isa.isBreak(cause: cause)
-      ? kprobes.trapped(context) : kprobes.faulted(context, address ?? 0)
+    let reply: GateReply?
+    if address != nil {
+      reply = kprobes.faulted(context, address ?? 0)
+    } else if isa.isBreak(cause: cause) {
+      reply = kprobes.trapped(context)
+    } else if isa.stepCause(.kernel) == cause {
+      reply = kprobes.stepped(context)
+    } else {
+      reply = kprobes.faulted(context, 0)
+    }
     end(&context)
     return reply
   }

@@ -14,6 +14,7 @@ final class UprobeMachine {
   let isa: any ProbeISA
   let fetch: FetchSynchronisation
   private let breakOffset: UInt64
+  private let stepCause: UInt64?
   var points: [UprobeKey: UprobePoint] = [:]
   /// Places of ``points`` that were hit lately, by their offset: most hits find theirs here.
   private let recent: UnsafeMutablePointer<UprobePoint?>
@@ -31,6 +32,7 @@ final class UprobeMachine {
     self.fetch = fetch
     slotCount = 4096 / isa.uprobeSlotSize
     breakOffset = isa.breakTrapOffset
+    stepCause = isa.stepCause(.user)
     recent = .allocate(capacity: Self.recentCount)
     recent.initialize(repeating: nil, count: Self.recentCount)
   }
@@ -81,7 +83,7 @@ final class UprobeMachine {
   private func classify(
     _ pc: UInt64, _ state: UprobeState, _ space: AddressSpace, _ own: UprobeSpace
   ) -> Event {
-    if case .stepping(let step) = state, step.end == pc {
+    if stepCause == nil, case .stepping(let step) = state, step.end == pc {
       if legacy.contains(.oneSlotEndPerProbe), step.point.knownEnd != pc { return .foreign }
       return .stepEnd
     }
@@ -118,12 +120,11 @@ final class UprobeMachine {
     switch (utask.state, classify(pc, utask.state, space, own)) {
     case (.waiting, _): preconditionFailure("it does not wait any more")
     case (.stepping(let step), .stepEnd):
-      context.pc = step.va &+ step.length
-      end(step, task, utask)
-      return GateReply()
+      return leave(step, task, utask, context)
     case (.stepping(let step), .hit), (.stepping(let step), .trampoline),
       (.stepping(let step), .foreign), (.stepping(let step), .stale):
       // A handler of a signal can't run meanwhile, so the program left its slot by other means.
+      if let copy = step.copy { isa.abandonSlot(context.frame, copy, step.state) }
       end(step, task, utask)
       return trapped(task, context)
     case (.running, .hit(let point)):
@@ -142,8 +143,40 @@ final class UprobeMachine {
       // As in Linux, the signal says less where the memory has, or a moment ago had, probes.
       guard mayBeOurs else { return nil }
       kernel.force(.kernel(Signal.SIGTRAP), task)
-      return GateReply()
+      return GateReply(value: 1)
     }
+  }
+
+  /// Serves a single step of user mode: any one ends what runs in a slot.
+  ///
+  /// - Returns: `nil` where no probe has to do with it.
+  func stepped(_ task: Task, _ context: ProbeContext) -> GateReply? {
+    guard let utask = task.probeState as? UprobeTask, case .stepping(let step) = utask.state else {
+      return nil
+    }
+    return leave(step, task, utask, context)
+  }
+
+  /// The trap came that ends a slot.
+  ///
+  /// - Returns: `nil` where it is the program's too: it was single-stepping.
+  private func leave(
+    _ step: UprobeStep, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext
+  ) -> GateReply? {
+    let exit = step.copy.map { isa.leaveSlot(context.frame, $0, step.state, context) }
+    if exit == .unfinished { return GateReply() }
+    end(step, task, utask)
+    return exit == .stepped ? nil : GateReply()
+  }
+
+  /// An instruction that did not run was done: who single-steps is told of it.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/uprobes.c`, `arch_uprobe_skip_sstep`
+  private func announceStep(_ task: Task, _ context: ProbeContext) {
+    guard let stepCause, isa.isSingleStepped(UnsafeRawPointer(context.frame)) else { return }
+    let signal = kernel.classifyTrap(stepCause)
+    kernel.force(
+      SignalInfo(signal.signal, code: signal.code, .fault(address: context.pc)), task)
   }
 
   /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `handle_swbp`, `handler_chain`
@@ -205,24 +238,27 @@ final class UprobeMachine {
     guard let insn = point.insn else { return GateReply() }
     if point.isSimulated, !legacy.contains(.everythingInSlot) {
       context.pc = va
-      if point.simulation(at: va, isa)?.run(context.frame) ?? false { return GateReply() }
+      if point.simulation(at: va, isa)?.run(context.frame, context) ?? false {
+        announceStep(task, context)
+        return GateReply()
+      }
       // It would trap: in its slot it does, and the trap becomes the instruction's own.
     }
     guard let space = task.space, let area = area(of: space) else { return GateReply() }
     guard
       let (slot, written) =
-        area.take(for: point, { isa.slotImage(insn.bytes, user: true) }, kernel.ram)
+        area.take(for: point, { isa.slotImage(insn) }, kernel.ram)
     else {
       utask.state = .waiting(point, va: va)
       task.sleep(on: [area.queue], until: nil, state: .killable)
       return GateReply(action: .block)
     }
     if written { fetch.text(of: space) }
-    let step = UprobeStep(
+    var step = UprobeStep(
       point: point, va: va, area: area, slot: slot, length: point.length)
+    step.state = isa.enterSlot(context.frame, SlotCopy(insn, at: va, slot: step.start, .user))
     utask.state = .stepping(step)
     point.knownEnd = step.end
-    context.pc = step.start
     return GateReply()
   }
 
@@ -277,6 +313,7 @@ final class UprobeMachine {
     } else if pc == step.end {
       frame.storeBytes(of: step.va &+ step.length, toByteOffset: offset, as: UInt64.self)
     }
+    if let copy = step.copy { isa.abandonSlot(frame, copy, step.state) }
     end(step, task, utask)
   }
 
@@ -315,7 +352,7 @@ extension UprobeMachine {
       }
     }
     a("slotCount", &slotCount)
-    a.transient(["kernel", "isa", "fetch", "breakOffset", "points", "recent"])
+    a.transient(["kernel", "isa", "fetch", "breakOffset", "stepCause", "points", "recent"])
   }
 
   /// The order of files: they have none of their own.

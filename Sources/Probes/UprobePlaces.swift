@@ -145,7 +145,7 @@ extension UprobeMachine {
     if isa.isBreakpoint(bytes) {
       throw ProbeError(.EOPNOTSUPP, "\(text) holds a break instruction")
     }
-    guard let insn = isa.classify(bytes) else {
+    guard let insn = isa.classify(bytes, .user) else {
       throw ProbeError(.EINVAL, "\(text) holds no whole instruction")
     }
     if case .refuse(let reason) = insn.verdict { throw ProbeError(.EINVAL, "\(text): \(reason)") }

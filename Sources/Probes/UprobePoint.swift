@@ -82,7 +82,7 @@ final class UprobePoint: Archivable {
     if simulations[va] == nil, let insn {
       // A program that maps its text here and there does not have them pile up.
       if simulations.count >= UprobeMachine.maxSimulations { simulations = [:] }
-      simulations[va] = isa.simulation(of: insn.bytes, at: va)
+      simulations[va] = isa.simulation(of: insn.bytes, at: va, .user)
     }
     latest = simulations[va]
     latestVA = va
@@ -176,10 +176,14 @@ struct UprobeStep {
   private(set) var area: UprobeArea
   private(set) var slot: Int
   private(set) var length: UInt64
+  /// What the frame had before.
+  var state = SlotState()
 
   /// Where the copy is, and the break behind it.
   var start: UInt64 { area.address(slot) }
   var end: UInt64 { start &+ length }
+  /// The copy; `nil` only where nothing is known of the instruction.
+  var copy: SlotCopy? { point.insn.map { SlotCopy($0, at: va, slot: start, .user) } }
 }
 
 /// What a task has for probes (`struct uprobe_task`).
@@ -271,6 +275,7 @@ extension UprobeStep: Archived {
     a.ref("area", &area)
     a("slot", &slot)
     a("length", &length)
+    a("state", &state)
     let (area, slot) = (area, slot)
     a.afterwards {
       if !area.hasSlot(slot) { a.fail("a step in slot \(slot)") }

@@ -3,11 +3,14 @@ import Machine
 import Testing
 
 @Suite struct SelfTestTests {
-  @Test("every test of emu selftest passes", arguments: [CacheModel.coherent, .architectural])
-  func all(caches: CacheModel) {
+  @Test(
+    "every test of emu selftest passes", arguments: [CacheModel.coherent, .architectural],
+    ProgramArchitecture.allCases)
+  func all(caches: CacheModel, guest: ProgramArchitecture) {
     var lines: [String] = []
     #expect(
-      SelfTest.run(caches: caches) { lines.append($0) } == 0, "\(lines.joined(separator: "\n"))")
+      SelfTest.run(on: guest, caches: caches) { lines.append($0) } == 0,
+      "\(lines.joined(separator: "\n"))")
     #expect(lines.first == "KTAP version 1")
     #expect(!lines.contains { $0.contains("not ok") })
     #expect(lines.filter { $0.hasPrefix("    ok ") }.count == SelfTest.names.count)

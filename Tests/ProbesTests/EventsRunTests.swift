@@ -152,7 +152,7 @@ import Testing
   }
 
   @Test func kernel() throws {
-    let text = try ProbeListing.text(.kernel).get()
+    let text = try ProbeListing.text(.kernel(.riscv64)).get()
     let rows = Self.rows(text)
     #expect(rows.count > 1000)
     #expect(rows.contains { $0.marks == "pr" } && rows.contains { $0.marks == "-" })
@@ -194,7 +194,8 @@ import Testing
   }
 
   @Test func unknownSymbol() {
-    guard case .failure(let failure) = ProbeListing.text(.kernel, symbol: "nothing") else {
+    guard case .failure(let failure) = ProbeListing.text(.kernel(.riscv64), symbol: "nothing")
+    else {
       Issue.record("listed")
       return
     }

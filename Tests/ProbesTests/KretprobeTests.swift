@@ -6,15 +6,15 @@ import Testing
 @testable import Probes
 
 @Suite struct KretprobeTests {
-  private func rig(_ model: CacheModel = .coherent) throws -> Rig {
-    let rig = try Rig("probes.elf", ["k"], cacheModel: model)
+  private func rig(_ guest: ProgramArchitecture, _ model: CacheModel = .coherent) throws -> Rig {
+    let rig = try Rig("probes.elf", ["k"], cacheModel: model, guest: guest)
     try rig.runTargets()
     return rig
   }
 
-  @Test(arguments: [CacheModel.coherent, .architectural])
-  func recursionReturnsNested(model: CacheModel) throws {
-    let rig = try rig(model)
+  @Test(arguments: models, ProgramArchitecture.allCases)
+  func recursionReturnsNested(model: CacheModel, guest: ProgramArchitecture) throws {
+    let rig = try rig(guest, model)
     var results: [UInt64] = []
     let probe = try rig.probes.registerKretprobe(
       KretprobeRequest(
@@ -31,8 +31,9 @@ import Testing
     #expect(probe.active == 0)
   }
 
-  @Test func callsBeyondMaxactiveAreMissedAndNotHijacked() throws {
-    let rig = try rig()
+  @Test(arguments: ProgramArchitecture.allCases)
+  func callsBeyondMaxactiveAreMissedAndNotHijacked(guest: ProgramArchitecture) throws {
+    let rig = try rig(guest)
     let probe = try rig.probes.registerKretprobe(
       KretprobeRequest(.symbol("probe_fib"), maxactive: 2, ret: { _ in }))
     #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
@@ -40,8 +41,9 @@ import Testing
     #expect(probe.nmissed > 0)
   }
 
-  @Test func tailCallsReturnTogether() throws {
-    let rig = try rig()
+  @Test(arguments: ProgramArchitecture.allCases)
+  func tailCallsReturnTogether(guest: ProgramArchitecture) throws {
+    let rig = try rig(guest)
     var order: [String] = []
     for name in ["probe_tail_first", "probe_tail_second", "probe_tail_third"] {
       _ = try rig.probes.registerKretprobe(
@@ -53,8 +55,9 @@ import Testing
     #expect(order.count == 30)
   }
 
-  @Test func anEntryHandlerCanRefuseAndData() throws {
-    let rig = try rig()
+  @Test(arguments: ProgramArchitecture.allCases)
+  func anEntryHandlerCanRefuseAndData(guest: ProgramArchitecture) throws {
+    let rig = try rig(guest)
     final class Argument {
       let value: UInt64
       init(_ value: UInt64) { self.value = value }
@@ -72,8 +75,9 @@ import Testing
     #expect(probe.hits == 80)
   }
 
-  @Test func unregisteredWhileCallsAreUnderWay() throws {
-    let rig = try rig()
+  @Test(arguments: ProgramArchitecture.allCases)
+  func unregisteredWhileCallsAreUnderWay(guest: ProgramArchitecture) throws {
+    let rig = try rig(guest)
     var own: Kretprobe?
     let probe = try rig.probes.registerKretprobe(
       KretprobeRequest(
@@ -84,17 +88,19 @@ import Testing
     #expect(probe.hits == 1)
   }
 
-  @Test func aHandlerCanChangeTheResult() throws {
-    let rig = try Rig("probes.elf", ["k"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aHandlerCanChangeTheResult(guest: ProgramArchitecture) throws {
+    let rig = try Rig("probes.elf", ["k"], guest: guest)
     _ = try rig.probes.registerKretprobe(
-      KretprobeRequest(.symbol("__riscv_sys_getpid"), ret: { $0.returnValue = 4 }))
+      KretprobeRequest(.symbol(rig.syscall("getpid")), ret: { $0.returnValue = 4 }))
     #expect(rig.run() == .ended(.exited(40)), "\(rig.messages)")
   }
 
-  @Test func functionsThatSwitchTasksReturnToTheirCallers() throws {
-    let plain = try Rig("probes.elf", ["f"]).outcome()
-    for name in ["schedule", "__schedule", "__switch_to", "do_exit", "kernel_clone"] {
-      let rig = try Rig("probes.elf", ["f"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func functionsThatSwitchTasksReturnToTheirCallers(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["f"], guest: guest).outcome()
+    for name in ["schedule", "__schedule", "__switch_to", "do_exit", "kernel_wait4"] {
+      let rig = try Rig("probes.elf", ["f"], guest: guest)
       let probe = try rig.probes.registerKretprobe(
         KretprobeRequest(.symbol(name), ret: { _ in }))
       #expect(rig.outcome() == plain, "\(name): \(rig.messages)")
@@ -102,8 +108,9 @@ import Testing
     }
   }
 
-  @Test func onlyEntriesHaveReturns() throws {
-    let rig = try rig()
+  @Test(arguments: ProgramArchitecture.allCases)
+  func onlyEntriesHaveReturns(guest: ProgramArchitecture) throws {
+    let rig = try rig(guest)
     #expect(throws: ProbeError.self) {
       try rig.probes.registerKretprobe(
         KretprobeRequest(.symbol("probe_fib", offset: 2), ret: { _ in }))

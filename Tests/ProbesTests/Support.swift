@@ -3,6 +3,7 @@ import GuestKernel
 import Machine
 import RISCV
 import Testing
+import X86
 
 @testable import Probes
 
@@ -45,8 +46,11 @@ func contents(_ path: String) -> [UInt8] {
   }
 }
 
+/// Both kinds of caches.
+let models = [CacheModel.coherent, .architectural]
+
 private let folder = String(#filePath.dropLast("Support.swift".count))
-private let images = folder + "../../images/user/riscv64/"
+private let images = folder + "../../images/user/"
 
 /// A machine with a program in it and probes.
 final class Rig {
@@ -58,9 +62,12 @@ final class Rig {
 
   init(
     _ program: String = "probes.elf", _ arguments: [String] = [],
-    cacheModel: CacheModel = .coherent, compressed: Bool = true, facts: RISCVProbeISA? = nil
+    cacheModel: CacheModel = .coherent, compressed: Bool = true, facts: (any ProbeISA)? = nil,
+    guest: ProgramArchitecture = .riscv64
   ) throws {
     var configuration = ProgramConfiguration()
+    configuration.architecture = guest
+    self.guest = guest
     configuration.cacheModel = cacheModel
     configuration.memory = 64 << 20
     if !compressed {
@@ -68,12 +75,14 @@ final class Rig {
       configuration.kernelImage = contents(folder + "Programs/kernel-rv64g.elf")
     }
     machine = try ProgramMachine(configuration, host: host) { false }
-    probes = ProbeSubsystem(
-      kernel: machine.kernel, isa: facts ?? RISCVProbeISA(compressed: compressed))
+    let own: any ProbeISA =
+      guest == .riscv64 ? RISCVProbeISA(compressed: compressed) : X86ProbeISA()
+    probes = ProbeSubsystem(kernel: machine.kernel, isa: facts ?? own)
+    let program = program == "probes.elf" ? Self.program(guest) : program
     path = "/" + program
     let bytes = contents(
       program.hasPrefix("probes") || program == "scenes.elf"
-        ? folder + "Programs/" + program : images + program)
+        ? folder + "Programs/" + program : images + guest.rawValue + "/" + program)
     try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
     elf = bytes
     machine.log = { [unowned self] in messages.append($0) }
@@ -83,6 +92,17 @@ final class Rig {
   }
 
   let elf: [UInt8]
+  let guest: ProgramArchitecture
+
+  /// The program of `Programs/probes.c` for a guest.
+  static func program(_ guest: ProgramArchitecture) -> String {
+    guest == .riscv64 ? "probes.elf" : "probes-\(guest.rawValue).elf"
+  }
+
+  /// The kernel's function that a system call begins with.
+  func syscall(_ name: String) -> String {
+    guest == .riscv64 ? "__riscv_sys_\(name)" : "__x64_sys_\(name)"
+  }
 
   @discardableResult
   func run(limit: UInt64 = 400_000_000) -> ProgramExit { machine.run(limit: limit) }
@@ -99,4 +119,11 @@ extension Rig {
     let exit = run(limit: limit)
     return Outcome(exit: exit, output: host.text)
   }
+}
+
+/// Where nothing can be loaded or stored.
+final class NoMemory: ProbedMemory {
+  func loadMemory(_ va: UInt64, _ size: Int) -> UInt64? { nil }
+  func storeMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool { false }
+  func correctMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool { false }
 }

@@ -35,18 +35,19 @@ extension Rig {
       } catch {
         refused.append(error.description)
       }
-      let isShort = elf[Int(at)] & 3 != 3
-      at &+= isShort ? 2 : 4
+      let isa = probes.isa
+      let rest = Array(elf[Int(at)...].prefix(isa.maxInsnLength))
+      at &+= UInt64(isa.length(rest) ?? Int(isa.insnAlignment))
     }
     return (probed, refused)
   }
 }
 
 @Suite struct UprobeTests {
-  @Test(arguments: [CacheModel.coherent, .architectural])
-  func hitsAreCountedAndTheProgramDoesNotNotice(model: CacheModel) throws {
-    let plain = try Rig("probes.elf", ["l"], cacheModel: model).outcome()
-    let rig = try Rig("probes.elf", ["l"], cacheModel: model)
+  @Test(arguments: models, ProgramArchitecture.allCases)
+  func hitsAreCounted(model: CacheModel, guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["l"], cacheModel: model, guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["l"], cacheModel: model, guest: guest)
     var sum: UInt64 = 0
     let probe = try rig.probes.registerUprobe(
       UprobeRequest(.path(rig.path), offset: rig.offset("tail3")) {
@@ -60,19 +61,22 @@ extension Rig {
 
   @Test(arguments: ["a", "s", "b", "f", "l", "d", "j"], [CacheModel.coherent, .architectural])
   func everyInstructionOfAProgramIsTransparent(mode: String, model: CacheModel) throws {
-    let plain = try Rig("probes.elf", [mode], cacheModel: model).outcome()
-    #expect(plain.exit == .ended(.exited(0)))
-    let rig = try Rig("probes.elf", [mode], cacheModel: model)
-    let (probed, refused) = try rig.probeProgram(from: "_start")
-    #expect(probed.count > 300)
-    #expect(refused.allSatisfy { $0.contains("EINVAL") || $0.contains("EOPNOTSUPP") })
-    #expect(rig.outcome() == plain)
-    #expect(probed.contains { $0.hits > 0 })
+    for guest in ProgramArchitecture.allCases {
+      let plain = try Rig("probes.elf", [mode], cacheModel: model, guest: guest).outcome()
+      #expect(plain.exit == .ended(.exited(0)))
+      let rig = try Rig("probes.elf", [mode], cacheModel: model, guest: guest)
+      let (probed, refused) = try rig.probeProgram(from: guest == .riscv64 ? "_start" : "leaf")
+      #expect(probed.count > 300)
+      #expect(refused.allSatisfy { $0.contains("EINVAL") || $0.contains("EOPNOTSUPP") })
+      #expect(rig.outcome() == plain)
+      #expect(probed.contains { $0.hits > 0 })
+    }
   }
 
-  @Test func aReturnProbeSeesEveryReturnOfRecursion() throws {
-    let plain = try Rig("probes.elf", ["a"]).outcome()
-    let rig = try Rig("probes.elf", ["a"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aReturnProbeSeesEveryReturnOfRecursion(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["a"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["a"], guest: guest)
     var results: [UInt64] = []
     let probe = try rig.probes.registerUretprobe(.path(rig.path), offset: rig.offset("fib")) {
       results.append($0.returnValue)
@@ -84,9 +88,10 @@ extension Rig {
     #expect(UInt64(results.count) == probe.hits)
   }
 
-  @Test func returnProbesOfATailCallReturnTogetherTheInnermostFirst() throws {
-    let plain = try Rig("probes.elf", ["a"]).outcome()
-    let rig = try Rig("probes.elf", ["a"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func returnProbesOfATailCallReturnTogetherTheInnermostFirst(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["a"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["a"], guest: guest)
     var order: [String] = []
     for name in ["tail1", "tail2", "tail3"] {
       _ = try rig.probes.registerUretprobe(.path(rig.path), offset: rig.offset(name)) { _ in
@@ -97,9 +102,10 @@ extension Rig {
     #expect(order == ["tail3", "tail2", "tail1"])
   }
 
-  @Test func aChainOfReturnProbesEndsAtDepth64() throws {
-    let plain = try Rig("probes.elf", ["d"]).outcome()
-    let rig = try Rig("probes.elf", ["d"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aChainOfReturnProbesEndsAtDepth64(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["d"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["d"], guest: guest)
     let probe = try rig.probes.registerUretprobe(.path(rig.path), offset: rig.offset("deep")) { _ in
     }
     #expect(rig.outcome() == plain)
@@ -107,9 +113,10 @@ extension Rig {
     #expect(probe.nmissed == 101 - 64)
   }
 
-  @Test func framesThatLongjmpLeftHaveNoReturn() throws {
-    let plain = try Rig("probes.elf", ["a"]).outcome()
-    let rig = try Rig("probes.elf", ["a"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func framesThatLongjmpLeftHaveNoReturn(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["a"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["a"], guest: guest)
     var seen: [String] = []
     for name in ["thrower", "catcher"] {
       _ = try rig.probes.registerUretprobe(.path(rig.path), offset: rig.offset(name)) { _ in
@@ -120,9 +127,10 @@ extension Rig {
     #expect(seen == ["catcher"])
   }
 
-  @Test func aForkedChildReturnsThroughItsOwnTrampoline() throws {
-    let plain = try Rig("probes.elf", ["f"]).outcome()
-    let rig = try Rig("probes.elf", ["f"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aForkedChildReturnsThroughItsOwnTrampoline(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["f"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["f"], guest: guest)
     // `run` calls fork in its middle: both processes return from it, or exit before.
     var pids: Set<Int32> = []
     _ = try rig.probes.registerUretprobe(.path(rig.path), offset: rig.offset("all")) {
@@ -132,8 +140,9 @@ extension Rig {
     #expect(pids.count == 2)
   }
 
-  @Test func aForgedReturnIsAnIllegalInstruction() throws {
-    let rig = try Rig("probes.elf", ["a"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aForgedReturnIsAnIllegalInstruction(guest: ProgramArchitecture) throws {
+    let rig = try Rig("probes.elf", ["a"], guest: guest)
     // A handler sends the program to the trampoline although nobody is awaited there.
     var trampoline: UInt64 = 0
     _ = try rig.probes.registerUretprobe(.path(rig.path), offset: rig.offset("leaf")) { _ in }
@@ -146,9 +155,10 @@ extension Rig {
     #expect(trampoline != 0)
   }
 
-  @Test func aFaultInTheSlotIsReportedAtTheInstruction() throws {
-    let plain = try Rig("probes.elf", ["s"]).outcome()
-    let rig = try Rig("probes.elf", ["s"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aFaultInTheSlotIsReportedAtTheInstruction(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["s"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["s"], guest: guest)
     let probe = try rig.probes.registerUprobe(
       UprobeRequest(.path(rig.path), offset: rig.offset("fault_here")) { _ in .continue })
     #expect(rig.outcome() == plain)
@@ -156,9 +166,10 @@ extension Rig {
     #expect(probe.hits == 1)
   }
 
-  @Test func aProgramsOwnBreakIsItsOwn() throws {
-    let plain = try Rig("probes.elf", ["b"]).outcome()
-    let rig = try Rig("probes.elf", ["b"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aProgramsOwnBreakIsItsOwn(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["b"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["b"], guest: guest)
     _ = try rig.probes.registerUprobe(
       UprobeRequest(.path(rig.path), offset: rig.offset("plain")) { _ in .continue })
     #expect(rig.outcome() == plain)
@@ -168,8 +179,9 @@ extension Rig {
     }
   }
 
-  @Test func aLaterMappingIsProbedToo() throws {
-    let rig = try Rig("probes.elf", ["j"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aLaterMappingIsProbedToo(guest: ProgramArchitecture) throws {
+    let rig = try Rig("probes.elf", ["j"], guest: guest)
     var places: Set<UInt64> = []
     _ = try rig.probes.registerUprobe(
       UprobeRequest(.path(rig.path), offset: rig.offset("tail3")) {
@@ -180,10 +192,11 @@ extension Rig {
     #expect(places.count == 1)
   }
 
-  @Test func unregisteringFromAHandlerRestoresTheText() throws {
+  @Test(arguments: ProgramArchitecture.allCases)
+  func unregisteringFromAHandlerRestoresTheText(guest: ProgramArchitecture) throws {
     for model in [CacheModel.coherent, .architectural] {
-      let plain = try Rig("probes.elf", ["l"]).outcome()
-      let rig = try Rig("probes.elf", ["l"], cacheModel: model)
+      let plain = try Rig("probes.elf", ["l"], guest: guest).outcome()
+      let rig = try Rig("probes.elf", ["l"], cacheModel: model, guest: guest)
       var own: Uprobe?
       var resident: [Int] = []
       let probe = try rig.probes.registerUprobe(
@@ -226,9 +239,10 @@ extension Rig {
     #expect(third.outcome().output == "1999000\n")
   }
 
-  @Test func aTaskWaitsForASlotWhereNoneIsFree() throws {
-    let plain = try Rig("probes.elf", ["l"]).outcome()
-    let rig = try Rig("probes.elf", ["l"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aTaskWaitsForASlotWhereNoneIsFree(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["l"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["l"], guest: guest)
     rig.probes.uprobes.slotCount = 2
     var taken: (UprobeArea, Int)?
     // Slots know their users by identity.
@@ -295,8 +309,9 @@ extension Rig {
     #expect(try errno { $0.referenceCounter = 0x2000 } == .EINVAL)
   }
 
-  @Test func aReferenceCounterIsOneWhileProbed() throws {
-    let rig = try Rig("probes.elf", ["l"])
+  @Test(arguments: ProgramArchitecture.allCases)
+  func aReferenceCounterIsOneWhileProbed(guest: ProgramArchitecture) throws {
+    let rig = try Rig("probes.elf", ["l"], guest: guest)
     let counter = try rig.offset("table_of_data")
     var seen: [UInt8] = []
     var request = UprobeRequest(.path(rig.path), offset: try rig.offset("tail3")) { context in

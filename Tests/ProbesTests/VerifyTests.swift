@@ -5,8 +5,10 @@ import Probes
 import Testing
 
 private let root = String(#filePath.dropLast("Tests/ProbesTests/VerifyTests.swift".count))
-private let probesProgram = root + "Tests/ProbesTests/Programs/probes.elf"
-private let images = root + "images/user/riscv64/"
+private let probesProgram = program(.riscv64)
+private func program(_ guest: ProgramArchitecture) -> String {
+  root + "Tests/ProbesTests/Programs/" + Rig.program(guest)
+}
 
 @Suite struct VerifyTests {
   private func verify(
@@ -30,13 +32,15 @@ private let images = root + "images/user/riscv64/"
     "every instruction, every time: no difference",
     arguments: ["a", "f", "s", "l", "d"], [CacheModel.coherent, .architectural])
   func everyInsn(mode: String, caches: CacheModel) throws {
-    let report = try verify([probesProgram, mode], caches: caches)
-    #expect(report.difference == nil, "\(lines(report))")
-    #expect(report.exit == .ended(.exited(0)))
-    #expect(report.insns > 50)
-    #expect(report.coverage.outOfLine.hits > 30)
-    #expect(report.coverage.simulated.hits > 5)
-    #expect(report.coverage.simulated.mnemonics.count >= 4)
+    for guest in ProgramArchitecture.allCases {
+      let report = try verify([program(guest), mode], caches: caches)
+      #expect(report.difference == nil, "\(lines(report))")
+      #expect(report.exit == .ended(.exited(0)))
+      #expect(report.insns > 50)
+      #expect(report.coverage.outOfLine.hits > 30)
+      #expect(report.coverage.simulated.hits > 5)
+      #expect(report.coverage.simulated.mnemonics.count >= 4)
+    }
   }
 
   @Test("a program's own break: its siginfo says less where there are probes, as in Linux")
@@ -47,9 +51,11 @@ private let images = root + "images/user/riscv64/"
     #expect(wrong.count == 1 && wrong.allSatisfy { $0.hasPrefix("* a3 ") }, "\(lines(report))")
   }
 
-  @Test("every instruction once: as many hits as instructions")
-  func once() throws {
-    let report = try verify([probesProgram, "a"], .once)
+  @Test(
+    "every instruction once: as many hits as instructions",
+    arguments: ProgramArchitecture.allCases)
+  func once(guest: ProgramArchitecture) throws {
+    let report = try verify([program(guest), "a"], .once)
     #expect(report.difference == nil, "\(lines(report))")
     let sums = report.coverage
     #expect(sums.outOfLine.hits == UInt64(sums.outOfLine.insns))
@@ -57,25 +63,28 @@ private let images = root + "images/user/riscv64/"
     #expect(sums.outOfLine.insns > 100)
   }
 
-  @Test("the kernel's text: no difference in what its instructions do")
-  func kernelText() throws {
-    let report = try verify([probesProgram, "f"], .none, kernel: true)
+  @Test(
+    "the kernel's text: no difference in what its instructions do",
+    arguments: ProgramArchitecture.allCases)
+  func kernelText(guest: ProgramArchitecture) throws {
+    let report = try verify([program(guest), "f"], .none, kernel: true)
     #expect(report.difference == nil, "\(lines(report))")
     #expect(report.kernelInsns > 1000)
     #expect(report.coverage.outOfLine.hits > 200)
     #expect(report.coverage.simulated.hits > 100)
   }
 
-  @Test("program and kernel together")
-  func both() throws {
-    let report = try verify([probesProgram, "f"], .everyInsn, kernel: true)
+  @Test("program and kernel together", arguments: ProgramArchitecture.allCases)
+  func both(guest: ProgramArchitecture) throws {
+    let report = try verify([program(guest), "f"], .everyInsn, kernel: true)
     #expect(report.difference == nil, "\(lines(report))")
     #expect(report.tasks == 2)
   }
 
-  @Test("one place is hit as often as it is run")
-  func onePlace() throws {
-    let report = try verify([probesProgram, "l"], .places(["\(probesProgram):tail3"]))
+  @Test("one place is hit as often as it is run", arguments: ProgramArchitecture.allCases)
+  func onePlace(guest: ProgramArchitecture) throws {
+    let path = program(guest)
+    let report = try verify([path, "l"], .places(["\(path):tail3"]))
     #expect(report.difference == nil, "\(lines(report))")
     let sums = report.coverage
     #expect(sums.places == 1)
@@ -92,9 +101,9 @@ private let images = root + "images/user/riscv64/"
     #expect(text.contains("without probes"), "\(text)")
   }
 
-  @Test("a signal that is seen in a slot is a difference")
-  func visibleSlots() throws {
-    let report = try verify([probesProgram, "s"], legacy: .slotsAreVisible)
+  @Test("a signal that is seen in a slot is a difference", arguments: ProgramArchitecture.allCases)
+  func visibleSlots(guest: ProgramArchitecture) throws {
+    let report = try verify([program(guest), "s"], legacy: .slotsAreVisible)
     #expect(report.difference != nil)
   }
 
@@ -117,8 +126,11 @@ private let images = root + "images/user/riscv64/"
   @Test(
     "faults, threads, signals and timers", arguments: [["s"], ["f"], ["t", "20"], ["m"], ["u"]])
   func selftestProgram(arguments: [String]) throws {
-    let report = try verify([images + "selftest.elf"] + arguments)
-    #expect(report.difference == nil, "\(lines(report))")
-    #expect(report.exit == .ended(.exited(0)))
+    for guest in ProgramArchitecture.allCases {
+      let path = "\(root)images/user/\(guest)/selftest.elf"
+      let report = try verify([path] + arguments)
+      #expect(report.difference == nil, "\(lines(report))")
+      #expect(report.exit == .ended(.exited(0)))
+    }
   }
 }

@@ -232,6 +232,19 @@ import Testing
     #expect(bench.isa.privilege(bench.hart) == 3)
   }
 
+  /// SYSENTER, SYSEXIT and RSM; CPUID announces no SEP.
+  ///
+  /// - SeeAlso: Intel SDM volume 2, 'SYSENTER - Fast System Call'.
+  @Test(arguments: [0x34, 0x35, 0xaa] as [UInt8])
+  func whatIsNotThereIsUndefined(opcode: UInt8) throws {
+    let bench = try #require(SystemBench())
+    bench.run([0x0f, opcode])
+    #expect(bench.isAt(6))
+    #expect(CPUID.leaf(1, 0).3 & 1 << 11 == 0)
+    // The registers of SYSENTER are not there either.
+    #expect(bench.isa.readModelRegister(0x174, bench.hart) == nil)
+  }
+
   @Test func iretqGoesToUserModeAndIsChecked() throws {
     func frame(_ words: [UInt64]) throws -> SystemBench {
       let bench = try #require(SystemBench())
@@ -430,6 +443,53 @@ import Testing
     #expect(bench.words(1) == [SystemBench.userCode + 2])
   }
 
+  /// RF comes back by IRET, lasts for one instruction, and is in the frame of an interrupt before it.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Instruction-Breakpoint Exception Condition'.
+  @Test func resumeLastsForOneInstruction() throws {
+    func returned(_ flags: UInt64, _ code: [UInt8]) throws -> SystemBench {
+      let bench = try #require(SystemBench())
+      bench.ram.write(SystemBench.userCode, code)
+      bench[4] = 0x1e000
+      let frame = [SystemBench.userCode, 0x33, flags, SystemBench.userStack, SystemBench.userSS]
+      for (index, word) in frame.enumerated() { bench.ram.store(0x1e000 + UInt64(index * 8), word) }
+      bench.run([0x48, 0xcf])
+      return bench
+    }
+    let bench = try returned(0x1_0202, [0x90, 0x9c, 0x90])
+    #expect(RFlags.read(bench.x) == 0x1_0202)
+    bench.go()
+    #expect(bench.hart.pc == SystemBench.userCode + 1)
+    #expect(RFlags.read(bench.x) == 0x202)
+    // PUSHF never shows it.
+    let pushed = try returned(0x1_0202, [0x9c])
+    pushed.go()
+    #expect(pushed.words(1) == [0x202])
+    let interrupted = try returned(0x1_0202, [0x90])
+    interrupted.isa.interrupt(0x40, interrupted.hart)
+    interrupted.go()
+    #expect(interrupted.words(3) == [SystemBench.userCode, 0x33, 0x1_0202])
+    #expect(RFlags.read(interrupted.x) & RFlags.resume == 0)
+    // A step is behind the instruction.
+    let stepped = try returned(0x1_0302, [0x90])
+    stepped.go()
+    #expect(stepped.isAt(1))
+    #expect(stepped.words(3) == [SystemBench.userCode + 1, 0x33, 0x302])
+    // IRET that sets it anew while it is set.
+    let again = try #require(SystemBench())
+    again[4] = 0x1e000
+    for first in [UInt64(0), 40] {
+      let frame = [SystemBench.kernelCode, 0x10, 0x1_0002, 0x1e028 + first, 0x18]
+      for (index, word) in frame.enumerated() {
+        again.ram.store(0x1e000 + first + UInt64(index * 8), word)
+      }
+    }
+    again.run([0x48, 0xcf], 2)
+    #expect(RFlags.read(again.x) & RFlags.resume != 0)
+    again.run([0x90])
+    #expect(RFlags.read(again.x) & RFlags.resume == 0)
+  }
+
   @Test func popfThatSetsTFStepsTheNextInstruction() throws {
     let bench = try #require(SystemBench())
     bench.enterUser()
@@ -573,6 +633,7 @@ import Testing
       as [(UInt64, UInt64, Bool)]
     {
       state.store64(0, control | status << 16)
+      state.store64(Int(StateImage.legacySize), StateImage.x87)
       isa.restoreFP(state, bench.hart)
       #expect(bench.x[Registers.fpControl] == control & 0x1f3f | 0x40)
       #expect((bench.x[Registers.fpStatus] & StatusWord.summary != 0) == waits)

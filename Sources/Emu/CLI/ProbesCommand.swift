@@ -13,6 +13,7 @@ struct ProbesCommand: ParsableCommand {
         emu probes -l images/user/riscv64/hello.elf
         emu probes -l images/user/riscv64/hello.elf --symbol main
         emu probes -l --kernel --symbol do_sys_openat2
+        emu probes -l --kernel --machine x86_64
       """)
 
   @Flag(name: [.short, .long], help: "List instructions.")
@@ -20,6 +21,9 @@ struct ProbesCommand: ParsableCommand {
 
   @Flag(help: "Of the guest kernel.")
   var kernel = false
+
+  @Option(help: "Whose guest kernel.")
+  var machine: ProgramArchitecture = .riscv64
 
   @Option(help: "Only this function.")
   var symbol: String?
@@ -33,7 +37,7 @@ struct ProbesCommand: ParsableCommand {
   }
 
   func run() throws {
-    switch ProbeListing.text(file.map { .file($0) } ?? .kernel, symbol: symbol) {
+    switch ProbeListing.text(file.map { .file($0) } ?? .kernel(machine), symbol: symbol) {
     case .success(let text): try printOutput(text)
     case .failure(let error):
       printError("emu: \(error)")

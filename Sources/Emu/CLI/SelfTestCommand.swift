@@ -14,6 +14,7 @@ struct SelfTestCommand: ParsableCommand {
         emu selftest
         emu selftest --list
         emu selftest --filter uretprobes --caches architectural
+        emu selftest --machine x86_64
 
       EXIT STATUS
         0: all passed. 1: one failed. 64: wrong usage, or no test has such a name.
@@ -24,6 +25,9 @@ struct SelfTestCommand: ParsableCommand {
 
   @Option(help: "Only tests whose SUITE.NAME contains this.")
   var filter = ""
+
+  @Option(help: "The guest.")
+  var machine: ProgramArchitecture = .riscv64
 
   @Option(
     help: "Caches: coherent, or architectural (stale until the guest executes the fence).")
@@ -39,7 +43,7 @@ struct SelfTestCommand: ParsableCommand {
     var problem: String?
     guard
       let failed = SelfTest.run(
-        matching: filter, caches: caches,
+        matching: filter, on: machine, caches: caches,
         output: { if let line = Listing.print($0 + "\n") { problem = line } })
     else { throw ValidationError("No test's name contains '\(filter)'") }
     if let problem {

@@ -543,6 +543,17 @@ public final class Hart {
   /// Whether the observer sees the instructions of the present mode.
   private var isObserved: Bool { observedModes >> x[Slot.mmuIndex] & 1 != 0 }
 
+  /// Tells the observer of a helper's access, which no micro-op announces.
+  ///
+  /// - Parameters:
+  ///   - va: the virtual address.
+  ///   - size: bytes.
+  ///   - isStore: whether it stores.
+  public func tellObserver(_ va: UInt64, _ size: Int, isStore: Bool) {
+    guard isObserved, let observer else { return }
+    observer.willAccess(va, size: size, isStore: isStore, on: self)
+  }
+
   /// Notes that jump-cache entries depend on the translation of the page of `va`.
   private func noteExecuted(_ va: UInt64) {
     let index = TLB.index(va)

@@ -14,6 +14,14 @@ public enum BreakRole: Sendable, CaseIterable {
   case uretprobe
 }
 
+/// Whose instructions a probe displaces.
+public enum ProbedText: Sendable, CaseIterable {
+  /// The kernel's: kprobes.
+  case kernel
+  /// A program's: uprobes.
+  case user
+}
+
 /// How a probe gets past the instruction that it displaces.
 public enum ProbeVerdict: Sendable, Equatable {
   /// It can't: no probe may be there, for this reason.
@@ -30,15 +38,32 @@ public struct ProbedInsn: Sendable, Equatable {
   public var bytes: [UInt8]
   /// How a probe gets past it.
   public var verdict: ProbeVerdict
+  /// What the instruction set wants to know of it at each hit, in a form of its own.
+  public var plan: UInt32
 
   /// An instruction of these bytes.
-  public init(bytes: [UInt8], verdict: ProbeVerdict) {
+  public init(bytes: [UInt8], verdict: ProbeVerdict, plan: UInt32 = 0) {
     self.bytes = bytes
     self.verdict = verdict
+    self.plan = plan
   }
 
   /// How many bytes it has.
   public var length: Int { bytes.count }
+}
+
+/// The memory that a probed instruction sees.
+public protocol ProbedMemory: AnyObject {
+  /// The little-endian value of `size` bytes at `va`; `nil` where the instruction would fault.
+  func loadMemory(_ va: UInt64, _ size: Int) -> UInt64?
+  /// Stores the low `size` bytes of a value.
+  ///
+  /// - Returns: `false` where the instruction would fault; nothing is changed then.
+  func storeMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool
+  /// Changes what an instruction has stored already.
+  ///
+  /// - Returns: `false` where it would fault; nothing is changed then.
+  func correctMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool
 }
 
 /// An instruction made ready to be simulated at one address.
@@ -47,7 +72,51 @@ public protocol InsnSimulation: AnyObject {
   /// its pc.
   ///
   /// - Returns: `false` where the instruction would trap; the frame is unchanged then.
-  func run(_ frame: UnsafeMutableRawPointer) -> Bool
+  func run(_ frame: UnsafeMutableRawPointer, _ memory: any ProbedMemory) -> Bool
+}
+
+/// An instruction's copy in a slot.
+public struct SlotCopy: Sendable {
+  /// What it is a copy of.
+  public var insn: ProbedInsn
+  /// Where that is.
+  public var va: UInt64
+  /// Where the copy is.
+  public var slot: UInt64
+  /// Whose it is.
+  public var text: ProbedText
+
+  /// A copy of the given parts.
+  public init(_ insn: ProbedInsn, at va: UInt64, slot: UInt64, _ text: ProbedText) {
+    self.insn = insn
+    self.va = va
+    self.slot = slot
+    self.text = text
+  }
+}
+
+/// What a frame had before it was sent to a slot, in a form of the instruction set's own.
+public struct SlotState: Sendable, Equatable {
+  /// Bits of the status register.
+  public var status: UInt64
+  /// A register that is lent to the copy.
+  public var scratch: UInt64
+
+  /// Nothing, or the given values.
+  public init(status: UInt64 = 0, scratch: UInt64 = 0) {
+    self.status = status
+    self.scratch = scratch
+  }
+}
+
+/// What became of a copy at the trap that should end it.
+public enum SlotExit: Sendable, Equatable {
+  /// It ran: registers and pc are as without the probe.
+  case done
+  /// The same, and it was being single-stepped by somebody else, who is to hear of it.
+  case stepped
+  /// It is not over: the frame goes on in the slot.
+  case unfinished
 }
 
 /// A register of a hart, as part of the state that programs see.
@@ -79,12 +148,12 @@ public protocol ProbeISA: AnyObject {
   var uprobeSlotSize: Int { get }
 
   /// The length of the instruction that begins with `bytes`, legal or not; `nil` where too few
-  /// bytes are given to say so or to hold it.
+  /// bytes are given to say so or to hold it, or where they can't be told from data.
   func length(_ bytes: [UInt8]) -> Int?
   /// Classifies the instruction that `bytes` begin with; `nil` where they don't hold one.
-  func classify(_ bytes: [UInt8]) -> ProbedInsn?
+  func classify(_ bytes: [UInt8], _ text: ProbedText) -> ProbedInsn?
   /// Makes an instruction of class ``ProbeVerdict/simulate`` ready; `nil` for others.
-  func simulation(of bytes: [UInt8], at pc: UInt64) -> (any InsnSimulation)?
+  func simulation(of bytes: [UInt8], at pc: UInt64, _ text: ProbedText) -> (any InsnSimulation)?
   /// The text of the instruction that `bytes` begin with.
   func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String
 
@@ -101,15 +170,33 @@ public protocol ProbeISA: AnyObject {
   func isBreak(cause: UInt64) -> Bool
   /// How far behind the break instruction its trap leaves the saved pc.
   var breakTrapOffset: UInt64 { get }
-  /// What a slot holds: the instruction, then the break that ends it.
-  func slotImage(_ insn: [UInt8], user: Bool) -> [UInt8]
 
-  /// Masks interrupts in a frame that is about to run a slot.
+  /// What a slot of the kernel holds: the copy, and the break behind it where one ends it.
   ///
-  /// - Returns: what ``restoreInterrupts(_:_:)`` takes to put them back.
-  func maskInterrupts(_ frame: UnsafeMutableRawPointer) -> UInt64
-  /// Puts interrupts back as they were.
-  func restoreInterrupts(_ frame: UnsafeMutableRawPointer, _ saved: UInt64)
+  /// - Returns: `nil` where the instruction can't be moved so far.
+  func slotImage(_ insn: ProbedInsn, at va: UInt64, slot: UInt64) -> [UInt8]?
+  /// What a slot of a program holds, whatever its address and the instruction's.
+  func slotImage(_ insn: ProbedInsn) -> [UInt8]
+  /// The cause of the trap that ends a copy, where that is no break behind it: a single step.
+  func stepCause(_ text: ProbedText) -> UInt64?
+  /// Whether the code that a frame returns to is being single-stepped.
+  func isSingleStepped(_ frame: UnsafeRawPointer) -> Bool
+
+  /// Sends a frame to a slot: the pc, and what must be otherwise while the copy runs.
+  ///
+  /// - Returns: what the others take to put that back.
+  func enterSlot(_ frame: UnsafeMutableRawPointer, _ copy: borrowing SlotCopy) -> SlotState
+  /// The trap came that ends a copy: makes registers and pc what they are without the probe.
+  func leaveSlot(
+    _ frame: UnsafeMutableRawPointer, _ copy: borrowing SlotCopy, _ state: SlotState,
+    _ memory: any ProbedMemory
+  ) -> SlotExit
+  /// Something else came and the copy will not run to its end: puts everything but the pc back.
+  func abandonSlot(
+    _ frame: UnsafeMutableRawPointer, _ copy: borrowing SlotCopy, _ state: SlotState)
+  /// Enables interrupts again in a frame that is in a slot.
+  func unmaskInterrupts(_ frame: UnsafeMutableRawPointer, _ state: SlotState)
+
   /// Whether a saved frame returns to user mode.
   func isUser(_ frame: UnsafeRawPointer) -> Bool
   /// Whether `bytes` begin with the instruction that returns from a trap.
@@ -117,6 +204,9 @@ public protocol ProbeISA: AnyObject {
   /// What the instructions of a program, or of the kernel, work on: all that a probe must leave as
   /// it would be without. What a trap changes is not among the kernel's.
   func stateSlots(ofKernel: Bool) -> [StateSlot]
+  /// Writes what slots say in more than one form to where ``stateSlots(ofKernel:)`` look for it:
+  /// slots that mean nothing between two instructions.
+  func showState(_ hart: Hart)
 
   /// The registers of a frame by name, in the order of the frame (`regs_query_register_offset`).
   var registerNames: [String] { get }
@@ -137,11 +227,30 @@ public protocol ProbeISA: AnyObject {
   func setReturnAddress(
     _ frame: UnsafeMutableRawPointer, _ address: UInt64, store: (UInt64, UInt64) -> Bool
   ) -> Bool
+  /// Does to the frame what the function's return does, but for the pc.
+  ///
+  /// - Returns: where it returns to; `nil` where that can't be read, and nothing is changed.
+  func leaveFunction(_ frame: UnsafeMutableRawPointer, load: (UInt64) -> UInt64?) -> UInt64?
   /// Whether the frame of a function that began with stack pointer `then` still exists once the
   /// stack pointer is `now` (`arch_uretprobe_is_alive`).
   func isFrameAlive(then: UInt64, now: UInt64, _ when: FrameCheck) -> Bool
   /// Where frames are linked.
   var frameRecord: FrameRecord { get }
+}
+
+extension ProbeISA {
+  /// A break ends every copy.
+  public func stepCause(_ text: ProbedText) -> UInt64? { nil }
+  /// There is no such thing.
+  public func isSingleStepped(_ frame: UnsafeRawPointer) -> Bool { false }
+  /// The return address is in a register.
+  public func leaveFunction(
+    _ frame: UnsafeMutableRawPointer, load: (UInt64) -> UInt64?
+  ) -> UInt64? {
+    returnAddress(UnsafeRawPointer(frame), load: load)
+  }
+  /// Slots have one form.
+  public func showState(_ hart: Hart) {}
 }
 
 /// Where a function that keeps a frame pointer leaves what a stack trace needs.

@@ -2,7 +2,6 @@ import Engine
 import GuestKernel
 import Image
 import Probes
-import RISCV
 
 /// `emu probes -l`: which instructions can be probed, which can't and why.
 public enum ProbeListing {
@@ -10,8 +9,8 @@ public enum ProbeListing {
   public enum Subject: Sendable {
     /// A program or a library of the host.
     case file(String)
-    /// The guest kernel.
-    case kernel
+    /// The guest kernel of an instruction set.
+    case kernel(ProgramArchitecture)
   }
 
   /// The listing, and at its end a line with the sums.
@@ -28,11 +27,18 @@ public enum ProbeListing {
     _ subject: Subject, symbol: String? = nil
   ) -> Result<String, Listing.Failure> {
     do {
-      let isa = RISCVProbeISA()
       let host = Host()
       var configuration = ProgramConfiguration()
       configuration.memory = 256 << 20
+      var bytes: [UInt8] = []
+      switch subject {
+      case .kernel(let architecture): configuration.architecture = architecture
+      case .file(let path):
+        bytes = try Host.contents(of: path)
+        if let known = ProgramArchitecture(elf: bytes) { configuration.architecture = known }
+      }
       let machine = try ProgramMachine(configuration, host: host) { false }
+      let isa = machine.isa.makeProbeISA()
       let probes = ProbeSubsystem(kernel: machine.kernel, isa: isa)
       let elf: ELFFile
       let check: (UInt64) throws(ProbeError) -> ProbedInsn
@@ -43,8 +49,7 @@ public enum ProbeListing {
         elf = image.elf
         isKernel = true
         check = { address throws(ProbeError) in try probes.checkKprobe(.address(address)) }
-      case .file(let path):
-        let bytes = try Host.contents(of: path)
+      case .file:
         elf = try ELFFile(
           bytes, requirements: ELFRequirements(machine: machine.kernel.isa.elfMachine))
         try machine.kernel.vfs.installProgram(Path("/file"), HostBytes(bytes))
@@ -86,12 +91,12 @@ public enum ProbeListing {
   /// A walk through a file's instructions.
   private struct Walk {
     let elf: ELFFile
-    let isa: RISCVProbeISA
+    let isa: any ProbeISA
     let isKernel: Bool
     let check: (UInt64) throws(ProbeError) -> ProbedInsn
 
     init(
-      _ elf: ELFFile, _ isa: RISCVProbeISA, isKernel: Bool,
+      _ elf: ELFFile, _ isa: any ProbeISA, isKernel: Bool,
       _ check: @escaping (UInt64) throws(ProbeError) -> ProbedInsn
     ) {
       self.elf = elf

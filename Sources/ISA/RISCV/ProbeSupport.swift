@@ -36,7 +36,7 @@ public final class RISCVProbeISA: ProbeISA {
   }
 
   /// - SeeAlso: Linux, `arch/riscv/kernel/probes/decode-insn.c`, `riscv_probe_decode_insn`
-  public func classify(_ bytes: [UInt8]) -> ProbedInsn? {
+  public func classify(_ bytes: [UInt8], _ text: ProbedText = .user) -> ProbedInsn? {
     guard let length = length(bytes) else { return nil }
     let own = Array(bytes.prefix(length))
     guard let row = Encodings.row(of: bits(own, length)), hasCompressed || own[0] & 3 == 3 else {
@@ -52,7 +52,9 @@ public final class RISCVProbeISA: ProbeISA {
   }
 
   /// By the lift that the hart runs.
-  public func simulation(of bytes: [UInt8], at pc: UInt64) -> (any InsnSimulation)? {
+  public func simulation(
+    of bytes: [UInt8], at pc: UInt64, _ text: ProbedText = .user
+  ) -> (any InsnSimulation)? {
     guard let length = length(bytes), let simulator,
       let insn = Decoder.decode(bits(bytes, length)),
       Encodings.row(of: bits(bytes, length))?.probe == .simulate
@@ -109,7 +111,11 @@ public final class RISCVProbeISA: ProbeISA {
   public var breakTrapOffset: UInt64 { 0 }
 
   /// The break behind it is the long one whatever stands before it.
-  public func slotImage(_ insn: [UInt8], user: Bool) -> [UInt8] { insn + Self.longBreak }
+  public func slotImage(_ insn: ProbedInsn) -> [UInt8] { insn.bytes + Self.longBreak }
+  /// The same: what depends on its address is simulated.
+  public func slotImage(_ insn: ProbedInsn, at va: UInt64, slot: UInt64) -> [UInt8]? {
+    slotImage(insn)
+  }
 
   // MARK: The frame
 
@@ -117,17 +123,44 @@ public final class RISCVProbeISA: ProbeISA {
     frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
   }
 
+  private func setPC(_ frame: UnsafeMutableRawPointer, _ pc: UInt64) {
+    frame.storeBytes(of: pc, toByteOffset: PtRegs.epc, as: UInt64.self)
+  }
+
+  /// In the kernel, interrupts are masked.
+  ///
   /// - SeeAlso: Linux, `arch/riscv/kernel/probes/kprobes.c`, `kprobes_save_local_irqflag`
-  public func maskInterrupts(_ frame: UnsafeMutableRawPointer) -> UInt64 {
+  public func enterSlot(
+    _ frame: UnsafeMutableRawPointer, _ copy: borrowing SlotCopy
+  ) -> SlotState {
+    setPC(frame, copy.slot)
+    guard copy.text == .kernel else { return SlotState() }
     let status = load(frame, PtRegs.status)
     frame.storeBytes(of: status & ~Status.spie, toByteOffset: PtRegs.status, as: UInt64.self)
-    return status & Status.spie
+    return SlotState(status: status & Status.spie)
+  }
+
+  /// No instruction that runs in a slot goes elsewhere than behind it.
+  public func leaveSlot(
+    _ frame: UnsafeMutableRawPointer, _ copy: borrowing SlotCopy, _ state: SlotState,
+    _ memory: any ProbedMemory
+  ) -> SlotExit {
+    setPC(frame, copy.va &+ UInt64(copy.insn.length))
+    abandonSlot(frame, copy, state)
+    return .done
   }
 
   /// Puts `SPIE` back.
-  public func restoreInterrupts(_ frame: UnsafeMutableRawPointer, _ saved: UInt64) {
+  public func abandonSlot(
+    _ frame: UnsafeMutableRawPointer, _ copy: borrowing SlotCopy, _ state: SlotState
+  ) {
+    if copy.text == .kernel { unmaskInterrupts(frame, state) }
+  }
+
+  /// Puts `SPIE` back.
+  public func unmaskInterrupts(_ frame: UnsafeMutableRawPointer, _ state: SlotState) {
     let status = load(frame, PtRegs.status) & ~Status.spie
-    frame.storeBytes(of: status | saved, toByteOffset: PtRegs.status, as: UInt64.self)
+    frame.storeBytes(of: status | state.status, toByteOffset: PtRegs.status, as: UInt64.self)
   }
 
   /// `sstatus.SPP`.
@@ -222,7 +255,7 @@ private final class FrameSimulation: InsnSimulation {
     self.alignment = alignment
   }
 
-  func run(_ frame: UnsafeMutableRawPointer) -> Bool {
+  func run(_ frame: UnsafeMutableRawPointer, _ memory: any ProbedMemory) -> Bool {
     // pc, then x1 to x31, in the order of the slots.
     let x = UnsafeMutableRawPointer(insn.slots + 1)
     x.copyMemory(from: frame + PtRegs.x(1), byteCount: 31 * 8)

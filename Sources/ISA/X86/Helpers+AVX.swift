@@ -177,11 +177,12 @@ let moveMasked: Helper = { x, r in
       for index in 0..<count where isChosen(index) {
         let va = x[Int(op.b)] &+ UInt64(index &* size)
         if !stores {
-          words[index &* size / 8] |= hart.load(va, UInt64(size)) &<< UInt64(index &* size % 8 &* 8)
+          let value = hart.observedLoad(va, UInt64(size))
+          words[index &* size / 8] |= value &<< UInt64(index &* size % 8 &* 8)
         } else if pass == 0 {
           _ = hart.loadForModify(va, UInt64(size))
         } else {
-          hart.store(va, UInt64(size), element(x, Int(op.d), index, size))
+          hart.observedStore(va, UInt64(size), element(x, Int(op.d), index, size))
         }
         if x[Slot.pending] == Pending.exception.rawValue { return }
       }
@@ -222,7 +223,7 @@ let gatherElements: Helper = { x, r in
       let offset = signed(element(x, Int(op.b), index, indexSize), UInt8(indexSize))
       let short = op.e & 2 != 0
       let va = x[Int(Lift.T.address)] &+ UInt64(bitPattern: offset) &<< UInt64(op.e &>> 4)
-      let value = hart.load(
+      let value = hart.observedLoad(
         (short ? va & 0xffff_ffff : va) &+ x[Int(Lift.T.w)], UInt64(size))
       if x[Slot.pending] == Pending.exception.rawValue { return }
       setPart(op.d, index, value)

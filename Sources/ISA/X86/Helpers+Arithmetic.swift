@@ -164,10 +164,10 @@ let compareExchangePair: Helper = { x, raw in
     let newLow = x[Int(Lift.rbx)]
     let newHigh = x[Int(Lift.rcx)]
     if half == 4 {
-      hart.store(va, 8, newLow & mask | newHigh &<< 32)
+      hart.observedStore(va, 8, newLow & mask | newHigh &<< 32)
     } else {
-      hart.store(va, 8, newLow)
-      hart.store(va &+ 8, 8, newHigh)
+      hart.observedStore(va, 8, newLow)
+      hart.observedStore(va &+ 8, 8, newHigh)
     }
   }
 }

@@ -77,32 +77,32 @@ private func iterate(_ hart: Hart, _ op: MicroOp, _ kind: StringOp) -> Bool {
   }
   switch kind {
   case .movs:
-    let value = hart.load(source, size)
+    let value = hart.observedLoad(source, size)
     if failed() { return false }
-    hart.store(destination, size, value)
+    hart.observedStore(destination, size, value)
     if failed() { return false }
     advance(rsi)
     advance(rdi)
   case .cmps:
     // Processors differ in which they read first.
-    let b = hart.load(destination, size)
+    let b = hart.observedLoad(destination, size)
     if failed() { return false }
-    let a = hart.load(source, size)
+    let a = hart.observedLoad(source, size)
     if failed() { return false }
     compare(a, b)
     advance(rsi)
     advance(rdi)
   case .stos:
-    hart.store(destination, size, x[rax])
+    hart.observedStore(destination, size, x[rax])
     if failed() { return false }
     advance(rdi)
   case .lods:
-    let value = hart.load(source, size)
+    let value = hart.observedLoad(source, size)
     if failed() { return false }
     put(x, rax, value, UInt8(size))
     advance(rsi)
   case .scas:
-    let b = hart.load(destination, size)
+    let b = hart.observedLoad(destination, size)
     if failed() { return false }
     compare(x[rax], b)
     advance(rdi)
@@ -110,11 +110,11 @@ private func iterate(_ hart: Hart, _ op: MicroOp, _ kind: StringOp) -> Bool {
     // The port is read only where the result can be stored.
     _ = hart.loadForModify(destination, size)
     if failed() { return false }
-    hart.store(
+    hart.observedStore(
       destination, size, readPort(hart, UInt16(truncatingIfNeeded: x[Int(Lift.rdx)]), size))
     advance(rdi)
   case .outs:
-    let value = hart.load(source, size)
+    let value = hart.observedLoad(source, size)
     if failed() { return false }
     writePort(hart, UInt16(truncatingIfNeeded: x[Int(Lift.rdx)]), size, value)
     advance(rsi)

@@ -126,7 +126,7 @@ let enterFrame: Helper = { x, raw in
     var base = x[Int(Lift.rbp)]
     func push(_ value: UInt64) -> Bool {
       top &-= size
-      hart.store(top, size, value)
+      hart.observedStore(top, size, value)
       return x[Slot.pending] != Pending.exception.rawValue
     }
     guard push(base) else { return }
@@ -134,7 +134,7 @@ let enterFrame: Helper = { x, raw in
     if level > 0 {
       for _ in 1..<max(level, 1) {
         base &-= size
-        let value = hart.load(base, size)
+        let value = hart.observedLoad(base, size)
         if x[Slot.pending] == Pending.exception.rawValue { return }
         guard push(value) else { return }
       }

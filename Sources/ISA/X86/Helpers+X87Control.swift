@@ -85,14 +85,14 @@ let x87StoreEnvironment: Helper = { x, raw in
     let bytes = size &* 7 &+ (op.d != 0 ? 80 : 0)
     guard hart.canStore(x, at, bytes, stack: op.c) else { return }
     for (index, word) in words.enumerated() {
-      hart.store(at &+ UInt64(index) &* size, size, word)
+      hart.observedStore(at &+ UInt64(index) &* size, size, word)
     }
     guard op.d != 0 else { return }
     let fpu = X87(x)
     for index in 0..<8 {
       let value = fpu[raw: index]
-      hart.store(at &+ size &* 7 &+ UInt64(index) &* 10, 8, value.significand)
-      hart.store(at &+ size &* 7 &+ UInt64(index) &* 10 &+ 8, 2, UInt64(value.signExponent))
+      hart.observedStore(at &+ size &* 7 &+ UInt64(index) &* 10, 8, value.significand)
+      hart.observedStore(at &+ size &* 7 &+ UInt64(index) &* 10 &+ 8, 2, UInt64(value.signExponent))
     }
   }
   guard x[Slot.pending] != Pending.exception.rawValue else { return }
@@ -108,7 +108,7 @@ let x87LoadEnvironment: Helper = { x, raw in
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     let bytes = size &* 7 &+ (op.d != 0 ? 80 : 0)
     guard hart.canLoad(x, at, bytes, stack: op.c) else { return }
-    let words = (0..<7).map { hart.load(at &+ UInt64($0) &* size, size) }
+    let words = (0..<7).map { hart.observedLoad(at &+ UInt64($0) &* size, size) }
     x[Registers.fpTag] = words[2] & 0xffff
     x[Registers.fpInstruction] = words[3]
     x[Registers.fpOpcode] = size == 4 ? (words[4] &>> 16) & 0x7ff : 0
@@ -120,8 +120,8 @@ let x87LoadEnvironment: Helper = { x, raw in
     for index in 0..<8 {
       let place = at &+ size &* 7 &+ UInt64(index) &* 10
       fpu[raw: index] = Extended(
-        significand: hart.load(place, 8),
-        signExponent: UInt16(truncatingIfNeeded: hart.load(place &+ 8, 2)))
+        significand: hart.observedLoad(place, 8),
+        signExponent: UInt16(truncatingIfNeeded: hart.observedLoad(place &+ 8, 2)))
     }
   }
 }

@@ -15,6 +15,11 @@ public enum PtRegs {
   /// Bytes in the frame.
   public static let size = 168
 
+  /// General registers by number.
+  static let general = [
+    rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15,
+  ]
+
   static let layout = PtRegsLayout(
     size: size, pc: rip, sp: rsp, tp: nil, syscallNumber: originalRAX,
     arguments: [rdi, rsi, rdx, r10, r8, r9], result: rax, originalArgument0: originalRAX)

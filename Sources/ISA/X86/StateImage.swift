@@ -164,8 +164,8 @@ private struct ProgramImage: ImageMemory {
   let at: UInt64
 
   subscript(_ offset: UInt64) -> UInt64 {
-    get { hart.load(at &+ offset, 8) }
-    nonmutating set { hart.store(at &+ offset, 8, newValue) }
+    get { hart.observedLoad(at &+ offset, 8) }
+    nonmutating set { hart.observedStore(at &+ offset, 8, newValue) }
   }
 }
 

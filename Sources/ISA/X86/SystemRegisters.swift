@@ -47,6 +47,8 @@ enum SystemSlot {
   static let initialCount = Slot.system + 64, divide = Slot.system + 65
   /// The last event that was delivered, and the pc that was saved for it.
   static let lastVector = Slot.system + 67, lastPC = Slot.system + 68
+  /// RF was set by the instruction that is being executed, and so stays.
+  static let keepsResume = Slot.system + 69
 }
 
 /// Bits of CR0.

@@ -37,6 +37,7 @@ extension Row {
   /// - Parameters:
   ///   - insn: the instance.
   ///   - rcx: RCX before it: its low byte may be a count.
+  /// - Returns: a mask.
   /// - SeeAlso: Intel SDM volume 2, 'SAL/SAR/SHL/SHR - Shift', 'SHLD - Double Precision Shift Left',
   ///   'RCL/RCR/ROL/ROR - Rotate'.
   public func undefinedFlags(of insn: Insn, rcx: UInt64) -> UInt64 {

@@ -155,6 +155,7 @@ public final class X86TraceISA: TraceISA {
   ///   - slot: the register.
   ///   - bytes: the instruction.
   ///   - rcx: RCX before it.
+  /// - Returns: a mask.
   public func undefined(_ slot: Int, _ bytes: [UInt8], rcx: UInt64) -> UInt64 {
     guard slot == Registers.otherFlags || slot == Registers.fpStatus,
       case .insn(let insn) = decode(bytes)

@@ -66,14 +66,20 @@ extension X64 {
         restart: isSoftware ? start : nil), hart)
   }
 
-  /// The instruction behind STI or MOV SS is over, or one that began with TF set.
+  /// The instruction behind STI or MOV SS is over, or one that began with TF or RF set.
   ///
-  /// - SeeAlso: Intel SDM volume 3, 'Single-Step Exception Condition'.
+  /// - SeeAlso: Intel SDM volume 3, 'Single-Step Exception Condition' and 'Instruction-Breakpoint
+  ///   Exception Condition'.
   public func completedSingle(_ reasons: UInt64, for hart: Hart) {
     let x = hart.x
     if reasons & Self.shadowed != 0 {
       x[SystemSlot.shadow] = Shadow.none
       x[Slot.checkInterrupts] = 1
+      Self.updateMode(hart)
+    }
+    if reasons & Self.resumed != 0 {
+      if x[SystemSlot.keepsResume] == 0 { x[Registers.otherFlags] &= ~RFlags.resume }
+      x[SystemSlot.keepsResume] = 0
       Self.updateMode(hart)
     }
     let isStack = x[SystemSlot.shadow] == Shadow.stack
@@ -101,6 +107,7 @@ extension X64 {
     let x = hart.x
     x[SystemSlot.shadow] = Shadow.none
     x[SystemSlot.noStep] = 0
+    x[SystemSlot.keepsResume] = 0
     x[SystemSlot.halted] = 0
     var event = first
     while true {
@@ -216,8 +223,7 @@ extension X64 {
 
   /// IRET, of operands of `size` bytes.
   ///
-  /// Deviations: there is no compatibility mode, and RF is not kept, since nothing looks at it where
-  /// there are no instruction breakpoints.
+  /// Deviation: there is no compatibility mode.
   ///
   /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return', 'Operation'.
   func returnFromInterrupt(size: UInt64, _ hart: Hart) throws(Fault) {
@@ -238,7 +244,9 @@ extension X64 {
     try setCode(selector, code, privilege: after, hart)
     x[SystemSlot.selectors + SegmentRegister.ss] = stack
     x[SystemSlot.rights + SegmentRegister.ss] = stackRights
-    let writable = RFlags.writable(x) & mask(UInt8(size))
+    let writable = (RFlags.writable(x) | RFlags.resume) & mask(UInt8(size))
+    // An instruction clears RF at its end, but this one.
+    if x[Slot.single] & Self.resumed != 0 { x[SystemSlot.keepsResume] = 1 }
     RFlags.write(x, RFlags.read(x) & ~writable | words[2] & writable)
     x[SystemSlot.privilege] = after
     x[Int(Lift.rsp)] = words[3]

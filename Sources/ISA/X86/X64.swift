@@ -147,8 +147,8 @@ public final class X64: GuestISA {
     static let units = noSSE | switched | emulated | waitTraps | noXSAVE | noAVX
   }
 
-  /// Bits of `Slot.single`: the instruction began with TF set; behind STI or MOV SS.
-  static let stepped: UInt64 = 1, shadowed: UInt64 = 2
+  /// Bits of `Slot.single`: the instruction began with TF set; behind STI or MOV SS; with RF set.
+  static let stepped: UInt64 = 1, shadowed: UInt64 = 2, resumed: UInt64 = 4
 
   /// Says what translations and blocks depend on.
   static func updateMode(_ hart: Hart) {
@@ -162,6 +162,7 @@ public final class X64: GuestISA {
       single |= stepped
     }
     if x[SystemSlot.shadow] != Shadow.none { single |= shadowed }
+    if other & RFlags.resume != 0 { single |= resumed }
     if cr0 & CR0.emulation != 0 || x[SystemSlot.cr4] & CR4.osFXSR == 0 {
       flags |= TranslationFlag.noSSE
     }

@@ -21,6 +21,7 @@ public final class EventWatcher: InsnObserver {
   private var offsets: Set<UInt64> = []
   /// What the hart's registers are in a frame: offset and slot.
   private let registers: [(offset: Int, slot: Int)]
+  private let trace: any TraceISA
   private let frame: UnsafeMutableRawPointer
   private var calls: [Int32: [Call]] = [:]
   /// What each task was seen at last.
@@ -56,18 +57,19 @@ public final class EventWatcher: InsnObserver {
   /// - Parameters:
   ///   - kernel: the kernel.
   ///   - isa: what must be known of its instruction set.
-  ///   - slots: where the hart keeps the registers, by their names in a frame.
+  ///   - trace: where the hart keeps the registers, by their names in a frame.
   ///   - world: what the definitions ask.
   ///   - format: how lines are written.
   public init(
-    _ kernel: Kernel, _ isa: any ProbeISA, slots: [StateSlot], _ world: EventWorld,
+    _ kernel: Kernel, _ isa: any ProbeISA, _ trace: any TraceISA, _ world: EventWorld,
     format: TraceFormat
   ) {
     self.kernel = kernel
     self.isa = isa
     self.world = world
     self.format = format
-    registers = slots.compactMap { slot in
+    self.trace = trace
+    registers = trace.registers.compactMap { slot in
       isa.registerOffset(slot.name).map { (offset: $0, slot: slot.slot) }
     }
     let size = kernel.isa.ptRegs.size
@@ -203,7 +205,7 @@ public final class EventWatcher: InsnObserver {
 
   private func fill(_ hart: Hart, _ pc: UInt64) {
     for (offset, slot) in registers {
-      frame.storeBytes(of: hart.x[slot], toByteOffset: offset, as: UInt64.self)
+      frame.storeBytes(of: trace.value(slot, hart), toByteOffset: offset, as: UInt64.self)
     }
     frame.storeBytes(of: pc, toByteOffset: kernel.framePC, as: UInt64.self)
   }

@@ -333,7 +333,8 @@ import Testing
     let isa = RISCVProbeISA()
     #expect(isa.breakpoint(.kprobe, over: 2) == [0x02, 0x90])
     #expect(isa.breakpoint(.kprobe, over: 4) == [0x73, 0, 0x10, 0])
-    #expect(isa.slotImage([0x01, 0x00], user: false) == [1, 0, 0x73, 0, 0x10, 0])
+    let nop = ProbedInsn(bytes: [0x01, 0x00], verdict: .outOfLine)
+    #expect(isa.slotImage(nop) == [1, 0, 0x73, 0, 0x10, 0])
     func simulate(_ insn: Insn, x: [Int: UInt64]) throws -> (pc: UInt64, [UInt64]) {
       guard let bits = Encoder.encode(insn) else { throw Missing() }
       let bytes = (0..<Int(insn.length)).map { UInt8(truncatingIfNeeded: bits >> (8 * UInt32($0))) }
@@ -341,7 +342,7 @@ import Testing
       var frame = [UInt8](repeating: 0, count: 288)
       for (number, value) in x { frame.store64(number * 8, value) }
       let isDone = frame.withUnsafeMutableBytes { bytes in
-        bytes.baseAddress.map(simulation.run) ?? false
+        bytes.baseAddress.map { simulation.run($0, NoMemory()) } ?? false
       }
       #expect(isDone)
       return (frame.load64(0), (0..<32).map { $0 == 0 ? 0 : frame.load64($0 * 8) })

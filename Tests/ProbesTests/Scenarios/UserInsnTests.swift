@@ -182,7 +182,7 @@ import Testing
       let word = try #require(Encoder.encode(insn))
       let bytes = withUnsafeBytes(of: word.littleEndian) { Array($0) }
       let simulation = try #require(isa.simulation(of: bytes, at: 0x1000))
-      #expect(simulation.run(frame))
+      #expect(simulation.run(frame, NoMemory()))
       func load(_ offset: Int) -> UInt64 {
         frame.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
       }

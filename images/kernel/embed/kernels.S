@@ -15,6 +15,11 @@ emu_kernel_x86_64_end:
   .globl emu_selftest_riscv64, emu_selftest_riscv64_end
   .balign 16
 emu_selftest_riscv64:
-  .incbin "selftest.elf"
+  .incbin "riscv64/selftest.elf"
 emu_selftest_riscv64_end:
+  .globl emu_selftest_x86_64, emu_selftest_x86_64_end
+  .balign 16
+emu_selftest_x86_64:
+  .incbin "x86_64/selftest.elf"
+emu_selftest_x86_64_end:
   .section .note.GNU-stack, "", %progbits

@@ -48,9 +48,10 @@ noinline void handle_page_fault(struct pt_regs *regs, unsigned long address, uns
  * Everything that is neither a system call nor a page fault. From kernel mode too: a break there is a kprobe's, and 0 says that
  * the model knows it.
  */
-__kprobes void do_trap_error(struct pt_regs *regs, unsigned long cause) {
+__kprobes long do_trap_error(struct pt_regs *regs, unsigned long cause) {
   long unknown = gate_call(GATE_TRAP, (long)regs, (long)cause, 0);
   if (unlikely(unknown) && !user_mode(regs)) no_context(regs);
+  return unknown;
 }
 
 NOKPROBE_SYMBOL(no_context);

@@ -77,7 +77,7 @@ void die(struct pt_regs *regs) __noreturn;
 /* fault.c */
 long handle_mm_fault(unsigned long address, unsigned int access, struct pt_regs *regs);
 void handle_page_fault(struct pt_regs *regs, unsigned long address, unsigned int access);
-void do_trap_error(struct pt_regs *regs, unsigned long cause);
+long do_trap_error(struct pt_regs *regs, unsigned long cause); /* 0: the model dealt with it */
 bool fixup_exception(struct pt_regs *regs);
 
 #endif

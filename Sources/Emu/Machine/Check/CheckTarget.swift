@@ -34,9 +34,15 @@ protocol CheckTarget: AnyObject {
   ///   - slot: the register.
   ///   - bytes: the instruction.
   ///   - before: the compared registers before it.
+  /// - Returns: a mask.
   func undefined(_ slot: Int, _ bytes: [UInt8], before: [UInt64]) -> UInt64
-  /// Which of the bytes that an instruction stores, from the lowest on, are the processor maker's own.
-  func makersOwn(_ bytes: [UInt8]) -> Range<UInt64>?
+  /// Where an instruction has stored what is the processor maker's own.
+  ///
+  /// - Parameters:
+  ///   - bytes: the instruction.
+  ///   - lowest: the lowest address that it stored to.
+  /// - Returns: the addresses; `nil`: nowhere.
+  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> Range<UInt64>?
   /// Whether an instruction may be at the same place again until it is done.
   func repeats(_ bytes: [UInt8]) -> Bool
   /// The register that counts repetitions down.
@@ -49,7 +55,7 @@ extension CheckTarget {
   /// None.
   func undefined(_ slot: Int, _ bytes: [UInt8], before: [UInt64]) -> UInt64 { 0 }
   /// None.
-  func makersOwn(_ bytes: [UInt8]) -> Range<UInt64>? { nil }
+  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> Range<UInt64>? { nil }
   /// There are none.
   func repeats(_ bytes: [UInt8]) -> Bool { false }
   /// There is none.

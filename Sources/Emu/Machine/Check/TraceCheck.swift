@@ -133,8 +133,8 @@ final class TraceCheck: InsnObserver {
         memory.setKnown(store.address, store.size)
       }
     }
-    if let lowest = lowestStore, let range = target.makersOwn(current) {
-      makersOwn.append((lowest &+ range.lowerBound)..<(lowest &+ range.upperBound))
+    if let lowest = lowestStore, let range = target.makersOwn(current, storedFrom: lowest) {
+      makersOwn.append(range)
     }
     compare(step, saved)
     known.formUnion(step.after.keys)
@@ -267,7 +267,8 @@ final class TraceCheck: InsnObserver {
       let ours = target.trace.value(register.slot, hart)
       let theirs = step.after[register.slot] ?? (step.isComplete ? nil : before[index])
       guard let theirs, ours != theirs else { continue }
-      let undefined = step.insns.last.map { target.undefined(register.slot, $0.bytes, before: before) } ?? 0
+      let undefined =
+        step.insns.last.map { target.undefined(register.slot, $0.bytes, before: before) } ?? 0
       if (ours ^ theirs) & register.mask & ~undefined == 0 {
         // What the manual leaves open is as the log has it.
         if undefined != 0 { target.trace.setValue(register.slot, theirs, hart) }

@@ -43,9 +43,12 @@ final class X86Check: CheckTarget {
   ///
   /// - SeeAlso: Intel SDM volume 1, 'Guidelines for Writing to the MXCSR Register'; AMD64 Architecture
   ///   Programmer's Manual volume 2, 'MXCSR Register'.
-  func makersOwn(_ bytes: [UInt8]) -> Range<UInt64>? {
-    switch facts.op(bytes) {
-    case .fxsave, .xsave, .xsaveopt: 28..<32
+  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> Range<UInt64>? {
+    guard lowest <= .max - 64 else { return nil }
+    return switch facts.op(bytes) {
+    case .fxsave: lowest &+ 28..<lowest &+ 32
+    // The image is aligned; without x87's part its first bytes are left alone.
+    case .xsave, .xsaveopt: lowest & ~63 &+ 28..<lowest & ~63 &+ 32
     default: nil
     }
   }

@@ -6,7 +6,9 @@ import X86
 /// A register trace of a native program as instructions.
 enum NativeListing {
   /// Writes the instructions from one number to another.
-  static func write(_ file: TraceReader, _ options: TraceRun.Options) throws(LaunchError)
+  static func write(
+    _ file: TraceReader, _ options: TraceRun.Options
+  ) throws(LaunchError)
     -> RunReport
   {
     let path = options.replay.input

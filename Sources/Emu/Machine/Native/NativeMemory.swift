@@ -75,7 +75,7 @@ final class NativeMemory {
     defer { close(file) }
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
-      let got = Glibc_read(file, &buffer)
+      let got = readSome(file, &buffer)
       guard got > 0 else { break }
       text += buffer[..<got]
     }
@@ -157,7 +157,10 @@ final class NativeMemory {
       seen.insert(page)
       let isSame = pages[page].map { known in
         known.withUnsafeBytes { known in
-          bytes.withUnsafeBytes { memcmp(known.baseAddress!, $0.baseAddress! + offset, 4096) == 0 }
+          bytes.withUnsafeBytes { now in
+            guard let known = known.baseAddress, let now = now.baseAddress else { return false }
+            return memcmp(known, now + offset, 4096) == 0
+          }
         }
       }
       if isSame == true { continue }
@@ -173,7 +176,7 @@ final class NativeMemory {
   }
 }
 
-/// `read`, which ``NativeMemory`` has a method of the same name for.
-private func Glibc_read(_ file: Int32, _ buffer: inout [UInt8]) -> Int {
-  buffer.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress, $0.count) }
+/// `read`: a method of the same name hides it.
+private func readSome(_ file: Int32, _ buffer: inout [UInt8]) -> Int {
+  buffer.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) }
 }

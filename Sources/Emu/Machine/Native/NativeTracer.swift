@@ -58,7 +58,10 @@ final class NativeTracer {
 
   /// Starts the program, stopped before its first instruction.
   ///
-  /// - Parameter emit: takes the events.
+  /// - Parameters:
+  ///   - program: what it is.
+  ///   - emit: takes the events.
+  /// - Throws: why it can't be started.
   init(_ program: Program, emit: @escaping (NativeEvent) -> Void) throws(LaunchError) {
     guard native_is_supported() != 0 else {
       throw LaunchError(

@@ -17,6 +17,8 @@ public protocol ProgramISA: AnyObject {
   var ramBase: UInt64 { get }
   /// What a kernel must know.
   var kernel: any KernelISA { get }
+  /// What probes must know.
+  func makeProbeISA() -> any ProbeISA
   /// The built-in guest kernel's image.
   var kernelImage: [UInt8] { get }
   /// The MMU indices under which programs run, for ``Hart/observe(_:modes:)``.
@@ -165,6 +167,7 @@ final class RISCVProgramISA: ProgramISA {
     x[12] = reply.a2
   }
 
+  func makeProbeISA() -> any ProbeISA { RISCVProbeISA(compressed: rv.hasCompressed) }
   func lastTrap(_ hart: Hart) -> (cause: UInt64, pc: UInt64) { rv.lastTrap(hart) }
   func failure(_ hart: Hart) -> String? { nil }
 }
@@ -230,6 +233,7 @@ final class X86ProgramISA: ProgramISA {
   private static let rax = Registers.slot(0), rcx = Registers.slot(1), rdx = Registers.slot(2)
   private static let rsi = Registers.slot(6), rdi = Registers.slot(7)
 
+  func makeProbeISA() -> any ProbeISA { X86ProbeISA() }
   func lastTrap(_ hart: Hart) -> (cause: UInt64, pc: UInt64) { x86.lastTrap(hart) }
   func failure(_ hart: Hart) -> String? {
     x86.isShutDown(hart) ? "a fault during a double fault: the processor is shut down" : nil

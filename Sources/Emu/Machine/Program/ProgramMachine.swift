@@ -171,16 +171,6 @@ public final class ProgramMachine {
     host.attach(self)
   }
 
-  /// Says in one line that something is not there for this machine's instruction set.
-  ///
-  /// Probes, traces and verification know RISC-V alone.
-  func requireTools(_ what: String) throws(LaunchError) {
-    guard !(isa is RISCVProgramISA) else { return }
-    throw LaunchError(
-      description: "\(what): not there yet for \(kernel.isa.machineName)",
-      status: RunReport.Status.usage)
-  }
-
   /// Makes the first program ready to run.
   public func start(_ request: BootRequest) throws(LaunchError) {
     do {

@@ -115,14 +115,7 @@ extension ProgramProbes {
         return .continue
       }
     case .override(let value):
-      return { hit in
-        hit.returnValue = value
-        let back = hit.regs.withUnsafeBytes { frame -> UInt64? in
-          guard let base = frame.baseAddress else { return nil }
-          return isa.returnAddress(base) { hit.read($0, 8)?.load64(0) }
-        }
-        return back.map { .redirect($0) } ?? .continue
-      }
+      return { $0.overrideFunction(returning: value) }
     case .redirect(let place):
       guard let address = address(of: place, machine) else {
         throw Self.problem("there is no place '\(place)'")

@@ -2,7 +2,6 @@ import Engine
 import GuestKernel
 import Image
 import Probes
-import RISCV
 
 /// The events of a run: what `--probe` defines, on one machine.
 public final class ProgramProbes {
@@ -21,7 +20,7 @@ public final class ProgramProbes {
     _ machine: ProgramMachine, subsystem: ProbeSubsystem? = nil, format: TraceFormat = .text
   ) {
     let subsystem =
-      subsystem ?? ProbeSubsystem(kernel: machine.kernel, isa: RISCVProbeISA())
+      subsystem ?? ProbeSubsystem(kernel: machine.kernel, isa: machine.isa.makeProbeISA())
     self.subsystem = subsystem
     tracer = EventTracer(subsystem, Self.world(machine, subsystem.isa), format: format)
   }

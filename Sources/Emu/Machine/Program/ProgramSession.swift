@@ -60,7 +60,6 @@ public final class ProgramSession {
     /// Defines the events; `nil` where there are none.
     init?(_ machine: ProgramMachine, _ options: ProgramRun.Options) throws(LaunchError) {
       if options.probes.isEmpty, options.plan.isEmpty { return nil }
-      try machine.requireTools("--probe")
       do throws(HostFileError) {
         output = try TraceOutput(options.traceOutput)
       } catch {

@@ -1,7 +1,6 @@
 import Engine
 import GuestKernel
 import Probes
-import RISCV
 import TraceFile
 
 /// `emu replay`: runs what was recorded once more.
@@ -195,10 +194,9 @@ public final class ReplayedRun {
       throw LaunchError(description: error.description, status: RunReport.Status.usage)
     }
     let machine = program.machine
-    try machine.requireTools("--probe")
-    let isa = RISCVProbeISA()
+    let isa = machine.isa.makeProbeISA()
     let watcher = EventWatcher(
-      machine.kernel, isa, slots: program.makeTraceISA().registers,
+      machine.kernel, isa, program.makeTraceISA(),
       ProgramProbes.world(machine, isa), format: options.traceFormat)
     watcher.output = output.write
     for definition in options.probes {

@@ -27,7 +27,7 @@ public enum SelfTest {
 
   static var suites: [Suite] { [kprobes, kernelText, uprobes, uretprobes, events] }
 
-  /// Names of all tests, as ``run(matching:caches:output:)`` knows them: `SUITE.CASE`.
+  /// Names of all tests, as ``run(matching:on:caches:output:)`` knows them: `SUITE.CASE`.
   public static var names: [String] {
     suites.flatMap { suite in suite.cases.map { "\(suite.name).\($0.name)" } }
   }
@@ -36,11 +36,13 @@ public enum SelfTest {
   ///
   /// - Parameters:
   ///   - filter: part of a name; empty: all.
+  ///   - architecture: which guest.
   ///   - caches: how stale the machine's caches may be.
   ///   - output: receives each line, without a newline.
   /// - Returns: how many tests failed; `nil` where no name contains `filter`.
   public static func run(
-    matching filter: String = "", caches: CacheModel = .coherent, output: (String) -> Void
+    matching filter: String = "", on architecture: ProgramArchitecture = .riscv64,
+    caches: CacheModel = .coherent, output: (String) -> Void
   ) -> Int? {
     let chosen = suites.compactMap { suite -> Suite? in
       let cases = suite.cases.filter {
@@ -53,7 +55,7 @@ public enum SelfTest {
     output("KTAP version 1")
     output("1..\(chosen.count)")
     for (number, suite) in chosen.enumerated() {
-      let bad = run(suite, caches, output)
+      let bad = run(suite, architecture, caches, output)
       failed += bad
       output("\(bad == 0 ? "ok" : "not ok") \(number + 1) \(suite.name)")
     }
@@ -61,7 +63,8 @@ public enum SelfTest {
   }
 
   private static func run(
-    _ suite: Suite, _ caches: CacheModel, _ output: (String) -> Void
+    _ suite: Suite, _ architecture: ProgramArchitecture, _ caches: CacheModel,
+    _ output: (String) -> Void
   ) -> Int {
     var failed = 0
     output("    KTAP version 1")
@@ -71,7 +74,7 @@ public enum SelfTest {
       var lines: [String] = []
       var notes: [String] = []
       do {
-        let rig = try SelfTestRig(caches)
+        let rig = try SelfTestRig(architecture, caches)
         try test.body(rig)
         lines =
           rig.failures

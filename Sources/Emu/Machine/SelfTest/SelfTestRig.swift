@@ -3,13 +3,13 @@ import Engine
 import GuestKernel
 import Image
 import Probes
-import RISCV
 
 /// A machine for one test.
 final class SelfTestRig {
   let machine: ProgramMachine
   let probes: ProbeSubsystem
   let program: ELFFile
+  let architecture: ProgramArchitecture
   private(set) var failures: [String] = []
   private(set) var notes: [String] = []
   private(set) var messages: [String] = []
@@ -19,18 +19,31 @@ final class SelfTestRig {
   /// Where the program is in the guest.
   static let path = "/selftest"
 
-  init(_ caches: CacheModel) throws {
+  init(_ architecture: ProgramArchitecture, _ caches: CacheModel) throws {
+    self.architecture = architecture
     var configuration = ProgramConfiguration()
+    configuration.architecture = architecture
     configuration.memory = 64 << 20
     configuration.cacheModel = caches
     machine = try ProgramMachine(configuration, host: host) { false }
-    probes = ProbeSubsystem(kernel: machine.kernel, isa: RISCVProbeISA())
-    let bytes = Array(
-      UnsafeRawBufferPointer(
-        start: emu_selftest_riscv64_bytes(), count: Int(emu_selftest_riscv64_size())))
+    probes = ProbeSubsystem(kernel: machine.kernel, isa: machine.isa.makeProbeISA())
+    let bytes = Self.program(architecture)
     program = try ELFFile(bytes)
     try machine.kernel.vfs.installProgram(Path(Self.path), HostBytes(bytes))
     machine.log = { [unowned self] in messages.append($0) }
+  }
+
+  private static func program(_ architecture: ProgramArchitecture) -> [UInt8] {
+    switch architecture {
+    case .riscv64:
+      Array(
+        UnsafeRawBufferPointer(
+          start: emu_selftest_riscv64_bytes(), count: Int(emu_selftest_riscv64_size())))
+    case .x86_64:
+      Array(
+        UnsafeRawBufferPointer(
+          start: emu_selftest_x86_64_bytes(), count: Int(emu_selftest_x86_64_size())))
+    }
   }
 
   // MARK: Checks

@@ -82,6 +82,9 @@ final class RetireWatch: InsnObserver {
     log = RetireLog(
       userState: isa.stateSlots(ofKernel: false),
       kernelState: watchesKernel ? isa.stateSlots(ofKernel: true) : [])
+    probes?.simulatedStore = { [unowned self] in
+      if !isAtLimit, watchesKernel || $0 < userEnd { storeBegins($0, $1) }
+    }
     machine.programTime = { [unowned self] in completed }
     machine.hart.observe(self, modes: watchesKernel ? .max : machine.isa.userModes)
   }
@@ -98,6 +101,10 @@ final class RetireWatch: InsnObserver {
 
   func willAccess(_ va: UInt64, size: Int, isStore: Bool, on hart: Hart) {
     guard isStore, depth == 0, !isAtLimit else { return }
+    storeBegins(va, size)
+  }
+
+  private func storeBegins(_ va: UInt64, _ size: Int) {
     settle()
     let current = kernel.current
     store = Store(va: va, size: size, task: current?.tid ?? 0, space: current?.space)
@@ -152,6 +159,7 @@ final class RetireWatch: InsnObserver {
       seen = task
       tasks.insert(task)
     }
+    isa.showState(hart)
     log.appendInsn(.init(kind: .insn, task: task, address: pc), hart)
   }
 
@@ -162,7 +170,7 @@ final class RetireWatch: InsnObserver {
       let (cause, from) = guest.lastTrap(hart)
       let servesProbe =
         isa.isBreak(cause: cause)
-        && probes?.ownsBreak(at: from, kernel.current) ?? false
+        && probes?.ownsBreak(at: from &- isa.breakTrapOffset, kernel.current) ?? false
       if depth > 0 || servesProbe { depth += 1 }
     }
     if depth > 0 {
@@ -171,6 +179,7 @@ final class RetireWatch: InsnObserver {
     }
     if kernelSlots.contains(pc) || isAtLimit { return }
     let task = kernel.current?.tid ?? 0
+    isa.showState(hart)
     log.appendInsn(.init(kind: .kernelInsn, task: task, address: pc), hart)
   }
 

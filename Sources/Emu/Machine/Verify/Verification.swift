@@ -2,7 +2,6 @@ import Engine
 import GuestKernel
 import Image
 import Probes
-import RISCV
 
 /// `emu verify`: the transparency oracle.
 ///
@@ -127,10 +126,9 @@ public final class Verification {
     }
     plain = machines[0]
     probed = machines[1]
-    try plain.requireTools("verification")
     patience = options.patience
     let limit = options.run.limit ?? .max
-    let isa = RISCVProbeISA()
+    let isa = probed.isa.makeProbeISA()
     probes = ProbeSubsystem(kernel: probed.kernel, isa: isa)
     probes.legacy = options.legacy
     let selection: ProbeCoverage.Selection
@@ -333,6 +331,7 @@ public final class Verification {
   private func insn(_ pc: UInt64, _ task: Int32) -> String {
     let isa = probes.isa
     let bytes: [UInt8]
+    let isKernel = pc >= plain.kernel.isa.userEnd
     if let image = plain.kernel.image, image.symbol(at: pc) != nil {
       bytes = plain.kernel.readKernel(pc, isa.maxInsnLength) ?? []
     } else {
@@ -340,7 +339,7 @@ public final class Verification {
       let offset = vma.pageOffset << 12 &+ (pc &- vma.start)
       bytes = (try? inode.read(at: offset, isa.maxInsnLength)) ?? []
     }
-    guard let insn = isa.classify(bytes) else { return "" }
+    guard let insn = isa.classify(bytes, isKernel ? .kernel : .user) else { return "" }
     let how: String
     switch insn.verdict {
     case .simulate: how = "simulated"

@@ -135,13 +135,25 @@ ret_from_fork:
   jmp swapgs_restore_regs_and_return_to_usermode
   .size ret_from_fork, . - ret_from_fork
 
-  .macro idtentry name, has_error
+  /*
+   * gap: an exception of kernel mode leaves six words of the interrupted stack alone, so that a push can be done on the frame: the
+   * frame is where the pushed word goes. Linux, arch/x86/entry/entry_64.S (idtentry).
+   */
+  .macro idtentry name, has_error, gap=0
   .globl asm_\name
   .type asm_\name, @function
 asm_\name:
   cld
   .if \has_error == 0
   pushq $-1
+  .endif
+  .if \gap
+  testb $3, (PT_CS - PT_ORIG_RAX)(%rsp)
+  jnz 2f
+  .rept 6
+  pushq 5 * 8(%rsp)
+  .endr
+2:
   .endif
   PUSH_REGS
   testb $3, PT_CS(%rsp)
@@ -211,7 +223,7 @@ asm_\name:
   idtentry exc_divide_error, 0
   idtentry_ist exc_debug, 0
   idtentry_ist exc_nmi, 0
-  idtentry exc_int3, 0
+  idtentry exc_int3, 0, 1
   idtentry exc_overflow, 0
   idtentry exc_bounds, 0
   idtentry exc_invalid_op, 0

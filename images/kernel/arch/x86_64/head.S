@@ -38,6 +38,7 @@ _start:
   /* Room for a pt_regs; with it the stack is aligned as behind a call. */
   subq $PT_SIZE_ON_STACK, %rsp
   xorl %ebp, %ebp
+  call early_setup_idt
   jmp start_kernel
   .size _start, . - _start
 

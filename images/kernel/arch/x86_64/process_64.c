@@ -53,3 +53,14 @@ noinline long do_arch_prctl_64(int option, unsigned long arg2) {
   }
 }
 noinline long __do_sys_arch_prctl(int option, unsigned long arg2) { return do_arch_prctl_64(option, arg2); }
+
+/*
+ * sti lets one more instruction pass, so that no interrupt is slept over; a probe could not keep that. Linux,
+ * arch/x86/kernel/process.c (default_idle).
+ */
+noinstr void idle_window(bool wait) {
+  if (wait)
+    __asm__ volatile("sti\n\thlt\n\tcli" ::: "memory");
+  else
+    __asm__ volatile("sti\n\tnop\n\tcli" ::: "memory");
+}

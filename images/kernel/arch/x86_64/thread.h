@@ -92,13 +92,7 @@ static inline void wrmsr(unsigned int number, unsigned long value) {
 }
 
 static inline void wait_for_interrupt(void) { __asm__ volatile("hlt" ::: "memory"); }
-/* sti lets one more instruction pass, so that no interrupt is slept over. Linux, arch/x86/kernel/process.c (default_idle). */
-static inline void idle_window(bool wait) {
-  if (wait)
-    __asm__ volatile("sti\n\thlt\n\tcli" ::: "memory");
-  else
-    __asm__ volatile("sti\n\tnop\n\tcli" ::: "memory");
-}
+void idle_window(bool wait);
 
 /* FP registers and segment bases are the user's and stay in the hart while the kernel runs, for it uses none. */
 void switch_fp(struct task *prev, struct pt_regs *prev_regs, struct task *next, struct pt_regs *next_regs);

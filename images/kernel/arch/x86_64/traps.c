@@ -63,6 +63,7 @@ u64 gdt_page[GDT_ENTRIES] __attribute__((aligned(16))) = {
 };
 
 void trap_init(void);
+void early_setup_idt(void);
 void entry_SYSCALL_64(void);
 void do_syscall_64(struct pt_regs *regs, long nr);
 
@@ -90,7 +91,6 @@ static inline void note_fault(struct pt_regs *regs, unsigned long number, unsign
 
 DEFINE_IDTENTRY(0, exc_divide_error, 0)
 DEFINE_IDTENTRY(2, exc_nmi, 0)
-DEFINE_IDTENTRY(3, exc_int3, 0)
 DEFINE_IDTENTRY(4, exc_overflow, 0)
 DEFINE_IDTENTRY(5, exc_bounds, 0)
 DEFINE_IDTENTRY(6, exc_invalid_op, 0)
@@ -107,6 +107,20 @@ DEFINE_IDTENTRY(17, exc_alignment_check, 1)
 DEFINE_IDTENTRY(18, exc_machine_check, 0)
 DEFINE_IDTENTRY(19, exc_simd_coprocessor_error, 0)
 
+/* Breaks and steps of probes leave no trace: only those that raise a signal are noted. */
+static inline void do_debug_trap(struct pt_regs *regs, unsigned long number) {
+  if (do_trap_error(regs, number)) note_fault(regs, number, 0);
+}
+
+void exc_int3(struct pt_regs *regs, unsigned long error_code);
+void asm_exc_int3(void);
+noinstr void exc_int3(struct pt_regs *regs, unsigned long error_code) {
+  (void)error_code;
+  irqentry_enter(regs);
+  do_debug_trap(regs, 3);
+  irqentry_exit(regs);
+}
+
 void exc_debug(struct pt_regs *regs, unsigned long error_code);
 void asm_exc_debug(void);
 noinstr void exc_debug(struct pt_regs *regs, unsigned long error_code) {
@@ -114,8 +128,7 @@ noinstr void exc_debug(struct pt_regs *regs, unsigned long error_code) {
   irqentry_enter(regs);
   /* The processor only ever sets bits. */
   __asm__ volatile("movq %0, %%dr6" ::"r"(DR6_RESERVED));
-  note_fault(regs, 1, 0);
-  do_trap_error(regs, 1);
+  do_debug_trap(regs, 1);
   irqentry_exit(regs);
 }
 
@@ -152,14 +165,14 @@ noinline void sysvec_reschedule_ipi(struct pt_regs *regs, unsigned long error_co
   irqentry_exit(regs);
 }
 
-static void set_gate(unsigned int vector, void (*handler)(void), unsigned long type, unsigned long ist) {
+static inline __attribute__((always_inline)) void set_gate(unsigned int vector, void (*handler)(void), unsigned long type, unsigned long ist) {
   unsigned long address = (unsigned long)handler;
   idt_table[vector].low =
       (address & 0xffff) | __KERNEL_CS << 16 | ist << 32 | type << 40 | (address >> 16 & 0xffff) << 48;
   idt_table[vector].high = address >> 32;
 }
 
-static void idt_setup(void) {
+static inline __attribute__((always_inline)) void idt_setup(void) {
   static void (*const handlers[])(void) = {
       asm_exc_divide_error, asm_exc_debug, asm_exc_nmi, asm_exc_int3, asm_exc_overflow, asm_exc_bounds, asm_exc_invalid_op,
       asm_exc_device_not_available, asm_exc_double_fault, asm_exc_coproc_segment_overrun, asm_exc_invalid_tss,
@@ -180,7 +193,7 @@ static void idt_setup(void) {
   __asm__ volatile("lidt %0" ::"m"(descr));
 }
 
-static void tss_setup(void) {
+static inline __attribute__((always_inline)) void tss_setup(void) {
   unsigned long base = (unsigned long)&cpu_tss;
   for (int i = 0; i < 4; i++) cpu_tss.ist[i] = (unsigned long)exception_stacks[i] + sizeof exception_stacks[0];
   cpu_tss.sp[0] = current->kernel_sp;
@@ -197,9 +210,13 @@ static void xstate_setup(void) {
   __asm__ volatile("xsetbv" ::"a"(supported & XFEATURES), "c"(0), "d"(0));
 }
 
-noinline void trap_init(void) {
+/* Before anything that may be probed: a break needs its gate. Linux, arch/x86/kernel/idt.c (idt_setup_early_handler). */
+noinstr void early_setup_idt(void) {
   tss_setup();
   idt_setup();
+}
+
+noinline void trap_init(void) {
   unsigned long cr4;
   __asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
   cr4 |= X86_CR4_FSGSBASE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_UMIP | X86_CR4_OSXSAVE;
