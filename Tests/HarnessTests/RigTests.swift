@@ -22,16 +22,15 @@ struct RigTests {
     cell:   .dword 0x1122334455667788
     """
 
-  @Test(arguments: Guest.withProbes, Seeds(0..<20))
+  @Test(arguments: Guest.all, Seeds(0..<20))
   func closures(guest: Guest, seed: Seed) throws {
-    var scenario = Scenario("sum", assembly: Self.sum)
-    scenario.machine.guest = guest
+    var scenario = try #require(Scenario("sum", assembly: Self.sums, on: guest))
     scenario.expect.exit = .status(55)
     var seen: [UInt64] = []
     var returned: UInt64 = 0
     scenario.check(seed: seed) { rig in
       try rig.uprobe("/asm:add") { hit in
-        seen.append(hit.register("a1") ?? 0)
+        seen.append(hit.argument(2) ?? 0)
         return .continue
       }
       try rig.uretprobe("/asm:add") { returned = $0.returnValue }
@@ -94,14 +93,15 @@ struct RigTests {
     .riscv64: sum,
     .x86_64: """
     _start: mov  ebx, 10
-            xor  edi, edi
+            xor  eax, eax
     loop:   mov  esi, ebx
             call add
             dec  ebx
             jnz  loop
+            mov  edi, eax
             mov  eax, 60
             syscall
-    add:    add  edi, esi
+    add:    add  eax, esi
             ret
             .data
     cell:   .quad 0x1122334455667788
@@ -113,7 +113,7 @@ struct RigTests {
   func guests(guest: Guest) throws {
     var scenario = try #require(Scenario("sum", assembly: Self.sums, on: guest))
     scenario.expect.exit = .status(55)
-    let (counter, sum) = guest == .riscv64 ? ("s0", "a0") : ("rbx", "rdi")
+    let (counter, sum) = guest == .riscv64 ? ("s0", "a0") : ("rbx", "rax")
     scenario.stops = [Scenario.Stop("loop", nth: 4, registers: [counter: 7, sum: 27])]
     for seed in Seeds(0..<3) { scenario.check(seed: seed) }
     scenario.check()
@@ -135,20 +135,14 @@ struct RigTests {
     #expect(
       result.context.suffix(3).map { $0.split(separator: " ", maxSplits: 1).last ?? "" }
         == [
-          "0x10010 (loop+0x9): jne 0x10007", "0x10012 (loop+0xb): mov eax, 0x3c",
-          "0x10017 (loop+0x10): syscall",
+          "0x10012 (loop+0xb): mov edi, eax", "0x10014 (loop+0xd): mov eax, 0x3c",
+          "0x10019 (loop+0x12): syscall",
         ].map { $0[...] }, "\(result.context)")
   }
 
   /// What is not there for a guest is said.
   @Test func notThere() throws {
     var scenario = try #require(Scenario("sum", assembly: Self.sums, on: .x86_64))
-    scenario.probes = ["p:add /asm:add"]
-    if !Guest.withProbes.contains(.x86_64) {
-      let error = #expect(throws: HarnessError.self) { try Rig(scenario) }
-      #expect(error?.description == "there are no probes yet for x86_64")
-    }
-    scenario.probes = []
     scenario.machine.board = .bare
     let error = #expect(throws: HarnessError.self) { try Rig(scenario) }
     #expect(error?.description == "there is no bare board for x86_64")

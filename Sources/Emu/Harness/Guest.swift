@@ -8,14 +8,11 @@ import X86
 public enum Guest: String, Sendable, CaseIterable, CustomStringConvertible {
   /// RV64GC with the guest kernel, or bare.
   case riscv64
-  /// x86-64 with the guest kernel; without probes and without a bare board.
+  /// x86-64 with the guest kernel; there is no bare board of it.
   case x86_64
 
   /// Every guest: what a test is parameterised over.
   public static var all: [Guest] { allCases }
-
-  /// Those that have probes.
-  public static var withProbes: [Guest] { allCases.filter(\.hasProbes) }
 
   /// `riscv64`.
   public var description: String { rawValue }
@@ -43,9 +40,6 @@ public enum Guest: String, Sendable, CaseIterable, CustomStringConvertible {
     case .x86_64: .x86_64
     }
   }
-
-  /// Whether probes can be put into it.
-  var hasProbes: Bool { self == .riscv64 }
 
   /// Whether there is a board of it without the guest kernel.
   var hasBareBoard: Bool { self == .riscv64 }
@@ -79,39 +73,29 @@ extension Guest {
       let isa = RISCVProbeISA()
       let slots = isa.stateSlots(ofKernel: false) + isa.stateSlots(ofKernel: true)
       return slots.first { $0.name == name }.map { hart.x[$0.slot] & $0.mask }
-    case .x86_64: return X86Facts.value(of: register, hart)
+    case .x86_64: return Self.x86(register, hart)
+    }
+  }
+
+  /// A register by its 64-bit name, or one of a few others.
+  private static func x86(_ register: String, _ hart: Hart) -> UInt64? {
+    if let slot = X86.Registers.slot(named: register) { return hart.x[slot] }
+    switch register {
+    case "rip": return hart.pc
+    case "rflags": return RFlags.read(hart.x)
+    case "fs_base": return hart.x[X86.Registers.fsBase]
+    case "gs_base": return hart.x[X86.Registers.gsBase]
+    default: return nil
     }
   }
 
   // MARK: Instructions
 
-  /// The bytes of the instruction at a pc, where `half` has two bytes of text at an address.
-  func insnBytes(at pc: UInt64, _ half: (UInt64) -> UInt16) -> [UInt8] {
-    func bytes(_ at: UInt64) -> [UInt8] {
-      let word = half(at)
-      return [UInt8(truncatingIfNeeded: word), UInt8(truncatingIfNeeded: word >> 8)]
-    }
-    switch self {
-    case .riscv64:
-      let first = bytes(pc)
-      return first[0] & 3 == 3 ? first + bytes(pc &+ 2) : first
-    case .x86_64: return X86Facts.insnBytes(at: pc, bytes)
-    }
-  }
-
   /// Whether an instruction is a break.
   func isBreakpoint(_ bytes: [UInt8]) -> Bool {
     switch self {
     case .riscv64: RISCVProbeISA().isBreakpoint(bytes)
-    case .x86_64: bytes.first == 0xcc
-    }
-  }
-
-  /// The text of an instruction.
-  func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String {
-    switch self {
-    case .riscv64: RISCVProbeISA().disassemble(bytes, at: pc)
-    case .x86_64: X86Facts.disassemble(bytes, at: pc)
+    case .x86_64: X86ProbeISA().isBreakpoint(bytes)
     }
   }
 }

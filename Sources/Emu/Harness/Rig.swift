@@ -90,7 +90,7 @@ public final class Rig {
         session = program
         linux = program.machine
         bare = nil
-        events = scenario.machine.guest.hasProbes ? ProgramProbes(program.machine) : nil
+        events = ProgramProbes(program.machine)
       case .bare:
         var options = prepared.bareOptions
         options.engine = engine ?? options.engine
@@ -105,7 +105,8 @@ public final class Rig {
       if let events, let linux {
         swept = try events.follow(prepared.plan, on: linux)
       } else if !prepared.plan.isEmpty {
-        throw LaunchError(description: noProbes, status: RunReport.Status.usage)
+        throw LaunchError(
+          description: "a bare board has no probes", status: RunReport.Status.usage)
       }
       if let trace {
         try recording?.begin(
@@ -190,9 +191,9 @@ public final class Rig {
 
   // MARK: The machine's parts
 
-  /// The probes; `nil` on a bare board, and where the guest has none.
+  /// The probes; `nil` on a bare board.
   public var probes: ProbeSubsystem? { events?.subsystem }
-  /// The events; `nil` where there are no probes.
+  /// The events; `nil` on a bare board.
   public var tracer: EventTracer? { events?.tracer }
   /// The harts.
   public var harts: [Hart] { linux.map { [$0.hart] } ?? bare?.machine.harts ?? [] }
@@ -276,15 +277,8 @@ public final class Rig {
   }
 
   private func locate(_ place: String) throws -> (ProbeSubsystem, EventTarget) {
-    guard let probes, let tracer else { throw HarnessError(noProbes) }
+    guard let probes, let tracer else { throw HarnessError("a bare board has no probes") }
     return (probes, try tracer.locate(place))
-  }
-
-  /// Why there are none.
-  private var noProbes: String {
-    bare == nil
-      ? "there are no probes yet for \(prepared.scenario.machine.guest)"
-      : "a bare board has no probes"
   }
 
   private func note(_ record: TraceRecord) {

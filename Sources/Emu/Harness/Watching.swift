@@ -31,6 +31,7 @@ final class InsnTail {
 
   private unowned let rig: Rig
   private let guest: Guest
+  private let isa: any TraceISA
   private var ring: [Entry]
   private var next = 0
   private let userModes: UInt64
@@ -38,6 +39,7 @@ final class InsnTail {
   init(_ rig: Rig, count: Int) {
     self.rig = rig
     guest = rig.prepared.scenario.machine.guest
+    isa = guest.architecture.trace
     ring = Array(repeating: Entry(), count: count)
     userModes = guest.userModes
   }
@@ -46,7 +48,7 @@ final class InsnTail {
     let isUser = userModes >> hart.x[Slot.mmuIndex] & 1 == 1
     // What the program did tells more than how the kernel ended it.
     if rig.linux != nil, !isUser { return }
-    let bytes = guest.insnBytes(at: pc) { hart.insnHalf($0) }
+    let bytes = isa.insnBytes(at: pc, hart)
     var entry = Entry(pc: pc, count: hart.count, hart: hart.index, bytes: bytes)
     if isUser, rig.prepared.text(at: pc) == nil {
       entry.mapping = rig.linux?.kernel.current?.space?.vma(at: pc)?.name
@@ -69,7 +71,7 @@ final class InsnTail {
         bytes = own
         note = " (probed)"
       }
-      let text = guest.disassemble(bytes, at: entry.pc).replacing("\t", with: " ")
+      let text = isa.disassemble(bytes, at: entry.pc).replacing("\t", with: " ")
       let hart = rig.harts.count > 1 ? "hart \(entry.hart) " : ""
       let place = entry.mapping.map { "0x\(String(entry.pc, radix: 16)) \($0)" }
       return "\(entry.count) \(hart)\(place ?? rig.describe(entry.pc)): \(text)\(note)"
