@@ -95,7 +95,8 @@ let package = Package(
     .target(
       name: "Fuzz",
       dependencies: [
-        "Assembly", "Harness", "Machine", "Probes", "GuestKernel", "RISCV", "Engine", "Image",
+        "Assembly", "Harness", "Machine", "Probes", "GuestKernel", "RISCV", "X86", "Engine",
+        "Image",
       ],
       path: "Tests/Fuzz", swiftSettings: strict),
     // Probe hits as the host has them: ptrace and Linux's uprobes.

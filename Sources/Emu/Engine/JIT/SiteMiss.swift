@@ -74,12 +74,15 @@ struct SiteMiss {
         end = above(end &+ 4096, other, tlb)
       }
     }
-    // From the base's point of view; it must not wrap.
+    // From the base's point of view, where the range may wrap; but not if there are two.
     let least = start &- distance
-    let most = end &+ 4095 &- last &- distance
-    guard least <= address, address <= most, middle == .max || least < middle else { return false }
+    let count = end &- start &+ 4096 &- last
+    guard address &- least < count, middle == .max || least < middle && least < least &+ count
+    else {
+      return false
+    }
     record[0] = least
-    record[1] = most
+    record[1] = count
     record[2] = lower
     record[3] = middle
     record[4] = upper

@@ -58,7 +58,22 @@ extension Translator {
     return false
   }
 
-  mutating func branch(_ op: MicroOp) {
+  /// Has the host's flags say whether to branch, with all registers as the block's end wants them.
+  ///
+  /// - Returns: the condition.
+  private mutating func compareForBranch(_ op: MicroOp) -> UInt8 {
+    if let condition = flagCondition(op) {
+      let source = deferred
+      storeFlags()
+      // What follows does not change the host's flags.
+      let fresh = hostFlagsAt == asm.p
+      if isLoop { loadAll() } else { store(dirtyAtEnd) }
+      if fresh { hostFlagsAt = asm.p }
+      deferred = source
+      _ = hostFlags(condition)
+      deferred = -1
+      return condition
+    }
     if isLoop { loadAll() } else { store(dirtyAtEnd) }
     if op.b == Slot.zero {
       let a = read(op.a, else: Host.rax)
@@ -66,15 +81,18 @@ extension Translator {
     } else {
       alu(Alu.cmp, read(op.a, else: Host.rax), op.b)
     }
-    let condition: UInt8
     switch op.op {
-    case .beq: condition = Condition.equal
-    case .bne: condition = Condition.notEqual
-    case .blt: condition = Condition.less
-    case .bge: condition = Condition.greaterOrEqual
-    case .bltu: condition = Condition.below
-    default: condition = Condition.aboveOrEqual
+    case .beq: return Condition.equal
+    case .bne: return Condition.notEqual
+    case .blt: return Condition.less
+    case .bge: return Condition.greaterOrEqual
+    case .bltu: return Condition.below
+    default: return Condition.aboveOrEqual
     }
+  }
+
+  mutating func branch(_ op: MicroOp) {
+    let condition = compareForBranch(op)
     if let inner = inner(fall: false) {
       if inner.pointee.head == 0, isNext(inner), inner.pointee.pc != block.pointee.end {
         // What is taken follows in line.
@@ -105,7 +123,7 @@ extension Translator {
       asm.constant(Host.rdx, op.imm)
       asm.rr(Alu.add, Host.rax, Host.rdx)
     }
-    asm.ri(4, Host.rax, -2)
+    if op.op != .jumpr { asm.ri(4, Host.rax, -2) }
     if op.op == .callr {
       asm.constant(Host.rcx, Int64(bitPattern: block.pointee.end))
       write(op.d, Host.rcx)

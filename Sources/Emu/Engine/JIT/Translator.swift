@@ -15,6 +15,8 @@ final class TranslatorScratch {
   /// Ways out that can be linked.
   var ways: [Way] = []
   let plan = AccessPlan()
+  /// By micro-op of the block, and behind the last: whether the condition codes may be asked for.
+  var flagsLive: [Bool] = []
 
   struct Way {
     var block: UnsafeMutablePointer<Block>
@@ -87,6 +89,10 @@ struct Translator {
     var loaded: UInt32
     /// Whether the fast path goes on with floating-point exceptions being collected.
     var floatLive = false
+    /// The micro-op whose condition codes memory does not know.
+    var deferred = -1
+    /// The load also does what the micro-op behind it does: the upper half of the vector is zero.
+    var zeroes = false
   }
 
   /// A jump out of line, and what is in registers there.
@@ -102,7 +108,7 @@ struct Translator {
   let unit: [UnsafeMutablePointer<Block>]
   var block: UnsafeMutablePointer<Block>
   let options: JITOptions
-  let floats: NativeFloatTable
+  let natives: NativeTable
   let scratch: TranslatorScratch
   let hostOf: UnsafeMutablePointer<UInt8>
   let slotOf: UnsafeMutablePointer<UInt8>
@@ -130,6 +136,10 @@ struct Translator {
   var floatLive = false
   /// Index of the micro-op being translated.
   var at = 0
+  /// Index of the micro-op whose condition codes memory does not know, negative for none; and behind
+  /// which code the host's flags are those.
+  var deferred = -1
+  var hostFlagsAt: UnsafeMutablePointer<UInt8>?
 
   static let generalPool: [HostRegister] = [
     Host.rsi, Host.rdi, 8, 9, 10, 11, Host.rbp, 12, 13,
@@ -143,10 +153,10 @@ struct Translator {
   /// - Returns: whether there was room.
   static func translate(
     _ unit: [UnsafeMutablePointer<Block>], _ cache: CodeCache, _ options: JITOptions,
-    _ floats: NativeFloatTable, _ scratch: TranslatorScratch
+    _ natives: NativeTable, _ scratch: TranslatorScratch
   ) -> Bool {
     guard let first = unit.first else { return false }
-    var translator = Translator(unit, first, cache, options, floats, scratch)
+    var translator = Translator(unit, first, cache, options, natives, scratch)
     defer { translator.forgetMap() }
     guard translator.run() else {
       cache.overflowed = true
@@ -160,14 +170,14 @@ struct Translator {
 
   private init(
     _ unit: [UnsafeMutablePointer<Block>], _ first: UnsafeMutablePointer<Block>,
-    _ cache: CodeCache, _ options: JITOptions, _ floats: NativeFloatTable,
+    _ cache: CodeCache, _ options: JITOptions, _ natives: NativeTable,
     _ scratch: TranslatorScratch
   ) {
     self.unit = unit
     block = first
     self.cache = cache
     self.options = options
-    self.floats = floats
+    self.natives = natives
     self.scratch = scratch
     hostOf = scratch.hostOf
     slotOf = scratch.slotOf
@@ -208,10 +218,17 @@ struct Translator {
       block.pointee.head = UInt32(asm.p - cache.writable)
       asm.ri(5, Host.r15, Int32(truncatingIfNeeded: block.pointee.count))
       at = 0
+      deferred = -1
+      hostFlagsAt = nil
+      findLiveFlags()
       cold(.budget, jump(Condition.sign))
       while at < opCount {
         guard asm.p < limit else { return false }
-        emit(block.pointee.ops[at])
+        let op = block.pointee.ops[at]
+        prepareFlags(op)
+        let aside = putAside(op)
+        emit(op)
+        if let aside { hostOf[Int(aside.slot)] = aside.host }
         at += 1
       }
       guard asm.p < limit else { return false }
@@ -293,7 +310,9 @@ struct Translator {
 
   @inline(__always)
   private func count(_ slot: UInt8, _ weight: UInt32) {
-    guard slot != Slot.zero, slot != Slot.sink else { return }
+    guard slot != Slot.zero, slot != Slot.sink, !Self.isFlagSlot(slot), !isUpper(slot) else {
+      return
+    }
     if scratch.uses[Int(slot)] == 0 { scratch.used.append(slot) }
     scratch.uses[Int(slot)] &+= weight
   }
@@ -304,7 +323,7 @@ struct Translator {
       var best: UInt8 = 0
       var most: UInt32 = least &- 1
       for slot in scratch.used
-      where scratch.uses[Int(slot)] > most && Self.isFloat(slot) == float
+      where scratch.uses[Int(slot)] > most && isSSE(slot) == float
         && hostOf[Int(slot)] == Self.nowhere
       {
         best = slot
@@ -315,6 +334,12 @@ struct Translator {
       slotOf[Int(register)] = best
       mapped |= 1 << UInt32(register)
     }
+  }
+
+  /// Whether a slot is kept in an SSE register.
+  @inline(__always)
+  private func isSSE(_ slot: UInt8) -> Bool {
+    natives.floatControl == nil ? Self.isFloat(slot) : isVector(slot)
   }
 
   @inline(__always)
@@ -367,9 +392,12 @@ struct Translator {
     if host < 16 {
       asm.load(host, Host.rbx, offset)
     } else {
-      asm.rm0f(0x10, host - 16, Host.rbx, offset, w: false, prefix: 0xf2)
+      asm.rm0f(0x10, host - 16, Host.rbx, offset, w: false, prefix: slotPrefix)
     }
   }
+
+  /// The prefix of moves between an SSE register and what it holds: a double, or a whole vector.
+  private var slotPrefix: UInt8 { natives.floatControl == nil ? 0xf2 : 0 }
 
   mutating func loadAll() {
     var rest = mapped & ~loaded
@@ -389,7 +417,7 @@ struct Translator {
       if host < 16 {
         asm.store(host, Host.rbx, offset)
       } else {
-        asm.rm0f(0x11, host - 16, Host.rbx, offset, w: false, prefix: 0xf2)
+        asm.rm0f(0x11, host - 16, Host.rbx, offset, w: false, prefix: slotPrefix)
       }
       rest &= rest &- 1
     }
@@ -497,6 +525,14 @@ struct Translator {
 
   mutating func jump() -> Jump { Jump(site: asm.jmp(), dirty: dirty, loaded: loaded) }
 
+  /// Whether the micro-op is a load to a vector in a register, which makes its upper half zero.
+  private var zeroesUpper: Bool {
+    let op = block.pointee.ops[at]
+    guard op.op.loads, op.op != .ldv, isVector(op.d) else { return false }
+    let host = hostOf[Int(op.d)]
+    return host >= 16 && host != Self.nowhere
+  }
+
   /// Says where a jump leads; call it when the micro-op is complete.
   mutating func cold(
     _ kind: Cold.Kind, _ jump: Jump, commit: UnsafeMutablePointer<UInt8>? = nil
@@ -504,7 +540,8 @@ struct Translator {
     scratch.cold.append(
       Cold(
         kind: kind, block: block, site: jump.site, resume: asm.p, commit: commit ?? asm.p, op: at,
-        dirty: jump.dirty, before: jump.loaded, loaded: loaded, floatLive: floatLive))
+        dirty: jump.dirty, before: jump.loaded, loaded: loaded, floatLive: floatLive,
+        deferred: deferred, zeroes: zeroesUpper))
   }
 
   private mutating func finishCold() -> Bool {
@@ -526,9 +563,11 @@ struct Translator {
         var stub = cache.stubs.helper
         if case .step = cold.kind { stub = cache.stubs.step }
         store(cold.dirty)
+        resolve(cold)
         opOffset(cold.op)
         blockAddress(Host.rdx)
         asm.call(base + stub)
+        zeroUpper(cold)
         if let forget, stub == cache.stubs.step {
           // The access may have changed translations, if only by reading page tables.
           asm.load(Host.rax, Host.rbx, Stubs.slot(Slot.pagesTag))
@@ -545,7 +584,13 @@ struct Translator {
         if let forget { asm.call(forget) }
         asm.jmp(to: cold.resume)
       case .collect:
-        asm.mi(7, Host.rbx, Stubs.slot(Slot.fpRounding), imm: 0)
+        if let control = natives.floatControl {
+          asm.load(Host.rax, Host.rbx, Self.offset(control), w: false)
+          asm.ri(4, Host.rax, 0xffc0, w: false)
+          asm.ri(7, Host.rax, 0x1f80, w: false)
+        } else {
+          asm.mi(7, Host.rbx, Stubs.slot(Slot.fpRounding), imm: 0)
+        }
         let directed = asm.jcc(Condition.notEqual)
         collect()
         asm.jmp(to: cold.resume)
@@ -553,6 +598,7 @@ struct Translator {
         fallthrough
       case .rest:
         store(cold.dirty)
+        resolve(cold)
         opOffset(cold.op)
         blockAddress(Host.rdx)
         asm.jmp(to: base + cache.stubs.rest)
@@ -579,6 +625,10 @@ struct Translator {
       }
     }
     return true
+  }
+
+  mutating func resolve(_ cold: Cold) {
+    if cold.deferred >= 0 { resolve(cold.deferred) }
   }
 
   /// Has the host collect floating-point exceptions.
