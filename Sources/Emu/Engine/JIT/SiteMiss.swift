@@ -56,12 +56,13 @@ struct SiteMiss {
     let first = address &+ distance
     let page = first & TLB.pageMask
     let last = UInt64(span) &- 1
-    guard (first &+ last) & TLB.pageMask == page,
-      mode != SiteState.Mode.twoRanges || first % UInt64(span) == 0,
-      let found = addend(page, tlb)
+    let lastPage = (first &+ last) & TLB.pageMask
+    guard mode != SiteState.Mode.twoRanges || first % UInt64(span) == 0,
+      let found = addend(page, tlb),
+      lastPage == page || lastPage > page && addend(lastPage, tlb) == found
     else { return false }
     var start = below(page, found, tlb)
-    var end = above(page, found, tlb)
+    var end = above(lastPage, found, tlb)
     var (lower, upper, middle) = (found, found, UInt64.max)
     if mode == SiteState.Mode.twoRanges {
       if start >= 4096, let other = addend(start &- 4096, tlb) {

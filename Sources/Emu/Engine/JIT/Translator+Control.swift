@@ -31,7 +31,7 @@ extension Translator {
   }
 
   /// The block of the unit that a way leads to.
-  private func inner(fall: Bool) -> UnsafeMutablePointer<Block>? {
+  func inner(fall: Bool) -> UnsafeMutablePointer<Block>? {
     guard isLoop else { return nil }
     let target = wayTarget(fall: fall)
     for block in unit where block.pointee.pc == target { return block }
@@ -41,12 +41,14 @@ extension Translator {
   /// The end of the block by one of its ways.
   mutating func way(fall: Bool) {
     if let inner = inner(fall: fall) {
+      endFlags()
       loadAll()
       // The next block in line needs no jump; nothing of it is made yet.
-      if inner.pointee.head == 0, isNext(inner) { return }
-      scratch.fixups.append((asm.jmp(), inner))
+      if inner.pointee.head == 0, isNext(inner), leadsStraight(to: inner) { return }
+      edge(asm.jmp(), inner)
       return
     }
+    endFlags()
     if !isLoop { store(dirtyAtEnd) }
     cold(.way(fall: fall), jump())
   }
@@ -64,16 +66,18 @@ extension Translator {
   private mutating func compareForBranch(_ op: MicroOp) -> UInt8 {
     if let condition = flagCondition(op) {
       let source = deferred
-      storeFlags()
+      endFlags()
+      let rest = deferred
       // What follows does not change the host's flags.
       let fresh = hostFlagsAt == asm.p
       if isLoop { loadAll() } else { store(dirtyAtEnd) }
       if fresh { hostFlagsAt = asm.p }
       deferred = source
       _ = hostFlags(condition)
-      deferred = -1
+      deferred = rest
       return condition
     }
+    endFlags()
     if isLoop { loadAll() } else { store(dirtyAtEnd) }
     if op.b == Slot.zero {
       let a = read(op.a, else: Host.rax)
@@ -94,16 +98,18 @@ extension Translator {
   mutating func branch(_ op: MicroOp) {
     let condition = compareForBranch(op)
     if let inner = inner(fall: false) {
-      if inner.pointee.head == 0, isNext(inner), inner.pointee.pc != block.pointee.end {
+      if inner.pointee.head == 0, isNext(inner), inner.pointee.pc != block.pointee.end,
+        leadsStraight(to: inner)
+      {
         // What is taken follows in line.
         if let other = self.inner(fall: true) {
-          scratch.fixups.append((asm.jcc(condition ^ 1), other))
+          edge(asm.jcc(condition ^ 1), other)
         } else {
           cold(.way(fall: true), jump(condition ^ 1))
         }
         return
       }
-      scratch.fixups.append((asm.jcc(condition), inner))
+      edge(asm.jcc(condition), inner)
     } else {
       cold(.way(fall: false), jump(condition))
     }

@@ -13,7 +13,7 @@ extension Translator {
   }
 
   /// The micro-op whose condition codes memory does not know.
-  private var source: MicroOp? { deferred < 0 ? nil : block.pointee.ops[deferred] }
+  private var source: MicroOp? { deferred?.pointee }
 
   private func compares(_ op: MicroOp) -> NativeVector? {
     guard op.op == .helper, case .vector(let vector)? = natives[op.imm], vector.form == .compare
@@ -21,7 +21,7 @@ extension Translator {
     return vector
   }
 
-  private func form(_ op: MicroOp) -> FlagForm? {
+  func form(_ op: MicroOp) -> FlagForm? {
     compares(op) != nil ? .floats : FlagForm(op)
   }
 
@@ -35,19 +35,22 @@ extension Translator {
 
   /// Stores the condition codes if the micro-op about to be translated must find them in memory.
   mutating func prepareFlags(_ op: MicroOp) {
-    guard deferred >= 0 else { return }
+    guard deferred != nil else { return }
     if FlagForm(op) != nil {
       // Carry passes through these.
       if op.op == .cinc || op.op == .cdec { storeFlags() }
       return
     }
     if op.op == .setFlags {
-      deferred = -1
+      deferred = nil
       return
     }
     let shape = shape(of: op)
     if at == opCount - 1 {
-      if flagCondition(op) == nil { storeFlags() }
+      // Ways within a loop see to it themselves.
+      if flagCondition(op) == nil, readsFlags(op) || !isLoop || !op.op.isDirect || op.op == .call {
+        storeFlags()
+      }
       return
     }
     if Self.isFlagSlot(op.a) && (shape.contains(.a) || shape == [])
@@ -63,9 +66,13 @@ extension Translator {
     }
   }
 
+  private func readsFlags(_ op: MicroOp) -> Bool {
+    op.op == .bcc || op.op != .goto && (Self.isFlagSlot(op.a) || Self.isFlagSlot(op.b))
+  }
+
   /// What is deferred can't be told any more: memory gets it unless nobody will ask.
   private mutating func dropFlags() {
-    if scratch.flagsLive[at + 1] { storeFlags() } else { deferred = -1 }
+    if scratch.flagsLive[at + 1] { storeFlags() } else { deferred = nil }
   }
 
   /// Finds before which micro-ops of the block somebody may still ask for the condition codes: those
@@ -87,7 +94,7 @@ extension Translator {
   }
 
   /// Whether a micro-op that sets no condition codes can't fault and does not ask for them.
-  private func isQuiet(_ op: MicroOp) -> Bool {
+  func isQuiet(_ op: MicroOp) -> Bool {
     let shape = shape(of: op)
     return shape != [] && op.op.hostAccess == nil && op.op != .helper && op.op != .setcc
       && op.op != .fadd64 && op.op != .fsub64 && op.op != .fmul64
@@ -101,14 +108,17 @@ extension Translator {
   mutating func settingFlags(_ op: MicroOp, _ form: FlagForm) {
     let size = FlagForm.size(op)
     switch op.op {
-    case .ccmp, .ccmpi, .ctest, .ctesti: deferred = at
+    case .ccmp, .ccmpi, .ctest, .ctesti:
+      deferred = block.pointee.ops + at
+      // No code says it yet.
+      hostFlagsAt = nil
     default:
       if form == .lost {
         storeOperands(op)
         storeConstant(UInt8(Slot.flagKind), Int32(op.c))
       }
       arithmetic(op, size)
-      deferred = form == .lost ? -1 : at
+      deferred = form == .lost ? nil : block.pointee.ops + at
     }
   }
 
@@ -249,7 +259,7 @@ extension Translator {
       asm.store(Host.rax, Host.rbx, Self.offset(Self.flagA))
       storeConstant(Self.flagB, 0)
       storeConstant(UInt8(Slot.flagKind), 0)
-      deferred = -1
+      deferred = nil
       return
     case .product:
       readInto(Host.rax, op.d)
@@ -259,21 +269,24 @@ extension Translator {
       asm.ri(4, Host.rax, Int32(StatusFlags.carry | StatusFlags.overflow), w: false)
       asm.store(Host.rax, Host.rbx, Self.offset(Self.flagB))
       keeps = false
+    case .shift where size >= 4:
+      storeShift(op, size, shift)
+      keeps = false
     case .shift, .lost:
       store(dirty)
-      resolve(deferred)
+      if let deferred { resolve(deferred) }
       forgetRegisters()
-      deferred = -1
+      deferred = nil
       return
     }
     storeConstant(UInt8(Slot.flagKind), Int32(op.c))
-    deferred = -1
+    deferred = nil
     if fresh, keeps { hostFlagsAt = asm.p }
   }
 
   /// The runtime has memory know the condition codes of a micro-op; all slots are in memory.
-  mutating func resolve(_ index: Int) {
-    asm.constantKeepingFlags(Host.rax, Int64(Int(bitPattern: block.pointee.ops + index)))
+  mutating func resolve(_ source: UnsafeMutablePointer<MicroOp>) {
+    asm.constantKeepingFlags(Host.rax, Int64(Int(bitPattern: source)))
     asm.store(Host.rax, Host.rbx, Stubs.slot(Slot.flagSource))
     asm.call(cache.writable + cache.stubs.resolve)
   }
@@ -350,6 +363,30 @@ extension Translator {
     asm.rr0f(0xb6, Host.rdx, Host.rdx, w: false)
     asm.shift(4, Host.rdx, 11, w: false)
     asm.rr(Alu.or, Host.rcx, Host.rdx, w: false)
+    asm.store(Host.rcx, Host.rbx, Self.offset(Self.flagB))
+    readInto(Host.rax, op.d)
+    storeFlag(Self.flagA, Host.rax, shift)
+  }
+
+  /// Shifts once more for the carry.
+  ///
+  /// - SeeAlso: ``StatusFlags/shiftLeft(_:_:)``
+  private mutating func storeShift(_ op: MicroOp, _ size: UInt8, _ shift: UInt8) {
+    let wide = size == 8
+    let top = size * 8 - 1
+    let operand = Stubs.slot(Slot.flagOperand)
+    asm.load(Host.rax, Host.rbx, operand, w: wide)
+    asm.shift(op.op == .cshli ? 4 : op.op == .cshri ? 5 : 7, Host.rax, op.e, w: wide)
+    asm.set(Condition.below, Host.rcx)
+    asm.rr0f(0xb6, Host.rcx, Host.rcx, w: false)
+    if op.op != .csari {
+      // Overflow: the sign changed; of a shift to the right the sign before.
+      if op.op == .cshri { asm.load(Host.rax, Host.rbx, operand, w: wide) }
+      asm.shift(5, Host.rax, top, w: wide)
+      if op.op == .cshli { asm.rr(Alu.xor, Host.rax, Host.rcx, w: false) }
+      asm.shift(4, Host.rax, 11, w: false)
+      asm.rr(Alu.or, Host.rcx, Host.rax, w: false)
+    }
     asm.store(Host.rcx, Host.rbx, Self.offset(Self.flagB))
     readInto(Host.rax, op.d)
     storeFlag(Self.flagA, Host.rax, shift)
@@ -528,7 +565,7 @@ extension Translator {
       deferred = source
     }
     _ = hostFlags(condition)
-    if changes { deferred = -1 }
+    if changes { deferred = nil }
     let from = read(move.a, else: Host.rdx)
     let mapped = hostOf[Int(move.d)]
     let to = mapped < 16 ? mapped : Host.rax

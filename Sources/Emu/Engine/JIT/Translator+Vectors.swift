@@ -177,9 +177,9 @@ extension Translator {
     switch vector.form {
     case .compare:
       // What is deferred so far is over.
-      deferred = -1
+      deferred = nil
       compareFloats(vector, op)
-      deferred = at
+      deferred = block.pointee.ops + at
       hostFlagsAt = asm.p
     case .toGeneral:
       let to = target(op.d)

@@ -17,6 +17,7 @@ final class TranslatorScratch {
   let plan = AccessPlan()
   /// By micro-op of the block, and behind the last: whether the condition codes may be asked for.
   var flagsLive: [Bool] = []
+  var edges = Translator.Edges()
 
   struct Way {
     var block: UnsafeMutablePointer<Block>
@@ -90,7 +91,7 @@ struct Translator {
     /// Whether the fast path goes on with floating-point exceptions being collected.
     var floatLive = false
     /// The micro-op whose condition codes memory does not know.
-    var deferred = -1
+    var deferred: UnsafeMutablePointer<MicroOp>?
     /// The load also does what the micro-op behind it does: the upper half of the vector is zero.
     var zeroes = false
   }
@@ -136,9 +137,8 @@ struct Translator {
   var floatLive = false
   /// Index of the micro-op being translated.
   var at = 0
-  /// Index of the micro-op whose condition codes memory does not know, negative for none; and behind
-  /// which code the host's flags are those.
-  var deferred = -1
+  /// The micro-op whose condition codes memory does not know; and behind which code the host's flags are those.
+  var deferred: UnsafeMutablePointer<MicroOp>?
   var hostFlagsAt: UnsafeMutablePointer<UInt8>?
 
   static let generalPool: [HostRegister] = [
@@ -201,54 +201,82 @@ struct Translator {
     }
     planAccesses()
     chooseMap()
+    planEdges()
     let written = writtenByUnit
     for (index, next) in unit.enumerated() {
       take(next)
       planStart = scratch.plan.starts[index]
-      inDelta = -1
       loaded = 0
       dirty = 0
-      if index == 0 { enter() }
-      if isLoop {
-        // All of the map is in registers at the head, and what the unit writes counts as dirty.
-        loaded = mapped
-        dirty = written
-      }
-      forgetFloat()
+      let kill = scratch.edges.kills[index]
+      if index == 0, kill < 0 { enter() }
+      begin(written, deferred: scratch.edges.mains[index])
       block.pointee.head = UInt32(asm.p - cache.writable)
-      asm.ri(5, Host.r15, Int32(truncatingIfNeeded: block.pointee.count))
-      at = 0
-      deferred = -1
-      hostFlagsAt = nil
-      findLiveFlags()
-      cold(.budget, jump(Condition.sign))
+      countDown()
       while at < opCount {
         guard asm.p < limit else { return false }
-        let op = block.pointee.ops[at]
-        prepareFlags(op)
-        let aside = putAside(op)
-        emit(op)
-        if let aside { hostOf[Int(aside.slot)] = aside.host }
-        at += 1
+        if at == kill {
+          join(written)
+          scratch.edges.joins[index] = asm.p
+        }
+        translate()
       }
       guard asm.p < limit else { return false }
     }
-    for next in unit.dropFirst() {
+    for (index, next) in unit.enumerated() where index > 0 || scratch.edges.kills[0] >= 0 {
       guard asm.p < limit else { return false }
       take(next)
       loaded = 0
       enter()
-      asm.jmp(to: cache.writable + Int(next.pointee.head))
+      if scratch.edges.kills[index] < 0 {
+        asm.jmp(to: cache.writable + Int(next.pointee.head))
+      } else {
+        guard lead(to: index, from: nil, written) else { return false }
+      }
     }
+    guard writeEdges(written) else { return false }
     for fixup in scratch.fixups {
       Assembler.patch(fixup.site, to: cache.writable + Int(fixup.block.pointee.head))
     }
     return finishCold()
   }
 
+  /// The state in which a block begins.
+  mutating func begin(_ written: UInt32, deferred source: UnsafeMutablePointer<MicroOp>?) {
+    inDelta = -1
+    if isLoop {
+      // All of the map is in registers at the head, and what the unit writes counts as dirty.
+      loaded = mapped
+      dirty = written
+    }
+    forgetFloat()
+    at = 0
+    deferred = source
+    hostFlagsAt = nil
+    findLiveFlags()
+  }
+
+  /// Takes the block's instructions from the budget.
+  mutating func countDown() {
+    asm.ri(5, Host.r15, Int32(truncatingIfNeeded: block.pointee.count))
+    cold(.budget, jump(Condition.sign))
+  }
+
+  /// Translates the next micro-op.
+  mutating func translate() {
+    let op = block.pointee.ops[at]
+    prepareFlags(op)
+    let aside = putAside(op)
+    emit(op)
+    if let aside { hostOf[Int(aside.slot)] = aside.host }
+    at += 1
+  }
+
   /// The way in from outside.
   private mutating func enter() {
     scratch.entries.append(asm.p)
+    at = 0
+    deferred = nil
     if isLoop {
       checkRecord()
       loadAll()
@@ -604,6 +632,13 @@ struct Translator {
         asm.jmp(to: base + cache.stubs.rest)
       case .way(let fall):
         if isLoop { store(withoutTemporaries(cold.dirty)) }
+        if let source = cold.deferred {
+          loaded = cold.loaded
+          dirty = cold.dirty
+          deferred = source
+          hostFlagsAt = nil
+          storeFlags()
+        }
         if isWithinPage(fall: fall) {
           let site = isLoop ? asm.jmp() : cold.site
           let stub = UInt32(asm.p - base)
@@ -619,6 +654,7 @@ struct Translator {
         }
       case .budget:
         store(cold.dirty)
+        resolve(cold)
         asm.constantKeepingFlags(
           Host.rcx, Int64(Int(bitPattern: block)) &+ Int64(Stubs.exitBudget))
         asm.jmp(to: base + cache.stubs.budget)
@@ -628,7 +664,7 @@ struct Translator {
   }
 
   mutating func resolve(_ cold: Cold) {
-    if cold.deferred >= 0 { resolve(cold.deferred) }
+    if let source = cold.deferred { resolve(source) }
   }
 
   /// Has the host collect floating-point exceptions.
