@@ -243,6 +243,9 @@ struct X86Loop {
       code.emit(
         [0x0f, random.pick([0x2c, 0x2d])], prefix: prefix & 1 == 0 ? 0xf2 : 0xf3,
         wide: random.once(in: 2), random.pick(work), place)
+    case 12 where random.once(in: 3):
+      // stmxcsr
+      code.emit([0x0f, 0xae], 3, memory(&random))
     case 12: code.emit([0x0f, 0x5a], prefix: prefix, reg, other)
     case 13:
       code.emit([0x0f, 0xc2], prefix: prefix, reg, other)
