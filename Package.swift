@@ -101,8 +101,8 @@ let package = Package(
     .target(
       name: "Fuzz",
       dependencies: [
-        "Assembly", "Harness", "Machine", "Probes", "GuestKernel", "RISCV", "Engine", "Image",
-        "TraceFile",
+        "Assembly", "Harness", "Machine", "Probes", "GuestKernel", "RISCV", "X86", "Engine",
+        "Image", "TraceFile",
       ],
       path: "Tests/Fuzz", swiftSettings: strict),
     // Probe hits as the host has them: ptrace and Linux's uprobes.

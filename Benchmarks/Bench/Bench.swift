@@ -8,7 +8,7 @@ import Machine
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "emu-bench",
-    abstract: "Measure emu beside qemu-riscv64 on the same binaries, in the same run.",
+    abstract: "Measure emu beside QEMU on the same binaries, in the same run.",
     discussion: """
       EXAMPLES
         emu-bench --emu .build/release/emu
@@ -21,6 +21,9 @@ struct Bench: ParsableCommand {
 
   @Option(help: "The peer: QEMU's user mode.")
   var qemu = "qemu-riscv64"
+
+  @Option(name: .customLong("qemu-x86"), help: "The peer of x86-64 programs.")
+  var qemuX86 = "qemu-x86_64"
 
   @Option(help: "The peer of bare images: QEMU's system mode.")
   var qemuSystem = "qemu-system-riscv64"
@@ -43,7 +46,8 @@ struct Bench: ParsableCommand {
   var only: String?
 
   static let parts = [
-    "kernels", "float", "bare", "cold", "script", "start", "fork", "memory", "probes", "record",
+    "kernels", "x86", "float", "bare", "cold", "script", "start", "fork", "memory", "probes",
+    "record",
     "snapshot",
   ]
 
@@ -74,6 +78,7 @@ struct Bench: ParsableCommand {
     printLine(
       "median of \(runs); CPU time is user + system of the process; ratio > 1: emu is faster\n")
     if wants("kernels") { try measureKernels() }
+    if wants("x86") { try measureX86() }
     if wants("float") { try measureFloats() }
     if wants("bare") { try measureBare() }
     if wants("cold") { try measureCold() }

@@ -54,13 +54,28 @@ extension Bench {
   }
 
   func measureKernels() throws {
-    let image = "\(images)/user/riscv64/kbench.elf"
+    try kernels("\(images)/user/riscv64/kbench.elf", qemu, goal: "1.5, none below 0.9")
+  }
+
+  func measureX86() throws {
+    guard let version = runChild([qemuX86, "--version"]), version.status == 0,
+      let line = version.output.split(separator: "\n").first
+    else {
+      printLine("no \(qemuX86): the x86-64 kernels are left out\n")
+      return
+    }
+    printLine("peer: \(line)")
+    try kernels(
+      "\(images)/user/x86_64/kbench.elf", qemuX86, goal: "1.3, none below 0.9, nbody 3")
+  }
+
+  private func kernels(_ image: String, _ peer: String, goal: String) throws {
     try compare(
-      "CPU-bound kernels (\(image)) against \(qemu); goal: 1.5, none below 0.9",
+      "CPU-bound kernels (\(image)) against \(peer); goal: \(goal)",
       Self.kernels.map {
         Work(
-          name: $0, emu: [image, $0], emuBase: [image, $0, "1"], peer: [qemu, image, $0],
-          peerBase: [qemu, image, $0, "1"])
+          name: $0, emu: [image, $0], emuBase: [image, $0, "1"], peer: [peer, image, $0],
+          peerBase: [peer, image, $0, "1"])
       })
   }
 

@@ -302,7 +302,8 @@ extension Fuzzer {
   ///
   /// - Returns: the stops.
   func engine(_ random: inout FuzzRandom) throws(FuzzFailure) -> UInt64 {
-    switch random.below(8) {
+    switch random.below(12) {
+    case 8...: return try x86Engines(&random)
     case 0: return try programEngines(&random)
     case 1, 2:
       // Stale caches depend on what was fetched ahead, which is not architecture.

@@ -65,6 +65,11 @@ public protocol GuestISA: AnyObject {
   var fetchIsCoherent: Bool { get }
   /// What floating-point helpers do, as far as host code can do the same.
   var nativeFloat: [(helper: Helper, float: NativeFloat)] { get }
+  /// What other helpers do, as far as host code can do the same.
+  var nativeHelpers: [(helper: Helper, native: NativeHelper)] { get }
+  /// The slot of a register that is as the host's MXCSR, if there is one: vectors of 16 bytes then lie in
+  /// slots 128 to 191, four for each, and in the pair of slots from ``Slot/temp`` + 8 on.
+  var floatControl: UInt8? { get }
   /// Whether the JIT has host code for enough of what it lifts to be faster than the interpreter.
   var gainsByCompilation: Bool { get }
   /// Saves or restores what it knows of the hart and the hart's slots do not say, such as an
@@ -81,6 +86,10 @@ extension GuestISA {
   public func completedSingle(_ reasons: UInt64, for hart: Hart) {}
   /// None.
   public var nativeFloat: [(helper: Helper, float: NativeFloat)] { [] }
+  /// None.
+  public var nativeHelpers: [(helper: Helper, native: NativeHelper)] { [] }
+  /// None.
+  public var floatControl: UInt8? { nil }
   /// It has.
   public var gainsByCompilation: Bool { true }
   /// The slots say everything.

@@ -91,6 +91,10 @@ public enum Slot {
   /// Non-zero where every instruction is to be looked at by itself
   /// (``GuestISA/completedSingle(_:for:)``): an ISA's own bits.
   public static let single = 278
+  /// Address of the micro-op whose condition codes memory is to get (``StatusFlags/resolve(_:_:)``).
+  static let flagSource = 279
+  /// The operand of that micro-op that its result took the place of.
+  static let flagOperand = 280
   /// The first slot of an ISA's system registers.
   public static let system = 512
   /// Number of slots.

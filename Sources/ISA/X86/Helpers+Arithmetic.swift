@@ -41,24 +41,6 @@ let multiplyWide: Helper = { x, raw in
   noteResult(x, low, size, over ? StatusFlags.carry | StatusFlags.overflow : 0)
 }
 
-/// IMUL of two or three operands; the result is zero-extended.
-let multiplySigned: Helper = { x, raw in
-  let op = raw.op
-  let size = op.e
-  let a = signed(x[Int(op.a)], size)
-  let b = signed(x[Int(op.b)], size)
-  let product = a.multipliedFullWidth(by: b)
-  let result = product.low & mask(size)
-  let over: Bool
-  if size == 8 {
-    over = product.high != Int64(bitPattern: product.low) &>> 63
-  } else {
-    over = Int64(bitPattern: product.low) != signed(result, size)
-  }
-  noteResult(x, result, size, over ? StatusFlags.carry | StatusFlags.overflow : 0)
-  x[Int(op.d)] = result
-}
-
 /// DIV, and with `c` IDIV, of the accumulator by `a`.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'DIV - Unsigned Divide' and 'IDIV - Signed Divide'.
@@ -67,6 +49,20 @@ let divideWide: Helper = { x, raw in
   let size = op.e
   let rax = Int(Lift.rax)
   let rdx = Int(Lift.rdx)
+  if op.c == 0, size >= 4 {
+    let (high, low) = (x[rdx] & mask(size), x[rax] & mask(size))
+    let by = x[Int(op.a)] & mask(size)
+    // So that the quotient fits; zero is among the others.
+    if high < by {
+      if size == 8 {
+        (x[rax], x[rdx]) = high == 0 ? (low / by, low % by) : by.dividingFullWidth((high, low))
+      } else {
+        let dividend = high &<< 32 | low
+        (x[rax], x[rdx]) = (dividend / by, dividend % by)
+      }
+      return
+    }
+  }
   let bits = UInt128(UInt64(size) &* 8)
   let divisor = UInt128(x[Int(op.a)] & mask(size))
   var dividend: UInt128

@@ -187,8 +187,8 @@ extension Lift {
       let b = read(three ? 2 : 1, T.b)
       let d = place(0, T.r)
       if flagsLive {
-        builder.emit(helper: multiplySigned, d: d, a: a, b: b, e: size)
-        known = .unknown
+        builder.emit(.cmul, d: d, a: a, b: b, c: FlagKind.with(FlagKind.result, size: size))
+        known = .result
       } else {
         builder.emit(size == 4 ? .mul32 : .mul, d: d, a: a, b: b)
       }

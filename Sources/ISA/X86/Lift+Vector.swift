@@ -59,7 +59,11 @@ extension Lift {
     case .ldmxcsr:
       load(T.a, address(), 4)
       builder.emit(helper: loadControl, a: T.a)
-    case .stmxcsr: store(UInt8(Registers.mxcsr), address(), 4)
+    case .stmxcsr:
+      // By a helper: until one is called compiled code keeps exceptions in the host's MXCSR.
+      let at = plain(address())
+      builder.emit(helper: readControl, d: T.a)
+      store(T.a, at, 4)
     case .extr: extract()
     case .vzero: builder.emit(helper: zeroVectors, c: i.prefixes.contains(.vex256) ? 0 : 2)
     case .extractf128, .cvtps2ph: storePart()
@@ -273,6 +277,9 @@ let checkAlignment: Helper = { x, raw in
   guard va & UInt64(op.c) != 0 else { return }
   X64.raise(x, 13)
 }
+
+/// The first step of STMXCSR.
+let readControl: Helper = { x, raw in x[Int(raw.op.d)] = x[Registers.mxcsr] }
 
 /// LDMXCSR.
 ///

@@ -64,9 +64,6 @@ public final class X64: GuestISA {
   /// How many TLBs a hart of this instruction set needs.
   public static let tlbCount = MMUIndex.count
 
-  /// Nearly every micro-op with condition codes would be done by the interpreter, one at a time.
-  public var gainsByCompilation: Bool { false }
-
   private var insns: [Insn] = []
   private var live: [Bool] = []
 

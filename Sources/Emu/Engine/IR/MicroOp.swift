@@ -85,6 +85,8 @@ public enum Op: UInt8, CaseIterable, Sendable {
   // the result is zero-extended to `d`. The immediate forms take `imm` for `b`.
   case cadd, caddi, csub, csubi, cand, candi, cor, cori, cxor, cxori
   case cadc, csbb, cinc, cdec
+  // The product as signed numbers, with carry and overflow where it does not fit.
+  case cmul
   // The same without a result.
   case ccmp, ccmpi, ctest, ctesti
   // Shifts of `a` by the constant `e`, 1 to width - 1.

@@ -113,6 +113,7 @@ public enum StatusFlags {
   public static func set(_ x: UnsafeMutablePointer<UInt64>, _ flags: UInt64) {
     x[Slot.flagKind] = FlagKind.packed
     x[Slot.flagA] = flags & all
+    x[Slot.flagB] = 0
   }
 
   // MARK: Micro-ops
@@ -200,5 +201,20 @@ public enum StatusFlags {
     let moved = UInt64(bitPattern: Int64(bitPattern: a) &>> Int64(op.e))
     let out = (a &>> (shift &+ UInt64(op.e) &- 1)) & 1
     finish(x, op, (moved &>> shift) &<< shift, out)
+  }
+
+  /// The flags of the product as signed numbers: carry and overflow where it does not fit.
+  @inline(never)
+  static func multiply(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
+    let shift = shift(op)
+    let a = Int64(bitPattern: x[Int(op.a)] &<< shift) &>> Int64(shift)
+    let b = Int64(bitPattern: x[Int(op.b)] &<< shift) &>> Int64(shift)
+    let product = a.multipliedFullWidth(by: b)
+    let result = product.low &<< shift
+    let whole = Int64(bitPattern: result) &>> Int64(shift)
+    let fits =
+      Int64(bitPattern: product.low) == whole
+      && product.high == Int64(bitPattern: product.low) &>> 63
+    finish(x, op, result, fits ? 0 : carry | overflow)
   }
 }

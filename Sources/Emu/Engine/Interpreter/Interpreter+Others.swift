@@ -53,6 +53,7 @@ func others(
   case .csbb: StatusFlags.subtractWithBorrow(x, op.pointee)
   case .cinc: StatusFlags.increment(x, op.pointee)
   case .cdec: StatusFlags.decrement(x, op.pointee)
+  case .cmul: StatusFlags.multiply(x, op.pointee)
   case .ccmp: compare(x, op, x[a], x[b])
   case .ccmpi: compare(x, op, x[a], imm)
   case .ctest: compare(x, op, x[a] & x[b], 0)
@@ -64,6 +65,7 @@ func others(
   case .setFlags:
     x[Slot.flagKind] = FlagKind.packed
     x[Slot.flagA] = x[a] & StatusFlags.all
+    x[Slot.flagB] = 0
   case .setcc: x[d] = StatusFlags.holds(x, op.pointee.c) ? 1 : 0
   case .ldm8u: if modify(UInt8.self, x, tlb, x[a] &+ imm, block, ip, left) { return true }
   case .ldm16u: if modify(UInt16.self, x, tlb, x[a] &+ imm, block, ip, left) { return true }

@@ -400,7 +400,8 @@ func interpret(
           case .zext32, .add32, .addi32, .sub32, .and32, .or32, .ori32, .xor32, .xori32, .mul32,
             .shl32i, .shr32i, .sar32i, .rol32i, .ins8, .ins8h, .ins16, .ins32, .ext8h, .movnz,
             .movz, .cadd, .caddi, .csub, .csubi, .cand, .candi, .cor, .cori, .cxor, .cxori,
-            .cadc, .csbb, .cinc, .cdec, .ccmp, .ccmpi, .ctest, .ctesti, .cshli, .cshri, .csari,
+            .cadc, .csbb, .cinc, .cdec, .cmul, .ccmp, .ccmpi, .ctest, .ctesti, .cshli, .cshri,
+            .csari,
             .flags, .setFlags, .setcc, .ldm8u, .ldm16u, .ldm32u, .ldm64, .ldx8u, .ldx32u, .ldx64,
             .stx8, .stx32, .stx64, .ldv, .stv, .movv:
             if others(x, tlb, block, ip, left) { break run }

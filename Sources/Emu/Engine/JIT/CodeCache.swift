@@ -27,8 +27,8 @@ final class CodeCache {
 
   /// - Returns: `nil` where the host forbids such memory.
   ///
-  /// `floats` says whether its code is to do floating point.
-  init?(bytes: Int, floats: Bool = false) {
+  /// `accrual` says what becomes of exceptions where its code does floating point.
+  init?(bytes: Int, accrual: FloatAccrual = .none) {
     typealias Create = @convention(c) (UnsafePointer<CChar>, UInt32) -> Int32
     guard let symbol = dlsym(nil, "memfd_create") else { return nil }
     let closeOnExec: UInt32 = 1
@@ -50,7 +50,7 @@ final class CodeCache {
     writable = low.assumingMemoryBound(to: UInt8.self)
     executable = high.assumingMemoryBound(to: UInt8.self)
     features = HostFeatures(scratch: writable, run: UnsafeMutableRawPointer(executable))
-    used = stubs.write(at: writable, floats: floats)
+    used = stubs.write(at: writable, accrual: accrual)
     fixed = used
   }
 

@@ -1,15 +1,15 @@
 #if arch(x86_64) && os(Linux)
 /// Turns a hart's blocks into host code.
 final class Compiler {
-  private let floats: NativeFloatTable
+  let natives: NativeTable
   private let scratch = TranslatorScratch()
 
-  init(hart: Hart) { floats = NativeFloatTable(hart.isa.nativeFloat) }
+  init(hart: Hart) { natives = NativeTable(hart.isa) }
 
   func compile(
     _ unit: [UnsafeMutablePointer<Block>], _ cache: CodeCache, _ options: JITOptions
   ) -> Bool {
-    Translator.translate(unit, cache, options, floats, scratch)
+    Translator.translate(unit, cache, options, natives, scratch)
   }
 }
 
@@ -92,9 +92,13 @@ extension Hart {
     block.pointee.heat += 1
     guard block.pointee.heat >= jitOptions.threshold else { return false }
     if blocks.code == nil {
+      let accrual: FloatAccrual =
+        if let slot = isa.floatControl { .control(slot) } else {
+          isa.nativeFloat.isEmpty ? .none : .flags
+        }
       guard
         let made = CodeCache(
-          bytes: jitOptions.codeBytes, floats: !isa.nativeFloat.isEmpty)
+          bytes: jitOptions.codeBytes, accrual: accrual)
       else {
         engine = .interpreter
         return false
@@ -263,7 +267,7 @@ extension BlockCache {
     let last = block.pointee.ops[block.pointee.opCount - 1]
     var targets: [UInt64] = []
     switch last.op {
-    case .beq, .bne, .blt, .bge, .bltu, .bgeu:
+    case .beq, .bne, .blt, .bge, .bltu, .bgeu, .bcc:
       targets = [block.pointee.end, UInt64(bitPattern: last.imm)]
     case .goto: targets = [UInt64(bitPattern: last.imm)]
     default: break

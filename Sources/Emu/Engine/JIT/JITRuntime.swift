@@ -12,6 +12,21 @@ enum JITRuntime {
   }
   static var restAddress: UnsafeRawPointer { unsafeBitCast(rest, to: UnsafeRawPointer.self) }
 
+  static var resolveAddress: UnsafeRawPointer {
+    unsafeBitCast(resolve, to: UnsafeRawPointer.self)
+  }
+
+  /// (x): has the slots say the condition codes of `Slot.flagSource`.
+  private static let resolve: @convention(c) (UnsafeMutablePointer<UInt64>) -> Void = { x in
+    guard let source = UnsafePointer<MicroOp>(bitPattern: UInt(x[Slot.flagSource])) else { return }
+    let op = source.pointee
+    guard op.op == .helper else { return StatusFlags.resolve(x, op) }
+    Hart.of(x)._withUnsafeGuaranteedRef { hart in
+      guard case .vector(let vector)? = hart.compiler.natives[op.imm] else { return }
+      StatusFlags.resolve(x, x[Int(op.a)], x[Int(op.b)], double: vector.prefix == 0x66)
+    }
+  }
+
   static var siteMissedAddress: UnsafeRawPointer {
     unsafeBitCast(siteMissed, to: UnsafeRawPointer.self)
   }

@@ -39,32 +39,3 @@ public struct NativeFloat: Sendable, Hashable {
     self.isDouble = isDouble
   }
 }
-
-/// Floating-point helpers by address: a small table with open addressing, since translation asks
-/// for every helper.
-struct NativeFloatTable {
-  private var keys = [Int](repeating: 0, count: 256)
-  private var values = [NativeFloat?](repeating: nil, count: 256)
-
-  init(_ rows: [(helper: Helper, float: NativeFloat)]) {
-    for row in rows.prefix(128) {
-      let key = Int(bitPattern: unsafeBitCast(row.helper, to: UnsafeRawPointer.self))
-      var at = Self.hash(key)
-      while keys[at] != 0 { at = (at + 1) & 255 }
-      keys[at] = key
-      values[at] = row.float
-    }
-  }
-
-  private static func hash(_ key: Int) -> Int { (key >> 4 ^ key >> 12) & 255 }
-
-  subscript(_ key: Int64) -> NativeFloat? {
-    let key = Int(truncatingIfNeeded: key)
-    var at = Self.hash(key)
-    while keys[at] != 0 {
-      if keys[at] == key { return values[at] }
-      at = (at + 1) & 255
-    }
-    return nil
-  }
-}

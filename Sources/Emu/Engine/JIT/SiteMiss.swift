@@ -56,12 +56,13 @@ struct SiteMiss {
     let first = address &+ distance
     let page = first & TLB.pageMask
     let last = UInt64(span) &- 1
-    guard (first &+ last) & TLB.pageMask == page,
-      mode != SiteState.Mode.twoRanges || first % UInt64(span) == 0,
-      let found = addend(page, tlb)
+    let lastPage = (first &+ last) & TLB.pageMask
+    guard mode != SiteState.Mode.twoRanges || first % UInt64(span) == 0,
+      let found = addend(page, tlb),
+      lastPage == page || lastPage > page && addend(lastPage, tlb) == found
     else { return false }
     var start = below(page, found, tlb)
-    var end = above(page, found, tlb)
+    var end = above(lastPage, found, tlb)
     var (lower, upper, middle) = (found, found, UInt64.max)
     if mode == SiteState.Mode.twoRanges {
       if start >= 4096, let other = addend(start &- 4096, tlb) {
@@ -74,12 +75,15 @@ struct SiteMiss {
         end = above(end &+ 4096, other, tlb)
       }
     }
-    // From the base's point of view; it must not wrap.
+    // From the base's point of view, where the range may wrap; but not if there are two.
     let least = start &- distance
-    let most = end &+ 4095 &- last &- distance
-    guard least <= address, address <= most, middle == .max || least < middle else { return false }
+    let count = end &- start &+ 4096 &- last
+    guard address &- least < count, middle == .max || least < middle && least < least &+ count
+    else {
+      return false
+    }
     record[0] = least
-    record[1] = most
+    record[1] = count
     record[2] = lower
     record[3] = middle
     record[4] = upper

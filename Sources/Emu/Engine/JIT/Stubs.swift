@@ -1,4 +1,14 @@
 #if arch(x86_64) && os(Linux)
+/// What becomes of the floating-point exceptions that compiled code raises.
+enum FloatAccrual {
+  /// It does no floating point.
+  case none
+  /// They accrue in `Slot.fpFlags`.
+  case flags
+  /// They accrue in this slot, which is as MXCSR.
+  case control(UInt8)
+}
+
 /// The pieces of host code that all blocks share, by offset in the cache.
 ///
 /// While compiled code runs, rbx is the address of the slots plus ``bias``, r14 the TLB in use, r15
@@ -24,6 +34,10 @@ struct Stubs {
   private(set) var helper = 0
   /// Calls the helper that ends the block, and leaves.
   private(set) var helperExit = 0
+  /// Makes the condition codes that `Slot.flagSource` sets known to memory.
+  private(set) var resolve = 0
+  /// eax = the carry flag as memory has it; changes rcx and rdx and nothing else.
+  private(set) var carry = 0
   /// Runs the block rdx from its micro-op at rdx + ecx on, and leaves.
   private(set) var rest = 0
   /// Leaves by a way (rcx) that is not known yet.
@@ -40,9 +54,9 @@ struct Stubs {
 
   /// - Parameters:
   ///   - start: where they go.
-  ///   - floats: whether compiled code does floating point, whose flags MXCSR then collects.
+  ///   - accrual: where floating-point exceptions go, which MXCSR collects.
   /// - Returns: how many bytes they are.
-  mutating func write(at start: UnsafeMutablePointer<UInt8>, floats: Bool) -> Int {
+  mutating func write(at start: UnsafeMutablePointer<UInt8>, accrual: FloatAccrual) -> Int {
     var asm = Assembler(p: start)
     func here() -> Int { (asm.p - start + 15) & ~15 }
     func begin() -> Int {
@@ -58,7 +72,7 @@ struct Stubs {
     for flags in UInt8(0)..<64 { asm.byte(Self.guestFlags(flags)) }
     /// Adds what was collected to the guest's; changes rax, rcx and the flags.
     func deliver() {
-      guard floats else { return }
+      if case .none = accrual { return }
       asm.mi(7, Host.rbx, Self.slot(Slot.floatLive), imm: 0)
       let none = asm.jccShort(Condition.equal)
       asm.storeImmediate(Host.rbx, Self.slot(Slot.floatLive), 0)
@@ -66,9 +80,13 @@ struct Stubs {
       asm.storeFloatState(Host.rsp, -8)
       asm.load(Host.rax, Host.rsp, -8, w: false)
       asm.ri(4, Host.rax, 63, w: false)
-      asm.rip(0x8d, Host.rcx, table)
-      asm.rx0f(0xb6, Host.rax, Host.rcx, Host.rax, 0, w: false)
-      asm.rm(0x09, Host.rax, Host.rbx, Self.slot(Slot.fpFlags))
+      if case .control(let slot) = accrual {
+        asm.rm(0x09, Host.rax, Host.rbx, Self.slot(Int(slot)))
+      } else {
+        asm.rip(0x8d, Host.rcx, table)
+        asm.rx0f(0xb6, Host.rax, Host.rcx, Host.rax, 0, w: false)
+        asm.rm(0x09, Host.rax, Host.rbx, Self.slot(Slot.fpFlags))
+      }
       asm.bindShort(none)
     }
 
@@ -159,6 +177,17 @@ struct Stubs {
     let stale = asm.jcc(Condition.notEqual)
     asm.indirect(4, Host.rcx, Translator.entryCode)
 
+    resolve = begin()
+    deliver()
+    asm.lea(Host.rdi, Host.rbx, slotsToFirst)
+    asm.ri(5, Host.rsp, 8)
+    call(JITRuntime.resolveAddress)
+    asm.ri(0, Host.rsp, 8)
+    asm.ret()
+
+    carry = begin()
+    writeCarry(&asm)
+
     rest = begin()
     spill()
     call(JITRuntime.restAddress)
@@ -183,6 +212,33 @@ struct Stubs {
       Int32(Self.countOffset) - Int32(Self.exitBudget))
     asm.jmp(to: start + leave)
     return here()
+  }
+
+  /// - SeeAlso: ``StatusFlags/carrySet(_:)``
+  private func writeCarry(_ asm: inout Assembler) {
+    asm.load(Host.rcx, Host.rbx, Self.slot(Slot.flagKind))
+    asm.load(Host.rdx, Host.rbx, Self.slot(Slot.flagA))
+    asm.ri(4, Host.rcx, 3, w: false)
+    asm.ri(7, Host.rcx, Int32(FlagKind.subtract), w: false)
+    let difference = asm.jccShort(Condition.equal)
+    let result = asm.jccShort(Condition.above)
+    asm.test(Host.rcx, Host.rcx, w: false)
+    let packed = asm.jccShort(Condition.equal)
+    asm.rm(Alu.add, Host.rdx, Host.rbx, Self.slot(Slot.flagB))
+    asm.set(Condition.below, Host.rax)
+    asm.rr0f(0xb6, Host.rax, Host.rax, w: false)
+    asm.ret()
+    asm.bindShort(difference)
+    asm.rm(Alu.cmp, Host.rdx, Host.rbx, Self.slot(Slot.flagB))
+    asm.set(Condition.below, Host.rax)
+    asm.rr0f(0xb6, Host.rax, Host.rax, w: false)
+    asm.ret()
+    asm.bindShort(result)
+    asm.load(Host.rdx, Host.rbx, Self.slot(Slot.flagB))
+    asm.bindShort(packed)
+    asm.rr(Alu.mov, Host.rax, Host.rdx, w: false)
+    asm.ri(4, Host.rax, 1, w: false)
+    asm.ret()
   }
 
   /// Where MXCSR's value without flags lies.

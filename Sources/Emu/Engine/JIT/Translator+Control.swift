@@ -31,7 +31,7 @@ extension Translator {
   }
 
   /// The block of the unit that a way leads to.
-  private func inner(fall: Bool) -> UnsafeMutablePointer<Block>? {
+  func inner(fall: Bool) -> UnsafeMutablePointer<Block>? {
     guard isLoop else { return nil }
     let target = wayTarget(fall: fall)
     for block in unit where block.pointee.pc == target { return block }
@@ -41,12 +41,14 @@ extension Translator {
   /// The end of the block by one of its ways.
   mutating func way(fall: Bool) {
     if let inner = inner(fall: fall) {
+      endFlags()
       loadAll()
       // The next block in line needs no jump; nothing of it is made yet.
-      if inner.pointee.head == 0, isNext(inner) { return }
-      scratch.fixups.append((asm.jmp(), inner))
+      if inner.pointee.head == 0, isNext(inner), leadsStraight(to: inner) { return }
+      edge(asm.jmp(), inner)
       return
     }
+    endFlags()
     if !isLoop { store(dirtyAtEnd) }
     cold(.way(fall: fall), jump())
   }
@@ -58,7 +60,24 @@ extension Translator {
     return false
   }
 
-  mutating func branch(_ op: MicroOp) {
+  /// Has the host's flags say whether to branch, with all registers as the block's end wants them.
+  ///
+  /// - Returns: the condition.
+  private mutating func compareForBranch(_ op: MicroOp) -> UInt8 {
+    if let condition = flagCondition(op) {
+      let source = deferred
+      endFlags()
+      let rest = deferred
+      // What follows does not change the host's flags.
+      let fresh = hostFlagsAt == asm.p
+      if isLoop { loadAll() } else { store(dirtyAtEnd) }
+      if fresh { hostFlagsAt = asm.p }
+      deferred = source
+      _ = hostFlags(condition)
+      deferred = rest
+      return condition
+    }
+    endFlags()
     if isLoop { loadAll() } else { store(dirtyAtEnd) }
     if op.b == Slot.zero {
       let a = read(op.a, else: Host.rax)
@@ -66,26 +85,31 @@ extension Translator {
     } else {
       alu(Alu.cmp, read(op.a, else: Host.rax), op.b)
     }
-    let condition: UInt8
     switch op.op {
-    case .beq: condition = Condition.equal
-    case .bne: condition = Condition.notEqual
-    case .blt: condition = Condition.less
-    case .bge: condition = Condition.greaterOrEqual
-    case .bltu: condition = Condition.below
-    default: condition = Condition.aboveOrEqual
+    case .beq: return Condition.equal
+    case .bne: return Condition.notEqual
+    case .blt: return Condition.less
+    case .bge: return Condition.greaterOrEqual
+    case .bltu: return Condition.below
+    default: return Condition.aboveOrEqual
     }
+  }
+
+  mutating func branch(_ op: MicroOp) {
+    let condition = compareForBranch(op)
     if let inner = inner(fall: false) {
-      if inner.pointee.head == 0, isNext(inner), inner.pointee.pc != block.pointee.end {
+      if inner.pointee.head == 0, isNext(inner), inner.pointee.pc != block.pointee.end,
+        leadsStraight(to: inner)
+      {
         // What is taken follows in line.
         if let other = self.inner(fall: true) {
-          scratch.fixups.append((asm.jcc(condition ^ 1), other))
+          edge(asm.jcc(condition ^ 1), other)
         } else {
           cold(.way(fall: true), jump(condition ^ 1))
         }
         return
       }
-      scratch.fixups.append((asm.jcc(condition), inner))
+      edge(asm.jcc(condition), inner)
     } else {
       cold(.way(fall: false), jump(condition))
     }
@@ -105,7 +129,7 @@ extension Translator {
       asm.constant(Host.rdx, op.imm)
       asm.rr(Alu.add, Host.rax, Host.rdx)
     }
-    asm.ri(4, Host.rax, -2)
+    if op.op != .jumpr { asm.ri(4, Host.rax, -2) }
     if op.op == .callr {
       asm.constant(Host.rcx, Int64(bitPattern: block.pointee.end))
       write(op.d, Host.rcx)

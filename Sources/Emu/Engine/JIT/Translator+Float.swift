@@ -37,7 +37,7 @@ extension Translator {
   ///
   /// Where rounding is not to nearest, or to no direction at all, which is illegal even where nothing
   /// is rounded, the interpreter runs the rest of the block.
-  private mutating func prepare() {
+  mutating func prepare() {
     guard !floatLive else { return }
     asm.mi(7, Host.rbx, Stubs.slot(Slot.floatLive), imm: 0)
     cold(.collect, jump(Condition.equal))

@@ -69,6 +69,9 @@ final class AccessPlan {
   private var numbers: UInt32 = 0
   private var open: [(number: UInt32, writes: Bool, base: Int64, group: Int)] = []
 
+  /// Sums of two values, the second one scaled, and their numbers.
+  private var sums: [(a: UInt32, b: UInt32, scale: UInt8, number: UInt32)] = []
+
   func begin() {
     groupOf.removeAll(keepingCapacity: true)
     live.removeAll(keepingCapacity: true)
@@ -96,15 +99,17 @@ final class AccessPlan {
       let shape = translator.shape(of: op)
       groupOf.append(-1)
       live.append(false)
-      if let (size, isStore) = op.op.access, shape != [], op.a != Slot.zero,
+      if let access = op.op.hostAccess, shape != [],
         Int64(Int32(truncatingIfNeeded: op.imm)) == op.imm
       {
         if alone { forgetValues() }
         groupOf[start + index] = Int16(
-          truncatingIfNeeded: place(op, index, Int64(size), isStore, mixes: mixes))
+          truncatingIfNeeded: place(
+            op, index, Int64(access.size), access.writes, isIndexed: access.isIndexed, mixes: mixes)
+        )
       }
       if shape == [] { forgetValues() }
-      if shape.contains(.d) { written(op) }
+      if shape.contains(.d), !op.op.storesD { written(op) }
     }
     var until = -1
     for index in 0..<block.pointee.opCount {
@@ -126,6 +131,7 @@ final class AccessPlan {
   private func forgetValues() {
     epoch &+= 1
     open.removeAll(keepingCapacity: true)
+    sums.removeAll(keepingCapacity: true)
   }
 
   private func value(_ slot: UInt8) -> (number: UInt32, offset: Int64) {
@@ -151,15 +157,31 @@ final class AccessPlan {
     values[Int(op.d)] = Value(epoch: epoch, number: numbers, offset: 0)
   }
 
+  /// What an access's base is known by, and how far it is from that.
+  private func base(_ op: MicroOp, isIndexed: Bool) -> (number: UInt32, offset: Int64) {
+    // Of a constant address the whole is the base.
+    guard isIndexed else { return op.a == Slot.zero ? (0, op.imm) : value(op.a) }
+    let (a, offset) = op.a == Slot.zero ? (0, 0) : value(op.a)
+    let (b, distance) = value(op.b)
+    let sum = offset &+ distance &<< Int64(op.c)
+    for known in sums where known.a == a && known.b == b && known.scale == op.c {
+      return (known.number, sum)
+    }
+    numbers &+= 1
+    sums.append((a, b, op.c, numbers))
+    return (numbers, sum)
+  }
+
   /// The group of an access: one that has room for it, or a new one.
   private func place(
-    _ op: MicroOp, _ index: Int, _ size: Int64, _ isStore: Bool, mixes: Bool
+    _ op: MicroOp, _ index: Int, _ size: Int64, _ isStore: Bool, isIndexed: Bool, mixes: Bool
   ) -> Int {
-    let (number, offset) = value(op.a)
+    let (number, offset) = base(op, isIndexed: isIndexed)
+    let imm = !isIndexed && op.a == Slot.zero ? 0 : op.imm
     for entry in open.indices
     where open[entry].number == number && (mixes || open[entry].writes == isStore) {
       let at = open[entry].group
-      let low = offset + op.imm - open[entry].base
+      let low = offset + imm - open[entry].base
       let group = groups[at]
       guard max(group.high, low + size) - min(group.low, low) <= AccessGroup.span else { continue }
       groups[at].low = min(group.low, low)
@@ -171,7 +193,7 @@ final class AccessPlan {
     }
     groups.append(
       AccessGroup(
-        block: starts.count - 1, leader: index, last: index, low: op.imm, high: op.imm + size,
+        block: starts.count - 1, leader: index, last: index, low: imm, high: imm + size,
         count: 1, reads: !isStore, writes: isStore))
     open.append((number, isStore, offset, groups.count - 1))
     return groups.count - 1
@@ -276,7 +298,7 @@ extension Translator {
     memory.storeBytes(of: UInt64.max, as: UInt64.self)
   }
 
-  /// Where in the loop's record a site begins: lowest and highest base address, what to add to get
+  /// Where in the loop's record a site begins: lowest base address and how many, what to add to get
   /// to the host; and where there are two ranges, from which base address on what to add.
   static func siteOffset(_ site: Int) -> Int { 8 + site * siteSize }
   static let siteSize = 40

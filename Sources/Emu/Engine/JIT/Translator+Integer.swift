@@ -3,6 +3,12 @@ extension Translator {
   /// Host code of one micro-op.
   mutating func emit(_ op: MicroOp) {
     if isPointless(op) { return }
+    if let form = FlagForm(op) { return settingFlags(op, form) }
+    switch op.op {
+    case .slt, .sltu, .xor, .setcc:
+      if let condition = flagCondition(op) { return self.condition(op, condition) }
+    default: break
+    }
     switch op.op {
     case .movi:
       let to = target(op.d)
@@ -96,21 +102,67 @@ extension Translator {
       write(op.d, Host.rax)
     case .czeroeqz: zeroIf(op, Condition.equal)
     case .czeronez: zeroIf(op, Condition.notEqual)
-    case .ld8s, .ld8u, .ld16s, .ld16u, .ld32s, .ld32u, .ld64, .ldbox32: load(op)
-    case .st8, .st16, .st32, .st64: store(op)
+    case .ld8s, .ld8u, .ld16s, .ld16u, .ld32s, .ld32u, .ld64, .ldbox32, .ldm8u, .ldm16u, .ldm32u,
+      .ldm64, .ldx8u, .ldx32u, .ldx64:
+      load(op)
+    case .st8, .st16, .st32, .st64, .stx8, .stx32, .stx64: store(op)
+    case .ldv where isVector(op.d): loadVector(op)
+    case .stv where isVector(op.b): storeVector(op)
+    case .movv where isVector(op.d) && isVector(op.a): moveVector(op)
+    case .ins32 where isVector(op.d) && isVector(op.a): insertSingle(op)
+    case .zext32:
+      if moveLow(op) { return }
+      let to = target(op.d)
+      asm.rr(Alu.mov, to, read(op.a, else: Host.rax), w: false)
+      write(op.d, to)
+    case .add32: narrow(op, Alu.add, commutes: true)
+    case .sub32: narrow(op, Alu.sub)
+    case .and32: narrow(op, Alu.and, commutes: true)
+    case .or32: narrow(op, Alu.or, commutes: true)
+    case .xor32: narrow(op, Alu.xor, commutes: true)
+    case .addi32: narrowImmediate(op, 0)
+    case .ori32: narrowImmediate(op, 1)
+    case .xori32: narrowImmediate(op, 6)
+    case .mul32: multiply(op, w: false, extends: false)
+    case .shl32i: shiftImmediate(op, 4, w: false, extends: false)
+    case .shr32i: shiftImmediate(op, 5, w: false, extends: false)
+    case .sar32i: shiftImmediate(op, 7, w: false, extends: false)
+    case .rol32i: shiftImmediate(op, 0, w: false, extends: false)
+    case .ins8, .ins16, .ins32: insert(op)
+    case .ins8h:
+      readInto(Host.rcx, op.a)
+      readInto(Host.rax, op.d)
+      // mov ah, cl
+      asm.byte(0x88)
+      asm.byte(0xcc)
+      write(op.d, Host.rax)
+    case .ext8h:
+      let to = target(op.d)
+      readInto(Host.rax, op.a)
+      asm.shift(5, Host.rax, 8, w: false)
+      asm.rr0f(0xb6, to, Host.rax, w: false)
+      write(op.d, to)
+    case .movnz: moveIf(op, Condition.notEqual)
+    case .movz: moveIf(op, Condition.equal)
     case .fadd64: float(NativeFloat(.add, isDouble: true), op)
     case .fsub64: float(NativeFloat(.sub, isDouble: true), op)
     case .fmul64: float(NativeFloat(.mul, isDouble: true), op)
     case .helper:
-      if let known = floats[op.imm] { float(known, op) } else { callHelper() }
+      switch natives[op.imm] {
+      case .float(let known)?: float(known, op)
+      case .vector(let known)?: vector(known, op)
+      case .check(let known)?: check(known, op)
+      case nil: callHelper()
+      }
     case .helperExit: helperExit()
     case .beq, .bne, .blt, .bge, .bltu, .bgeu: branch(op)
+    case .bcc: if flagCondition(op) != nil { branch(op) } else { interpretRest() }
     case .goto: way(fall: false)
     case .call:
       asm.constant(Host.rcx, Int64(bitPattern: block.pointee.end))
       write(op.d, Host.rcx)
       way(fall: false)
-    case .callr, .gotor: computed(op)
+    case .callr, .gotor, .jumpr: computed(op)
     default:
       if at == opCount - 1 { interpretRest() } else { step() }
     }
@@ -126,7 +178,9 @@ extension Translator {
       .divuw, .remw, .remuw, .shadd, .shadduw, .slliuw, .andn, .orn, .xnor, .clz, .clzw, .ctz,
       .ctzw, .cpop, .cpopw, .max, .maxu, .min, .minu, .sext8, .sext16, .zext16, .rol, .ror, .rori,
       .rolw, .rorw, .roriw, .orcb, .rev8, .bclr, .bclri, .bext, .bexti, .binv, .binvi, .bset,
-      .bseti, .czeroeqz, .czeronez:
+      .bseti, .czeroeqz, .czeronez, .zext32, .add32, .addi32, .sub32, .and32, .or32, .ori32, .xor32,
+      .xori32, .mul32, .shl32i, .shr32i, .sar32i, .rol32i, .ins8, .ins8h, .ins16, .ext8h, .movnz,
+      .movz:
       return true
     default: return false
     }
@@ -135,6 +189,7 @@ extension Translator {
   // MARK: Arithmetic
 
   private mutating func move(_ op: MicroOp) {
+    if moveLow(op) { return }
     let from = hostOf[Int(op.a)]
     let to = hostOf[Int(op.d)]
     if from >= 16, from != Self.nowhere, to >= 16, to != Self.nowhere {
@@ -165,6 +220,72 @@ extension Translator {
     readInto(to, a)
     alu(code, to, b, w: w)
     if !w { asm.rr(Alu.movsxd, to, to) }
+    write(op.d, to)
+  }
+
+  /// The same on 32 bits, zero-extended.
+  private mutating func narrow(_ op: MicroOp, _ code: UInt8, commutes: Bool = false) {
+    var to = target(op.d)
+    var (a, b) = (op.a, op.b)
+    if to != Host.rax, b == op.d, a != op.d {
+      if commutes { (a, b) = (b, a) } else { to = Host.rax }
+    }
+    readInto(to, a)
+    alu(code, to, b, w: false)
+    write(op.d, to)
+  }
+
+  private mutating func narrowImmediate(_ op: MicroOp, _ group: UInt8) {
+    let to = target(op.d)
+    let imm = Int32(truncatingIfNeeded: op.imm)
+    let from = read(op.a, else: to)
+    if group == 0, from != to {
+      asm.lea(to, from, imm, w: false)
+    } else {
+      if from != to { asm.mov(to, from) }
+      asm.ri(group, to, imm, w: false)
+    }
+    write(op.d, to)
+  }
+
+  /// Replaces the low bits of `d`.
+  private mutating func insert(_ op: MicroOp) {
+    let from = read(op.a, else: Host.rcx)
+    let host = hostOf[Int(op.d)]
+    var to = Host.rax
+    if host < 16 {
+      ensure(host)
+      to = host
+    } else {
+      readInto(to, op.d)
+    }
+    switch op.op {
+    case .ins8: asm.byteRegisters(0x8a, to, from)
+    case .ins16: asm.sized(Alu.mov, to, from, 2)
+    default:
+      // The upper half stays.
+      asm.rr(Alu.mov, Host.rdx, from, w: false)
+      asm.shift(5, to, 32)
+      asm.shift(4, to, 32)
+      asm.rr(Alu.or, to, Host.rdx)
+    }
+    write(op.d, to)
+  }
+
+  /// d = a where b compares so with zero.
+  private mutating func moveIf(_ op: MicroOp, _ condition: UInt8) {
+    let b = read(op.b, else: Host.rcx)
+    asm.test(b, b)
+    let from = read(op.a, else: Host.rdx)
+    let host = hostOf[Int(op.d)]
+    var to = Host.rax
+    if host < 16 {
+      ensure(host)
+      to = host
+    } else {
+      readInto(to, op.d)
+    }
+    asm.rr0f(0x40 | condition, to, from)
     write(op.d, to)
   }
 
@@ -254,12 +375,18 @@ extension Translator {
     write(op.d, Host.rax)
   }
 
-  private mutating func shiftImmediate(_ op: MicroOp, _ group: UInt8, w: Bool = true) {
+  private mutating func shiftImmediate(
+    _ op: MicroOp, _ group: UInt8, w: Bool = true, extends: Bool = true
+  ) {
     let to = target(op.d)
     let count = UInt8(truncatingIfNeeded: op.imm & (w ? 63 : 31))
     readInto(to, op.a)
-    if count != 0 { asm.shift(group, to, count, w: w) }
-    if !w { asm.rr(Alu.movsxd, to, to) }
+    if count != 0 {
+      asm.shift(group, to, count, w: w)
+    } else if !extends {
+      asm.rr(Alu.mov, to, to, w: false)
+    }
+    if !w, extends { asm.rr(Alu.movsxd, to, to) }
     write(op.d, to)
   }
 
@@ -292,13 +419,13 @@ extension Translator {
     write(op.d, to)
   }
 
-  private mutating func multiply(_ op: MicroOp, w: Bool = true) {
+  private mutating func multiply(_ op: MicroOp, w: Bool = true, extends: Bool = true) {
     let to = target(op.d)
     let swaps = op.b == op.d && op.a != op.d
     readInto(to, swaps ? op.b : op.a)
     let b = read(swaps ? op.a : op.b, else: Host.rdx)
     asm.rr0f(0xaf, to, b, w: w)
-    if !w { asm.rr(Alu.movsxd, to, to) }
+    if !w, extends { asm.rr(Alu.movsxd, to, to) }
     write(op.d, to)
   }
 

@@ -6,6 +6,10 @@ extension Translator {
 
   /// rax = x[a] + imm.
   private mutating func virtualAddress(_ op: MicroOp) {
+    if op.op.hostAccess?.isIndexed == true {
+      let (base, disp) = base(op)
+      return asm.lea(Host.rax, base, disp)
+    }
     guard let imm = Int32(exactly: op.imm) else {
       asm.constantKeepingFlags(Host.rax, op.imm)
       alu(Alu.add, Host.rax, op.a)
@@ -20,6 +24,41 @@ extension Translator {
     } else {
       readInto(Host.rax, op.a)
       if imm != 0 { asm.ri(0, Host.rax, imm) }
+    }
+  }
+
+  /// What an access is relative to, in a register that may be rcx, and the displacement from there.
+  ///
+  /// A constant address is taken for the base itself.
+  private mutating func base(_ op: MicroOp) -> (HostRegister, Int32) {
+    let disp = Int32(truncatingIfNeeded: op.imm)
+    if op.op.hostAccess?.isIndexed == true {
+      if op.a == Slot.zero {
+        readInto(Host.rcx, op.b)
+        if op.c != 0 { asm.shift(4, Host.rcx, op.c) }
+      } else {
+        let a = read(op.a, else: Host.rcx)
+        asm.rx(0x8d, Host.rcx, a, read(op.b, else: Host.rdx), scale: op.c, 0)
+      }
+      return (Host.rcx, disp)
+    }
+    if op.a == Slot.zero {
+      asm.constantKeepingFlags(Host.rcx, op.imm)
+      return (Host.rcx, 0)
+    }
+    return (read(op.a, else: Host.rcx), disp)
+  }
+
+  /// The same from memory, in rax, without the displacement; changes rcx.
+  private mutating func baseAgain(_ op: MicroOp) {
+    if op.op.hostAccess?.isIndexed == true {
+      asm.load(Host.rax, Host.rbx, Self.offset(op.b))
+      if op.c != 0 { asm.shift(4, Host.rax, op.c) }
+      if op.a != Slot.zero { asm.rm(Alu.add, Host.rax, Host.rbx, Self.offset(op.a)) }
+    } else if op.a == Slot.zero {
+      asm.constantKeepingFlags(Host.rax, op.imm)
+    } else {
+      asm.load(Host.rax, Host.rbx, Self.offset(op.a))
     }
   }
 
@@ -84,25 +123,18 @@ extension Translator {
       return place
     }
     let group = plan.groups[Int(number)]
-    let disp = Int32(truncatingIfNeeded: op.imm)
-    if group.site >= 0 { return remembered(op, group, Int(number), disp) }
+    if group.site >= 0 { return remembered(op, group, Int(number)) }
     if group.leader != at {
       if inDelta != number {
         asm.load(Self.delta, Host.rsp, group.temp * 8)
         inDelta = number
       }
+      let (base, disp) = base(op)
       return Place(
-        base: read(op.a, else: Host.rax), index: Self.delta, disp: disp, jumps: [], kind: .step,
-        again: nil)
+        base: base, index: Self.delta, disp: disp, jumps: [], kind: .step, again: nil)
     }
-    let base = hostOf[Int(op.a)]
-    if base < 16 {
-      ensure(base)
-      asm.lea(Host.rax, base, Int32(truncatingIfNeeded: group.low))
-    } else {
-      readInto(Host.rax, op.a)
-      if group.low != 0 { asm.ri(0, Host.rax, Int32(truncatingIfNeeded: group.low)) }
-    }
+    let (base, disp) = base(op)
+    asm.lea(Host.rax, base, Int32(truncatingIfNeeded: group.low))
     lookUp(size: Int32(truncatingIfNeeded: group.high - group.low), tag: tag)
     let missed = jump(Condition.notEqual)
     asm.rx(Alu.mov, Self.delta, Host.r14, Host.rcx, Self.addend)
@@ -110,24 +142,24 @@ extension Translator {
     inDelta = number
     return Place(
       base: Host.rax, index: Self.delta,
-      disp: Int32(truncatingIfNeeded: op.imm - group.low), jumps: [missed],
+      disp: disp &- Int32(truncatingIfNeeded: group.low), jumps: [missed],
       kind: .leader(Int(number), tag: tag), again: nil)
   }
 
   /// An access that remembers where its page lies, or follows one that does.
   private mutating func remembered(
-    _ op: MicroOp, _ group: AccessGroup, _ number: Int, _ disp: Int32
+    _ op: MicroOp, _ group: AccessGroup, _ number: Int
   ) -> Place {
     let site = cache.writable + record + Self.siteOffset(Int(group.site))
     let isLeader = group.leader == at
     let again = asm.p
-    let base = read(op.a, else: Host.rcx)
+    let (base, disp) = base(op)
     var jumps: [Jump] = []
     if isLeader {
-      asm.rip(Alu.cmp, base, site)
-      jumps.append(jump(Condition.below))
-      asm.rip(Alu.cmp, base, site + 8)
-      jumps.append(jump(Condition.above))
+      asm.mov(Host.rax, base)
+      asm.rip(Alu.sub, Host.rax, site)
+      asm.rip(Alu.cmp, Host.rax, site + 8)
+      jumps.append(jump(Condition.aboveOrEqual))
       if group.mode == SiteState.Mode.twoRanges, group.high - group.low > 1 {
         // Both ranges never serve one access.
         asm.testImmediate(base, Int32(truncatingIfNeeded: group.high - group.low - 1))
@@ -151,17 +183,19 @@ extension Translator {
     let group = scratch.plan.groups[number]
     let op = block.pointee.ops[cold.op]
     store(cold.dirty)
+    resolve(cold)
     opOffset(cold.op)
     blockAddress(Host.rdx)
     asm.call(cache.writable + cache.stubs.step)
     var failed: UnsafeMutablePointer<UInt8>?
-    if op.op.access?.isStore == true || op.d != op.a {
-      asm.load(Host.rax, Host.rbx, Self.offset(op.a))
+    if !op.op.loads || op.d != op.a && (op.d != op.b || op.op.hostAccess?.isIndexed != true) {
+      baseAgain(op)
       if group.low != 0 { asm.ri(0, Host.rax, Int32(truncatingIfNeeded: group.low)) }
       lookUp(size: Int32(truncatingIfNeeded: group.high - group.low), tag: tag)
       failed = asm.jcc(Condition.notEqual)
       asm.rx(Alu.mov, Self.delta, Host.r14, Host.rcx, Self.addend)
       if group.interleaved { asm.store(Self.delta, Host.rsp, group.temp * 8) }
+      zeroUpper(cold)
       refill(cold)
       asm.jmp(to: cold.resume)
     }
@@ -183,7 +217,7 @@ extension Translator {
 
   /// rax = the tag: the loop remembers nothing under it.
   ///
-  /// No base address is as high as the lowest and as low as the highest.
+  /// No base address is in a range of none.
   mutating func forgetSites() {
     asm.constantKeepingFlags(
       Host.rcx, Int64(Int(bitPattern: cache.writable + record)))
@@ -202,8 +236,9 @@ extension Translator {
   mutating func siteMissed(_ cold: Cold, _ number: Int) {
     let group = scratch.plan.groups[number]
     let op = block.pointee.ops[cold.op]
-    let base = hostOf[Int(op.a)] < 16 ? hostOf[Int(op.a)] : Host.rcx
-    asm.mov(Host.rax, base)
+    let inPlace =
+      op.a != Slot.zero && op.op.hostAccess?.isIndexed != true && hostOf[Int(op.a)] < 16
+    asm.mov(Host.rax, inPlace ? hostOf[Int(op.a)] : Host.rcx)
     store(cold.dirty & ~Self.preserved)
     asm.store(Host.r15, Host.rbx, Stubs.slot(Slot.left))
     let site = cache.writable + record + Self.siteOffset(Int(group.site))
@@ -228,6 +263,7 @@ extension Translator {
     asm.jmp(to: cold.commit)
     asm.bind(unknown)
     store(cold.dirty & Self.preserved)
+    resolve(cold)
     opOffset(cold.op)
     blockAddress(Host.rdx)
     asm.jmp(to: cache.writable + cache.stubs.rest)
@@ -239,38 +275,74 @@ extension Translator {
     for jump in place.jumps { cold(place.kind, jump, commit: place.again) }
   }
 
+  private mutating func place(_ op: MicroOp) -> Place {
+    let access = op.op.hostAccess ?? (8, false, false)
+    return place(op, size: access.size, tag: access.writes ? Self.writeTag : Self.readTag)
+  }
+
   mutating func load(_ op: MicroOp) {
-    let size: Int32
-    switch op.op {
-    case .ld8s, .ld8u: size = 1
-    case .ld16s, .ld16u: size = 2
-    case .ld64: size = 8
-    default: size = 4
-    }
-    let place = place(op, size: size, tag: Self.readTag)
+    let place = place(op)
     let (base, index, disp) = (place.base, place.index, place.disp)
     let host = hostOf[Int(op.d)]
-    if op.op == .ld64, host >= 16, host != Self.nowhere {
-      asm.rx0f(0x10, host - 16, base, index, disp, w: false, prefix: 0xf2)
+    if host >= 16, host != Self.nowhere, op.op != .ldbox32 {
+      let single = op.op.hostAccess?.size == 4
+      asm.rx0f(0x10, host - 16, base, index, disp, w: false, prefix: single ? 0xf3 : 0xf2)
+      noteWritten(op.d, host)
+      out(place)
+      // The upper half is zero too.
+      if isVector(op.d) { at += 1 }
+      return
+    }
+    let to = target(op.d)
+    switch op.op {
+    case .ld8s: asm.rx0f(0xbe, to, base, index, disp)
+    case .ld8u, .ldm8u, .ldx8u: asm.rx0f(0xb6, to, base, index, disp, w: false)
+    case .ld16s: asm.rx0f(0xbf, to, base, index, disp)
+    case .ld16u, .ldm16u: asm.rx0f(0xb7, to, base, index, disp, w: false)
+    case .ld32s: asm.rx(Alu.movsxd, to, base, index, disp)
+    case .ld32u, .ldm32u, .ldx32u: asm.rx(Alu.mov, to, base, index, disp, w: false)
+    case .ldbox32:
+      asm.rx(Alu.mov, to, base, index, disp, w: false)
+      box(to)
+    default: asm.rx(Alu.mov, to, base, index, disp)
+    }
+    write(op.d, to)
+    if op.op == .ldbox32 { noteBoxed(op.d) }
+    out(place)
+  }
+
+  mutating func loadVector(_ op: MicroOp) {
+    let place = place(op)
+    let host = hostOf[Int(op.d)]
+    let isMapped = host >= 16 && host != Self.nowhere
+    asm.rx0f(0x10, isMapped ? host - 16 : 0, place.base, place.index, place.disp, w: false)
+    if isMapped {
       noteWritten(op.d, host)
     } else {
-      let to = target(op.d)
-      switch op.op {
-      case .ld8s: asm.rx0f(0xbe, to, base, index, disp)
-      case .ld8u: asm.rx0f(0xb6, to, base, index, disp, w: false)
-      case .ld16s: asm.rx0f(0xbf, to, base, index, disp)
-      case .ld16u: asm.rx0f(0xb7, to, base, index, disp, w: false)
-      case .ld32s: asm.rx(Alu.movsxd, to, base, index, disp)
-      case .ld32u: asm.rx(Alu.mov, to, base, index, disp, w: false)
-      case .ldbox32:
-        asm.rx(Alu.mov, to, base, index, disp, w: false)
-        box(to)
-      default: asm.rx(Alu.mov, to, base, index, disp)
-      }
-      write(op.d, to)
-      if op.op == .ldbox32 { noteBoxed(op.d) }
+      asm.rm0f(0x11, 0, Host.rbx, Self.offset(op.d), w: false)
     }
     out(place)
+  }
+
+  mutating func storeVector(_ op: MicroOp) {
+    let place = place(op)
+    let host = hostOf[Int(op.b)]
+    var from: UInt8 = 0
+    if host >= 16, host != Self.nowhere {
+      ensure(host)
+      from = host - 16
+    } else {
+      asm.rm0f(0x10, 0, Host.rbx, Self.offset(op.b), w: false)
+    }
+    asm.rx0f(0x11, from, place.base, place.index, place.disp, w: false)
+    out(place)
+  }
+
+  /// Out of line: a load that makes the upper half of a vector zero did so to the lower one alone.
+  mutating func zeroUpper(_ cold: Cold) {
+    guard cold.zeroes else { return }
+    let op = block.pointee.ops[cold.op]
+    asm.storeImmediate(Host.rbx, Self.offset(op.d + 1), 0)
   }
 
   /// Fills the upper half of a register, rcx aside, with ones.
@@ -284,21 +356,16 @@ extension Translator {
   }
 
   mutating func store(_ op: MicroOp) {
-    let size: Int32
-    switch op.op {
-    case .st8: size = 1
-    case .st16: size = 2
-    case .st32: size = 4
-    default: size = 8
-    }
-    let place = place(op, size: size, tag: Self.writeTag)
+    let place = place(op)
     let (base, index, disp) = (place.base, place.index, place.disp)
-    let host = hostOf[Int(op.b)]
+    let size = op.op.hostAccess?.size ?? 8
+    let slot = op.op.storesD ? op.d : op.b
+    let host = hostOf[Int(slot)]
     if size >= 4, host >= 16, host != Self.nowhere {
       ensure(host)
       asm.rx0f(0x11, host - 16, base, index, disp, w: false, prefix: size == 8 ? 0xf2 : 0xf3)
     } else {
-      let value = read(op.b, else: Host.rdx)
+      let value = read(slot, else: Host.rdx)
       switch size {
       case 1: asm.storeByte(value, base, index, disp)
       case 2: asm.storeHalf(value, base, index, disp)

@@ -15,6 +15,9 @@ final class TranslatorScratch {
   /// Ways out that can be linked.
   var ways: [Way] = []
   let plan = AccessPlan()
+  /// By micro-op of the block, and behind the last: whether the condition codes may be asked for.
+  var flagsLive: [Bool] = []
+  var edges = Translator.Edges()
 
   struct Way {
     var block: UnsafeMutablePointer<Block>
@@ -87,6 +90,10 @@ struct Translator {
     var loaded: UInt32
     /// Whether the fast path goes on with floating-point exceptions being collected.
     var floatLive = false
+    /// The micro-op whose condition codes memory does not know.
+    var deferred: UnsafeMutablePointer<MicroOp>?
+    /// The load also does what the micro-op behind it does: the upper half of the vector is zero.
+    var zeroes = false
   }
 
   /// A jump out of line, and what is in registers there.
@@ -102,7 +109,7 @@ struct Translator {
   let unit: [UnsafeMutablePointer<Block>]
   var block: UnsafeMutablePointer<Block>
   let options: JITOptions
-  let floats: NativeFloatTable
+  let natives: NativeTable
   let scratch: TranslatorScratch
   let hostOf: UnsafeMutablePointer<UInt8>
   let slotOf: UnsafeMutablePointer<UInt8>
@@ -130,6 +137,9 @@ struct Translator {
   var floatLive = false
   /// Index of the micro-op being translated.
   var at = 0
+  /// The micro-op whose condition codes memory does not know; and behind which code the host's flags are those.
+  var deferred: UnsafeMutablePointer<MicroOp>?
+  var hostFlagsAt: UnsafeMutablePointer<UInt8>?
 
   static let generalPool: [HostRegister] = [
     Host.rsi, Host.rdi, 8, 9, 10, 11, Host.rbp, 12, 13,
@@ -143,10 +153,10 @@ struct Translator {
   /// - Returns: whether there was room.
   static func translate(
     _ unit: [UnsafeMutablePointer<Block>], _ cache: CodeCache, _ options: JITOptions,
-    _ floats: NativeFloatTable, _ scratch: TranslatorScratch
+    _ natives: NativeTable, _ scratch: TranslatorScratch
   ) -> Bool {
     guard let first = unit.first else { return false }
-    var translator = Translator(unit, first, cache, options, floats, scratch)
+    var translator = Translator(unit, first, cache, options, natives, scratch)
     defer { translator.forgetMap() }
     guard translator.run() else {
       cache.overflowed = true
@@ -160,14 +170,14 @@ struct Translator {
 
   private init(
     _ unit: [UnsafeMutablePointer<Block>], _ first: UnsafeMutablePointer<Block>,
-    _ cache: CodeCache, _ options: JITOptions, _ floats: NativeFloatTable,
+    _ cache: CodeCache, _ options: JITOptions, _ natives: NativeTable,
     _ scratch: TranslatorScratch
   ) {
     self.unit = unit
     block = first
     self.cache = cache
     self.options = options
-    self.floats = floats
+    self.natives = natives
     self.scratch = scratch
     hostOf = scratch.hostOf
     slotOf = scratch.slotOf
@@ -191,47 +201,82 @@ struct Translator {
     }
     planAccesses()
     chooseMap()
+    planEdges()
     let written = writtenByUnit
     for (index, next) in unit.enumerated() {
       take(next)
       planStart = scratch.plan.starts[index]
-      inDelta = -1
       loaded = 0
       dirty = 0
-      if index == 0 { enter() }
-      if isLoop {
-        // All of the map is in registers at the head, and what the unit writes counts as dirty.
-        loaded = mapped
-        dirty = written
-      }
-      forgetFloat()
+      let kill = scratch.edges.kills[index]
+      if index == 0, kill < 0 { enter() }
+      begin(written, deferred: scratch.edges.mains[index])
       block.pointee.head = UInt32(asm.p - cache.writable)
-      asm.ri(5, Host.r15, Int32(truncatingIfNeeded: block.pointee.count))
-      at = 0
-      cold(.budget, jump(Condition.sign))
+      countDown()
       while at < opCount {
         guard asm.p < limit else { return false }
-        emit(block.pointee.ops[at])
-        at += 1
+        if at == kill {
+          join(written)
+          scratch.edges.joins[index] = asm.p
+        }
+        translate()
       }
       guard asm.p < limit else { return false }
     }
-    for next in unit.dropFirst() {
+    for (index, next) in unit.enumerated() where index > 0 || scratch.edges.kills[0] >= 0 {
       guard asm.p < limit else { return false }
       take(next)
       loaded = 0
       enter()
-      asm.jmp(to: cache.writable + Int(next.pointee.head))
+      if scratch.edges.kills[index] < 0 {
+        asm.jmp(to: cache.writable + Int(next.pointee.head))
+      } else {
+        guard lead(to: index, from: nil, written) else { return false }
+      }
     }
+    guard writeEdges(written) else { return false }
     for fixup in scratch.fixups {
       Assembler.patch(fixup.site, to: cache.writable + Int(fixup.block.pointee.head))
     }
     return finishCold()
   }
 
+  /// The state in which a block begins.
+  mutating func begin(_ written: UInt32, deferred source: UnsafeMutablePointer<MicroOp>?) {
+    inDelta = -1
+    if isLoop {
+      // All of the map is in registers at the head, and what the unit writes counts as dirty.
+      loaded = mapped
+      dirty = written
+    }
+    forgetFloat()
+    at = 0
+    deferred = source
+    hostFlagsAt = nil
+    findLiveFlags()
+  }
+
+  /// Takes the block's instructions from the budget.
+  mutating func countDown() {
+    asm.ri(5, Host.r15, Int32(truncatingIfNeeded: block.pointee.count))
+    cold(.budget, jump(Condition.sign))
+  }
+
+  /// Translates the next micro-op.
+  mutating func translate() {
+    let op = block.pointee.ops[at]
+    prepareFlags(op)
+    let aside = putAside(op)
+    emit(op)
+    if let aside { hostOf[Int(aside.slot)] = aside.host }
+    at += 1
+  }
+
   /// The way in from outside.
   private mutating func enter() {
     scratch.entries.append(asm.p)
+    at = 0
+    deferred = nil
     if isLoop {
       checkRecord()
       loadAll()
@@ -293,7 +338,9 @@ struct Translator {
 
   @inline(__always)
   private func count(_ slot: UInt8, _ weight: UInt32) {
-    guard slot != Slot.zero, slot != Slot.sink else { return }
+    guard slot != Slot.zero, slot != Slot.sink, !Self.isFlagSlot(slot), !isUpper(slot) else {
+      return
+    }
     if scratch.uses[Int(slot)] == 0 { scratch.used.append(slot) }
     scratch.uses[Int(slot)] &+= weight
   }
@@ -304,7 +351,7 @@ struct Translator {
       var best: UInt8 = 0
       var most: UInt32 = least &- 1
       for slot in scratch.used
-      where scratch.uses[Int(slot)] > most && Self.isFloat(slot) == float
+      where scratch.uses[Int(slot)] > most && isSSE(slot) == float
         && hostOf[Int(slot)] == Self.nowhere
       {
         best = slot
@@ -315,6 +362,12 @@ struct Translator {
       slotOf[Int(register)] = best
       mapped |= 1 << UInt32(register)
     }
+  }
+
+  /// Whether a slot is kept in an SSE register.
+  @inline(__always)
+  private func isSSE(_ slot: UInt8) -> Bool {
+    natives.floatControl == nil ? Self.isFloat(slot) : isVector(slot)
   }
 
   @inline(__always)
@@ -367,9 +420,12 @@ struct Translator {
     if host < 16 {
       asm.load(host, Host.rbx, offset)
     } else {
-      asm.rm0f(0x10, host - 16, Host.rbx, offset, w: false, prefix: 0xf2)
+      asm.rm0f(0x10, host - 16, Host.rbx, offset, w: false, prefix: slotPrefix)
     }
   }
+
+  /// The prefix of moves between an SSE register and what it holds: a double, or a whole vector.
+  private var slotPrefix: UInt8 { natives.floatControl == nil ? 0xf2 : 0 }
 
   mutating func loadAll() {
     var rest = mapped & ~loaded
@@ -389,7 +445,7 @@ struct Translator {
       if host < 16 {
         asm.store(host, Host.rbx, offset)
       } else {
-        asm.rm0f(0x11, host - 16, Host.rbx, offset, w: false, prefix: 0xf2)
+        asm.rm0f(0x11, host - 16, Host.rbx, offset, w: false, prefix: slotPrefix)
       }
       rest &= rest &- 1
     }
@@ -497,6 +553,14 @@ struct Translator {
 
   mutating func jump() -> Jump { Jump(site: asm.jmp(), dirty: dirty, loaded: loaded) }
 
+  /// Whether the micro-op is a load to a vector in a register, which makes its upper half zero.
+  private var zeroesUpper: Bool {
+    let op = block.pointee.ops[at]
+    guard op.op.loads, op.op != .ldv, isVector(op.d) else { return false }
+    let host = hostOf[Int(op.d)]
+    return host >= 16 && host != Self.nowhere
+  }
+
   /// Says where a jump leads; call it when the micro-op is complete.
   mutating func cold(
     _ kind: Cold.Kind, _ jump: Jump, commit: UnsafeMutablePointer<UInt8>? = nil
@@ -504,7 +568,8 @@ struct Translator {
     scratch.cold.append(
       Cold(
         kind: kind, block: block, site: jump.site, resume: asm.p, commit: commit ?? asm.p, op: at,
-        dirty: jump.dirty, before: jump.loaded, loaded: loaded, floatLive: floatLive))
+        dirty: jump.dirty, before: jump.loaded, loaded: loaded, floatLive: floatLive,
+        deferred: deferred, zeroes: zeroesUpper))
   }
 
   private mutating func finishCold() -> Bool {
@@ -526,9 +591,11 @@ struct Translator {
         var stub = cache.stubs.helper
         if case .step = cold.kind { stub = cache.stubs.step }
         store(cold.dirty)
+        resolve(cold)
         opOffset(cold.op)
         blockAddress(Host.rdx)
         asm.call(base + stub)
+        zeroUpper(cold)
         if let forget, stub == cache.stubs.step {
           // The access may have changed translations, if only by reading page tables.
           asm.load(Host.rax, Host.rbx, Stubs.slot(Slot.pagesTag))
@@ -545,7 +612,13 @@ struct Translator {
         if let forget { asm.call(forget) }
         asm.jmp(to: cold.resume)
       case .collect:
-        asm.mi(7, Host.rbx, Stubs.slot(Slot.fpRounding), imm: 0)
+        if let control = natives.floatControl {
+          asm.load(Host.rax, Host.rbx, Self.offset(control), w: false)
+          asm.ri(4, Host.rax, 0xffc0, w: false)
+          asm.ri(7, Host.rax, 0x1f80, w: false)
+        } else {
+          asm.mi(7, Host.rbx, Stubs.slot(Slot.fpRounding), imm: 0)
+        }
         let directed = asm.jcc(Condition.notEqual)
         collect()
         asm.jmp(to: cold.resume)
@@ -553,11 +626,19 @@ struct Translator {
         fallthrough
       case .rest:
         store(cold.dirty)
+        resolve(cold)
         opOffset(cold.op)
         blockAddress(Host.rdx)
         asm.jmp(to: base + cache.stubs.rest)
       case .way(let fall):
         if isLoop { store(withoutTemporaries(cold.dirty)) }
+        if let source = cold.deferred {
+          loaded = cold.loaded
+          dirty = cold.dirty
+          deferred = source
+          hostFlagsAt = nil
+          storeFlags()
+        }
         if isWithinPage(fall: fall) {
           let site = isLoop ? asm.jmp() : cold.site
           let stub = UInt32(asm.p - base)
@@ -573,12 +654,17 @@ struct Translator {
         }
       case .budget:
         store(cold.dirty)
+        resolve(cold)
         asm.constantKeepingFlags(
           Host.rcx, Int64(Int(bitPattern: block)) &+ Int64(Stubs.exitBudget))
         asm.jmp(to: base + cache.stubs.budget)
       }
     }
     return true
+  }
+
+  mutating func resolve(_ cold: Cold) {
+    if let source = cold.deferred { resolve(source) }
   }
 
   /// Has the host collect floating-point exceptions.
