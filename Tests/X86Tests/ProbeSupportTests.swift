@@ -245,7 +245,7 @@ private final class Frame {
   func loops() throws {
     for (text, count, pc, after) in [
       ("e2 10", UInt64(2), UInt64(0x1012), UInt64(1)), ("e2 10", 1, 0x1002, 0),
-      ("e3 10", 0, 0x1012, 0), ("e3 10", 1, 0x1002, 1), ("67 e2 10", 1 << 32, 0x1012, 0xffff_ffff),
+      ("e3 10", 0, 0x1012, 0), ("e3 10", 1, 0x1002, 1), ("67 e2 10", 1 << 32, 0x1013, 0xffff_ffff),
     ] {
       let frame = Frame([PtRegs.rcx: count])
       #expect(try simulate(text, .kernel, frame))
