@@ -294,31 +294,31 @@ struct Assembler {
     byte(0xc8 | reg & 7)
   }
 
-  /// 0f op reg, [base + index + disp].
+  /// 0f op reg, [base + index << scale + disp].
   mutating func rx0f(
-    _ op: UInt8, _ reg: UInt8, _ base: HostRegister, _ index: HostRegister, _ disp: Int32,
-    w: Bool = true, prefix: UInt8 = 0
+    _ op: UInt8, _ reg: UInt8, _ base: HostRegister, _ index: HostRegister, scale: UInt8 = 0,
+    _ disp: Int32, w: Bool = true, prefix: UInt8 = 0
   ) {
     if prefix != 0 { byte(prefix) }
     rex(w, reg, index, base)
     byte(0x0f)
     byte(op)
-    memory(reg, base, index, 0, disp)
+    memory(reg, base, index, scale, disp)
   }
 
   mutating func storeByte(
-    _ from: HostRegister, _ base: HostRegister, _ index: HostRegister, _ disp: Int32
+    _ from: HostRegister, _ base: HostRegister, _ index: HostRegister, scale: UInt8, _ disp: Int32
   ) {
     rex(false, from, index, base, force: true)
     byte(0x88)
-    memory(from, base, index, 0, disp)
+    memory(from, base, index, scale, disp)
   }
 
   mutating func storeHalf(
-    _ from: HostRegister, _ base: HostRegister, _ index: HostRegister, _ disp: Int32
+    _ from: HostRegister, _ base: HostRegister, _ index: HostRegister, scale: UInt8, _ disp: Int32
   ) {
     byte(0x66)
-    rx(0x89, from, base, index, disp, w: false)
+    rx(0x89, from, base, index, scale: scale, disp, w: false)
   }
 
   /// stmxcsr [base + disp].

@@ -204,7 +204,8 @@ extension Translator {
   /// Finds the unit's groups and says which of them remember their pages.
   ///
   /// While a loop runs and calls nobody, translations can't change: each of its groups keeps what it
-  /// met last. Elsewhere a group looks into the TLB once.
+  /// met last, and behind a call asks whether that still holds. Elsewhere a group looks into the TLB
+  /// once.
   mutating func planAccesses() {
     let plan = scratch.plan
     plan.begin()
@@ -218,7 +219,7 @@ extension Translator {
       }
       return
     }
-    let remembers = isLoop && !unit.contains { callsOut($0) }
+    let remembers = isLoop
     for block in unit {
       plan.add(block, mixes: remembers, alone: block.pointee.ungrouped, self)
     }
@@ -261,13 +262,6 @@ extension Translator {
         plan.live[start + index] = index < until
       }
     }
-  }
-
-  /// Whether a block calls the interpreter or helpers other than floating point's.
-  private func callsOut(_ block: UnsafeMutablePointer<Block>) -> Bool {
-    for index in 0..<max(block.pointee.opCount - 1, 0)
-    where shape(of: block.pointee.ops[index]) == [] { return true }
-    return false
   }
 
   /// Gives memories to the groups of the loop, the innermost first.

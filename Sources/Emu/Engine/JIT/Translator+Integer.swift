@@ -2,7 +2,7 @@
 extension Translator {
   /// Host code of one micro-op.
   mutating func emit(_ op: MicroOp) {
-    if isPointless(op) { return }
+    if isPointless(op) || byteInPlace(op) { return }
     if let form = FlagForm(op) { return settingFlags(op, form) }
     switch op.op {
     case .slt, .sltu, .xor, .setcc:
@@ -246,6 +246,32 @@ extension Translator {
       asm.ri(group, to, imm, w: false)
     }
     write(op.d, to)
+  }
+
+  /// An operation on a register's low byte: its result goes to a temporary, and from there to where the
+  /// first operand is.
+  private mutating func byteInPlace(_ op: MicroOp) -> Bool {
+    let code: UInt8
+    switch op.op {
+    case .add: code = Alu.add
+    case .sub: code = Alu.sub
+    case .and: code = Alu.and
+    case .or: code = Alu.or
+    case .xor: code = Alu.xor
+    default: return false
+    }
+    guard op.d >= Slot.temp, op.d < Slot.sink, at + 1 < opCount - 1 else { return false }
+    let next = block.pointee.ops[at + 1]
+    let host = hostOf[Int(op.a)]
+    guard next.op == .ins8, next.a == op.d, next.d == op.a, next.gi == op.gi, host < 16 else {
+      return false
+    }
+    prepareFlags(next)
+    ensure(host)
+    asm.sized(code, host, read(op.b, else: Host.rdx), 1)
+    noteWritten(op.a, host)
+    at += 1
+    return true
   }
 
   /// Replaces the low bits of `d`.
@@ -571,6 +597,8 @@ extension Translator {
     blockAddress(Host.rdx)
     asm.call(cache.writable + stub)
     forgetRegisters()
+    // Whoever was called may have changed translations.
+    checkRecord()
   }
 
   private mutating func helperExit() { leave(by: cache.stubs.helperExit) }

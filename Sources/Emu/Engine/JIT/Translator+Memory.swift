@@ -90,10 +90,11 @@ extension Translator {
 
   // MARK: Ways to memory
 
-  /// Where on the host an access goes: [base + index + disp].
+  /// Where on the host an access goes: [base + index << scale + disp].
   struct Place {
     var base: HostRegister
     var index: HostRegister
+    var scale: UInt8 = 0
     var disp: Int32
     /// What leads out of line instead, and where that takes up again.
     var jumps: [Jump]
@@ -171,6 +172,13 @@ extension Translator {
       asm.rip(Alu.cmp, base, site + 24)
       asm.rip0f(0x40 | Condition.aboveOrEqual, Host.rax, site + 32)
     }
+    let index = hostOf[Int(op.b)]
+    if op.op.hostAccess?.isIndexed == true, op.a == Slot.zero, index < 16 {
+      // Without waiting for the base.
+      return Place(
+        base: Host.rax, index: index, scale: op.c, disp: disp, jumps: jumps, kind: .site(number),
+        again: again)
+    }
     return Place(
       base: base, index: Host.rax, disp: disp, jumps: jumps, kind: .site(number), again: again)
   }
@@ -207,7 +215,8 @@ extension Translator {
 
   // MARK: Accesses of loops
 
-  /// On the way into a loop: what it remembers must be of the translations that are in force.
+  /// On the way into a loop and behind calls: what it remembers must be of the translations that are in
+  /// force.
   mutating func checkRecord() {
     guard siteCount > 0 else { return }
     asm.load(Host.rax, Host.rbx, Stubs.slot(Slot.pagesTag))
@@ -282,11 +291,12 @@ extension Translator {
 
   mutating func load(_ op: MicroOp) {
     let place = place(op)
-    let (base, index, disp) = (place.base, place.index, place.disp)
+    let (base, index, scale, disp) = (place.base, place.index, place.scale, place.disp)
     let host = hostOf[Int(op.d)]
     if host >= 16, host != Self.nowhere, op.op != .ldbox32 {
       let single = op.op.hostAccess?.size == 4
-      asm.rx0f(0x10, host - 16, base, index, disp, w: false, prefix: single ? 0xf3 : 0xf2)
+      asm.rx0f(
+        0x10, host - 16, base, index, scale: scale, disp, w: false, prefix: single ? 0xf3 : 0xf2)
       noteWritten(op.d, host)
       out(place)
       // The upper half is zero too.
@@ -295,16 +305,16 @@ extension Translator {
     }
     let to = target(op.d)
     switch op.op {
-    case .ld8s: asm.rx0f(0xbe, to, base, index, disp)
-    case .ld8u, .ldm8u, .ldx8u: asm.rx0f(0xb6, to, base, index, disp, w: false)
-    case .ld16s: asm.rx0f(0xbf, to, base, index, disp)
-    case .ld16u, .ldm16u: asm.rx0f(0xb7, to, base, index, disp, w: false)
-    case .ld32s: asm.rx(Alu.movsxd, to, base, index, disp)
-    case .ld32u, .ldm32u, .ldx32u: asm.rx(Alu.mov, to, base, index, disp, w: false)
+    case .ld8s: asm.rx0f(0xbe, to, base, index, scale: scale, disp)
+    case .ld8u, .ldm8u, .ldx8u: asm.rx0f(0xb6, to, base, index, scale: scale, disp, w: false)
+    case .ld16s: asm.rx0f(0xbf, to, base, index, scale: scale, disp)
+    case .ld16u, .ldm16u: asm.rx0f(0xb7, to, base, index, scale: scale, disp, w: false)
+    case .ld32s: asm.rx(Alu.movsxd, to, base, index, scale: scale, disp)
+    case .ld32u, .ldm32u, .ldx32u: asm.rx(Alu.mov, to, base, index, scale: scale, disp, w: false)
     case .ldbox32:
-      asm.rx(Alu.mov, to, base, index, disp, w: false)
+      asm.rx(Alu.mov, to, base, index, scale: scale, disp, w: false)
       box(to)
-    default: asm.rx(Alu.mov, to, base, index, disp)
+    default: asm.rx(Alu.mov, to, base, index, scale: scale, disp)
     }
     write(op.d, to)
     if op.op == .ldbox32 { noteBoxed(op.d) }
@@ -315,7 +325,9 @@ extension Translator {
     let place = place(op)
     let host = hostOf[Int(op.d)]
     let isMapped = host >= 16 && host != Self.nowhere
-    asm.rx0f(0x10, isMapped ? host - 16 : 0, place.base, place.index, place.disp, w: false)
+    asm.rx0f(
+      0x10, isMapped ? host - 16 : 0, place.base, place.index, scale: place.scale, place.disp,
+      w: false)
     if isMapped {
       noteWritten(op.d, host)
     } else {
@@ -334,7 +346,7 @@ extension Translator {
     } else {
       asm.rm0f(0x10, 0, Host.rbx, Self.offset(op.b), w: false)
     }
-    asm.rx0f(0x11, from, place.base, place.index, place.disp, w: false)
+    asm.rx0f(0x11, from, place.base, place.index, scale: place.scale, place.disp, w: false)
     out(place)
   }
 
@@ -357,20 +369,21 @@ extension Translator {
 
   mutating func store(_ op: MicroOp) {
     let place = place(op)
-    let (base, index, disp) = (place.base, place.index, place.disp)
+    let (base, index, scale, disp) = (place.base, place.index, place.scale, place.disp)
     let size = op.op.hostAccess?.size ?? 8
     let slot = op.op.storesD ? op.d : op.b
     let host = hostOf[Int(slot)]
     if size >= 4, host >= 16, host != Self.nowhere {
       ensure(host)
-      asm.rx0f(0x11, host - 16, base, index, disp, w: false, prefix: size == 8 ? 0xf2 : 0xf3)
+      asm.rx0f(
+        0x11, host - 16, base, index, scale: scale, disp, w: false, prefix: size == 8 ? 0xf2 : 0xf3)
     } else {
       let value = read(slot, else: Host.rdx)
       switch size {
-      case 1: asm.storeByte(value, base, index, disp)
-      case 2: asm.storeHalf(value, base, index, disp)
-      case 4: asm.rx(0x89, value, base, index, disp, w: false)
-      default: asm.rx(0x89, value, base, index, disp)
+      case 1: asm.storeByte(value, base, index, scale: scale, disp)
+      case 2: asm.storeHalf(value, base, index, scale: scale, disp)
+      case 4: asm.rx(0x89, value, base, index, scale: scale, disp, w: false)
+      default: asm.rx(0x89, value, base, index, scale: scale, disp)
       }
     }
     out(place)
