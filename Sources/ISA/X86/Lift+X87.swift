@@ -76,6 +76,8 @@ extension Lift {
   private func x87CheckStore(_ slot: UInt8, _ stack: UInt8, _ size: UInt8) {
     builder.observeAccess(a: slot, size: size, isStore: true)
     let at = Address(a: slot, imm: 0, stack: stack)
+    builder.announces = false
+    defer { builder.announces = true }
     if size == 10 {
       loadForModify(Lift.sink, at, 8)
       loadForModify(Lift.sink, Address(a: slot, imm: 8, stack: stack), 2)

@@ -149,28 +149,37 @@ public final class BlockBuilder {
     room &-= 1
   }
 
+  /// Whether micro-ops that access memory say so: not where they only try whether they may.
+  public var announces = true
+
   /// Adds a micro-op to the instruction being lifted.
   @inline(__always)
   public func emit(
     _ op: Op, d: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0, e: UInt8 = 0, imm: Int64 = 0
   ) {
-    if isSeen, let access = op.access {
-      observeAccess(a: a, imm: imm, size: access.size, isStore: access.isStore)
+    if isSeen, announces, let access = op.access {
+      observeAccess(
+        a: a, imm: imm, size: access.size, isStore: access.isStore,
+        index: op.isIndexed ? (slot: b, shift: c) : nil)
     }
     ops.append(
       MicroOp(
         op, d: d, a: a, b: b, gi: UInt16(truncatingIfNeeded: count), c: c, e: e, imm: imm))
   }
 
-  /// Says that the helper to be called next accesses `size` bytes at x[a] + imm.
+  /// Says that the helper to be called next accesses `size` bytes at x[a] + imm, or with an index at
+  /// x[a] + imm + (x[slot] << shift).
   ///
   /// The builder knows it of the micro-ops that load and store.
-  public func observeAccess(a: UInt8, imm: Int64 = 0, size: UInt8, isStore: Bool) {
+  public func observeAccess(
+    a: UInt8, imm: Int64 = 0, size: UInt8, isStore: Bool, index: (slot: UInt8, shift: UInt8)? = nil
+  ) {
     guard isSeen else { return }
     ops.append(
       MicroOp(
-        .observeAccess, a: a, gi: UInt16(truncatingIfNeeded: count), c: size, e: isStore ? 1 : 0,
-        imm: imm))
+        .observeAccess, d: index?.shift ?? 0, a: a, b: index?.slot ?? 0,
+        gi: UInt16(truncatingIfNeeded: count), c: size,
+        e: (isStore ? 1 : 0) | (index == nil ? 0 : 2), imm: imm))
   }
 
   /// Adds a call of `helper`.

@@ -54,7 +54,8 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case observe
   // Notes in the hart's block log that the block begins.
   case logBlock
-  // Reports an access to x[a] + imm to the observer: of `c` bytes, a store where `e` is 1.
+  // Reports an access to x[a] + imm to the observer: of `c` bytes, a store where bit 0 of `e` is set;
+  // where bit 1 is, x[b] << d is added.
   case observeAccess
   // Terminators. `imm` is the target's pc; the other way is the block's end.
   case beq, bne, blt, bge, bltu, bgeu
@@ -109,15 +110,25 @@ extension Op {
   /// How many bytes of memory a load or store that a lift emits accesses, and which of the two.
   var access: (size: UInt8, isStore: Bool)? {
     switch self {
-    case .ld8s, .ld8u: (1, false)
-    case .ld16s, .ld16u: (2, false)
-    case .ld32s, .ld32u, .ldbox32: (4, false)
-    case .ld64: (8, false)
-    case .st8: (1, true)
+    case .ld8s, .ld8u, .ldm8u, .ldx8u: (1, false)
+    case .ld16s, .ld16u, .ldm16u: (2, false)
+    case .ld32s, .ld32u, .ldbox32, .ldm32u, .ldx32u: (4, false)
+    case .ld64, .ldm64, .ldx64: (8, false)
+    case .ldv: (16, false)
+    case .st8, .stx8: (1, true)
     case .st16: (2, true)
-    case .st32: (4, true)
-    case .st64: (8, true)
+    case .st32, .stx32: (4, true)
+    case .st64, .stx64: (8, true)
+    case .stv: (16, true)
     default: nil
+    }
+  }
+
+  /// Whether the address of its access has an index: x[b] shifted by `c`.
+  var isIndexed: Bool {
+    switch self {
+    case .ldx8u, .ldx32u, .ldx64, .stx8, .stx32, .stx64: true
+    default: false
     }
   }
 }

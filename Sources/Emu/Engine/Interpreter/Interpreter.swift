@@ -655,7 +655,8 @@ private func observedAccess(
   let op = ip.pointee
   Hart.of(x)._withUnsafeGuaranteedRef {
     $0.observer?.willAccess(
-      x[Int(op.a)] &+ unsigned(op.imm), size: Int(op.c), isStore: op.e != 0, on: $0)
+      x[Int(op.a)] &+ unsigned(op.imm) &+ (op.e & 2 != 0 ? x[Int(op.b)] &<< UInt64(op.d) : 0),
+      size: Int(op.c), isStore: op.e & 1 != 0, on: $0)
   }
 }
 
