@@ -41,8 +41,8 @@ protocol CheckTarget: AnyObject {
   /// - Parameters:
   ///   - bytes: the instruction.
   ///   - lowest: the lowest address that it stored to.
-  /// - Returns: the addresses; `nil`: nowhere.
-  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> Range<UInt64>?
+  /// - Returns: the addresses.
+  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> [Range<UInt64>]
   /// Whether an instruction may be at the same place again until it is done.
   func repeats(_ bytes: [UInt8]) -> Bool
   /// The register that counts repetitions down.
@@ -55,7 +55,7 @@ extension CheckTarget {
   /// None.
   func undefined(_ slot: Int, _ bytes: [UInt8], before: [UInt64]) -> UInt64 { 0 }
   /// None.
-  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> Range<UInt64>? { nil }
+  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> [Range<UInt64>] { [] }
   /// There are none.
   func repeats(_ bytes: [UInt8]) -> Bool { false }
   /// There is none.

@@ -133,8 +133,8 @@ final class TraceCheck: InsnObserver {
         memory.setKnown(store.address, store.size)
       }
     }
-    if let lowest = lowestStore, let range = target.makersOwn(current, storedFrom: lowest) {
-      makersOwn.append(range)
+    if let lowest = lowestStore {
+      makersOwn += target.makersOwn(current, storedFrom: lowest)
     }
     compare(step, saved)
     known.formUnion(step.after.keys)

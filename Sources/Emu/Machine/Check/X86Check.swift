@@ -39,17 +39,20 @@ final class X86Check: CheckTarget {
     facts.undefined(slot, bytes, rcx: before[1])
   }
 
-  /// MXCSR_MASK: AMD's has a bit for misaligned operands.
+  /// MXCSR_MASK, where AMD's has a bit for misaligned operands; XSTATE_BV, as a processor may say that
+  /// state is in use which has its first values.
   ///
   /// - SeeAlso: Intel SDM volume 1, 'Guidelines for Writing to the MXCSR Register'; AMD64 Architecture
-  ///   Programmer's Manual volume 2, 'MXCSR Register'.
-  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> Range<UInt64>? {
-    guard lowest <= .max - 64 else { return nil }
-    return switch facts.op(bytes) {
-    case .fxsave: lowest &+ 28..<lowest &+ 32
+  ///   Programmer's Manual volume 2, 'MXCSR Register'; Intel SDM volume 1, 'Processor Tracking of
+  ///   XSAVE-Managed State'.
+  func makersOwn(_ bytes: [UInt8], storedFrom lowest: UInt64) -> [Range<UInt64>] {
+    guard lowest <= .max - 1024 else { return [] }
     // The image is aligned; without x87's part its first bytes are left alone.
-    case .xsave, .xsaveopt: lowest & ~63 &+ 28..<lowest & ~63 &+ 32
-    default: nil
+    let image = lowest & ~63
+    return switch facts.op(bytes) {
+    case .fxsave: [lowest + 28..<lowest + 32]
+    case .xsave, .xsaveopt: [image + 28..<image + 32, image + 512..<image + 520]
+    default: []
     }
   }
 
