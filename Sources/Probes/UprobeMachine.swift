@@ -236,7 +236,7 @@ final class UprobeMachine {
   ) -> GateReply {
     utask.state = .running
     guard let insn = point.insn else { return GateReply() }
-    if point.isSimulated, !legacy.contains(.everythingInSlot) {
+    if point.isSimulated {
       context.pc = va
       if point.simulation(at: va, isa)?.run(context.frame, context) ?? false {
         announceStep(task, context)
