@@ -121,7 +121,7 @@ extension Kernel {
       printConsole(a0, a1)
       return GateReply()
     case .optimizedKprobe:
-      for hook in trapHooks { hook.jumpedProbe(self, address: a0, regs: a1) }
+      for entry in trapHooks { entry.hook.jumpedProbe(self, address: a0, regs: a1) }
       return finish(GateReply())
     case nil:
       return GateReply(value: UInt64(bitPattern: -Int64(Errno.ENOSYS.rawValue)))
@@ -195,7 +195,9 @@ extension Kernel {
 
   private func trapGate(regs regsVA: UInt64, cause: UInt64) -> GateReply {
     for entry in trapHooks {
-      if let reply = entry.hook.trap(self, regs: regsVA, address: nil, cause: cause) { return reply }
+      if let reply = entry.hook.trap(self, regs: regsVA, address: nil, cause: cause) {
+        return reply
+      }
     }
     guard let task = current, let before = readKernel(regsVA, isa.ptRegs.size),
       isa.isUser(before)

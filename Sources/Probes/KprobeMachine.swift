@@ -192,7 +192,7 @@ final class KprobeMachine {
         boosted = isa.boostedImage(point.insn, at: point.address, slot: slot)
       }
       guard
-        let image = boosted ?? isa.slotImage(point.insn, at: point.address, slot: slot)
+        let image = boosted ?? slotImage(point, slot)
       else {
         slots.release(slot, inUse: false)
         throw ProbeError(.EINVAL, "what the instruction refers to is too far from its slot")
@@ -204,6 +204,13 @@ final class KprobeMachine {
       }
       point.slot = slot
     }
+  }
+
+  private func slotImage(_ point: KprobePoint, _ slot: UInt64) -> [UInt8]? {
+    guard legacy.contains(.copiesAreVerbatim) else {
+      return isa.slotImage(point.insn, at: point.address, slot: slot)
+    }
+    return point.insn.bytes + isa.breakpoint(.kprobeStep, over: isa.maxInsnLength)
   }
 
   /// Has the copy end by a trap from now on: in another slot, for it may be running in this one.
