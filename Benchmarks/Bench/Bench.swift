@@ -86,7 +86,9 @@ struct Bench: ParsableCommand {
     if wants("start") { try measureStart() }
     if wants("fork") { try measureFork() }
     if wants("memory") { try measureMemory() }
-    if wants("probes") { try measureProbes() }
+    if wants("probes") {
+      for guest in [ProgramArchitecture.riscv64, .x86_64] { try measureProbes(guest) }
+    }
     if wants("record") { try measureRecord() }
   }
 

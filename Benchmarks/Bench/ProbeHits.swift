@@ -6,11 +6,13 @@ import Machine
 import NativeProbes
 import Probes
 import RISCV
+import X86
 
 /// Hits of probes with an empty handler, the whole path: break, the guest's entry code, handler,
 /// slot, the break behind it, and on.
 struct ProbeHits {
   let image: String
+  let guest: ProgramArchitecture
 
   /// What is measured.
   enum Kind: String, CaseIterable {
@@ -20,14 +22,17 @@ struct ProbeHits {
     case kprobe = "kprobe, out of line"
     case simulatedKprobe = "kprobe, simulated"
     case kretprobe
+    /// At the entry of a function, which x86-64 can make a jump.
+    case jump = "kprobe, jump"
 
-    var isOfKernel: Bool { [.kprobe, .simulatedKprobe, .kretprobe].contains(self) }
+    var isOfKernel: Bool { [.kprobe, .simulatedKprobe, .kretprobe, .jump].contains(self) }
+    func exists(_ guest: ProgramArchitecture) -> Bool { self != .jump || guest == .x86_64 }
     /// The class of instruction that is probed; `nil`: the function's return.
     var verdict: ProbeVerdict? {
       switch self {
       case .uprobe, .kprobe: .outOfLine
       case .simulatedUprobe, .simulatedKprobe: .simulate
-      case .uretprobe, .kretprobe: nil
+      case .uretprobe, .kretprobe, .jump: nil
       }
     }
   }
@@ -48,11 +53,15 @@ struct ProbeHits {
     let probes: ProbeSubsystem
     let elf: ELFFile
 
-    init(_ bytes: [UInt8], kernel: Bool, count: Int) throws {
+    init(
+      _ bytes: [UInt8], _ guest: ProgramArchitecture, kernel: Bool, count: Int
+    ) throws {
       var configuration = ProgramConfiguration()
+      configuration.architecture = guest
       configuration.memory = 64 << 20
       machine = try ProgramMachine(configuration, host: host) { false }
-      probes = ProbeSubsystem(kernel: machine.kernel, isa: RISCVProbeISA())
+      probes = ProbeSubsystem(
+        kernel: machine.kernel, isa: guest == .riscv64 ? RISCVProbeISA() : X86ProbeISA())
       elf = try ELFFile(bytes)
       try machine.kernel.vfs.installProgram(Path(ProbeHits.path), HostBytes(bytes))
       let arguments = ["selftest", kernel ? "k" : "h", "\(count)"]
@@ -92,7 +101,7 @@ struct ProbeHits {
 
   /// The instruction of a class that is run most often.
   private func place(_ kind: Kind, _ bytes: [UInt8]) throws -> UInt64 {
-    let rig = try Rig(bytes, kernel: kind.isOfKernel, count: 1)
+    let rig = try Rig(bytes, guest, kernel: kind.isOfKernel, count: 1)
     let function = try rig.function(kind)
     guard let elf = kind.isOfKernel ? rig.machine.kernel.image?.elf : rig.elf else {
       throw BenchFailure("no kernel image")
@@ -126,7 +135,7 @@ struct ProbeHits {
   func run(_ kind: Kind, count: Int) throws -> Run {
     let bytes = try Host.contents(of: image)
     let place = kind.verdict == nil ? nil : try place(kind, bytes)
-    let rig = try Rig(bytes, kernel: kind.isOfKernel, count: count)
+    let rig = try Rig(bytes, guest, kernel: kind.isOfKernel, count: count)
     let function = try rig.function(kind)
     let hits: () -> UInt64
     switch kind {
@@ -147,6 +156,12 @@ struct ProbeHits {
       let probe = try rig.probes.registerKretprobe(
         KretprobeRequest(.symbol("kretprobe_target"), ret: { _ in }))
       hits = { probe.hits }
+    case .jump:
+      rig.probes.optimisesKprobes = true
+      let probe = try rig.probes.registerKprobe(
+        KprobeRequest(.symbol("probe_fib"), pre: { _ in .continue }))
+      rig.probes.hurryKprobeOptimiser()
+      hits = { rig.probes.passage(of: probe) == .jump ? probe.hits : 0 }
     }
     let seconds = try rig.run()
     return Run(seconds: seconds, hits: hits())
@@ -154,7 +169,7 @@ struct ProbeHits {
 
   /// Runs a loop `count` times, without a probe or with two that are never hit.
   func runUnhit(count: Int, idle: Bool, kernel: Bool = false) throws -> Double {
-    let rig = try Rig(try Host.contents(of: image), kernel: kernel, count: count)
+    let rig = try Rig(try Host.contents(of: image), guest, kernel: kernel, count: count)
     if idle {
       guard let mean = rig.elf.symbols.symbol("mean") else {
         throw BenchFailure("the image has no function 'mean'")
@@ -191,9 +206,9 @@ struct BenchFailure: Error, CustomStringConvertible {
 
 extension Bench {
   /// Hits a second beside ptrace and native uprobes of this host; and what an idle probe costs.
-  func measureProbes() throws {
-    let image = "\(images)/user/riscv64/selftest.elf"
-    let bench = ProbeHits(image: image)
+  func measureProbes(_ guest: ProgramArchitecture) throws {
+    let image = "\(images)/user/\(guest.rawValue)/selftest.elf"
+    let bench = ProbeHits(image: image, guest: guest)
     printLine(
       "probe hits (\(image)): millions a CPU second, empty handler, whole path, less the same run without"
     )
@@ -208,7 +223,7 @@ extension Bench {
       peer.values.isEmpty ? "-" : text(mine / peer.median, 1)
     }
     do {
-      for kind in ProbeHits.Kind.allCases {
+      for kind in ProbeHits.Kind.allCases where kind.exists(guest) {
         var rates = Series()
         let count = kind.isOfKernel ? 4_000 : 8_000
         for _ in 0..<runs {

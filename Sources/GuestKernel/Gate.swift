@@ -28,6 +28,8 @@ public enum GateFunction: UInt64, Sendable, CaseIterable {
   case die = 11
   /// `CONSOLE(pointer, length)`.
   case console = 12
+  /// `OPTIMIZED_KPROBE(probed address, regs*)`.
+  case optimizedKprobe = 13
 }
 
 /// What guest kernel text must do after a call of the model.
@@ -118,6 +120,9 @@ extension Kernel {
     case .console:
       printConsole(a0, a1)
       return GateReply()
+    case .optimizedKprobe:
+      for entry in trapHooks { entry.hook.jumpedProbe(self, address: a0, regs: a1) }
+      return finish(GateReply())
     case nil:
       return GateReply(value: UInt64(bitPattern: -Int64(Errno.ENOSYS.rawValue)))
     }

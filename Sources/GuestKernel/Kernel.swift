@@ -275,6 +275,9 @@ public protocol TrapHook: AnyObject {
   /// - Returns: an answer where the hook deals with it.
   func trap(_ kernel: Kernel, regs: UInt64, address: UInt64?, cause: UInt64) -> GateReply?
 
+  /// A kernel probe that is a jump was hit, with the registers at `regs` in guest memory.
+  func jumpedProbe(_ kernel: Kernel, address: UInt64, regs: UInt64)
+
   /// A trap of user mode is about to raise a signal: the saved registers may be changed before.
   func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64)
 
@@ -285,6 +288,8 @@ public protocol TrapHook: AnyObject {
 }
 
 extension TrapHook {
+  /// There are none.
+  public func jumpedProbe(_ kernel: Kernel, address: UInt64, regs: UInt64) {}
   /// Nothing to do.
   public func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64) {}
   /// They need not wait.

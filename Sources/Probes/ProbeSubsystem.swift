@@ -155,6 +155,23 @@ public final class ProbeSubsystem {
     set { kprobes.setOn(newValue) }
   }
 
+  /// Whether kernel probes become jumps once they have been breaks for 20 ms, where the instruction set
+  /// and their place allow it (`sysctl debug.kprobes-optimization`).
+  ///
+  /// What handlers of a jump return is ignored, as in Linux, and so is what they do to pc and sp; a
+  /// probe with a post handler stays a break.
+  ///
+  /// Deviation: Linux has it on from the beginning.
+  public var optimisesKprobes: Bool {
+    get { kprobes.isOptimising }
+    set { kprobes.setOptimising(newValue) }
+  }
+
+  /// Has those that wait for their 20 ms become jumps at the next hit of any kernel probe.
+  ///
+  /// - SeeAlso: Linux, `kernel/kprobes.c`, `wait_for_kprobe_optimizer`
+  public func hurryKprobeOptimiser() { kprobes.hurryOptimiser() }
+
   /// Asks a probe's filter again about every process that maps its file.
   ///
   /// With `adding` breaks go where it now says yes; without, they leave where no probe's filter says
@@ -244,6 +261,17 @@ extension ProbeSubsystem: TrapHook {
     }
     end(&context)
     return reply
+  }
+
+  /// A kernel probe that is a jump was hit.
+  public func jumpedProbe(_ kernel: Kernel, address: UInt64, regs: UInt64) {
+    guard let frame = frame(regs) else { return }
+    var context = begin(nil, regs, frame)
+    let owner = kernel.stackOwner(regs)
+    context.task = owner.task
+    context.stack = owner.block
+    kprobes.jumped(address, context)
+    end(&context)
   }
 
   /// A signal of a slot's instruction is one of the probed instruction.

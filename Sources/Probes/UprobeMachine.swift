@@ -163,7 +163,7 @@ final class UprobeMachine {
   private func leave(
     _ step: UprobeStep, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext
   ) -> GateReply? {
-    let exit = step.copy.map { isa.leaveSlot(context.frame, $0, step.state, context) }
+    let exit = step.copy.map { leaveSlot($0, step, context) }
     if exit == .unfinished { return GateReply() }
     end(step, task, utask)
     return exit == .stepped ? nil : GateReply()
@@ -236,7 +236,7 @@ final class UprobeMachine {
   ) -> GateReply {
     utask.state = .running
     guard let insn = point.insn else { return GateReply() }
-    if point.isSimulated, !legacy.contains(.everythingInSlot) {
+    if point.isSimulated {
       context.pc = va
       if point.simulation(at: va, isa)?.run(context.frame, context) ?? false {
         announceStep(task, context)
@@ -247,7 +247,7 @@ final class UprobeMachine {
     guard let space = task.space, let area = area(of: space) else { return GateReply() }
     guard
       let (slot, written) =
-        area.take(for: point, { isa.slotImage(insn) }, kernel.ram)
+        area.take(for: point, { slotImage(insn) }, kernel.ram)
     else {
       utask.state = .waiting(point, va: va)
       task.sleep(on: [area.queue], until: nil, state: .killable)
@@ -267,6 +267,30 @@ final class UprobeMachine {
     utask.state = .running
     step.area.release(step.slot)
     kernel.recalculateSignals(task)
+  }
+
+  private func slotImage(_ insn: ProbedInsn) -> [UInt8] {
+    guard legacy.contains(.copiesAreVerbatim) else { return isa.slotImage(insn) }
+    let end = isa.breakpoint(.uprobeStep, over: isa.maxInsnLength)
+    return insn.bytes + (isa.stepCause(.user) == nil ? end : [])
+  }
+
+  private func leaveSlot(
+    _ copy: SlotCopy, _ step: UprobeStep, _ context: ProbeContext
+  ) -> SlotExit {
+    var state = step.state
+    if legacy.contains(.stepsAreForgotten) { state.status = 0 }
+    guard legacy.contains(.pushedAddressStays) else {
+      return isa.leaveSlot(context.frame, copy, state, context)
+    }
+    return isa.leaveSlot(context.frame, copy, state, Unchanged())
+  }
+
+  /// Memory that says it was corrected.
+  private final class Unchanged: ProbedMemory {
+    func loadMemory(_ va: UInt64, _ size: Int) -> UInt64? { nil }
+    func storeMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool { true }
+    func correctMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool { true }
   }
 
   /// The task's `[uprobes]` page, made if need be; `nil` where there is no room for it.
