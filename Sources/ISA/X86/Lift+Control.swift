@@ -158,12 +158,23 @@ extension Lift {
     }
   }
 
+  /// Says that the instruction is a branch: TF steps from one to the next.
+  private func noteBranching() {
+    if row.traits.contains(.branch) {
+      builder.emit(.movi, d: T.w, imm: target)
+      builder.emit(helper: noteBranch, a: T.w)
+    } else if row.traits.contains(.jump) {
+      builder.emit(helper: noteBranch, c: 1)
+    }
+  }
+
   // MARK: The main switch
 
   /// Lifts one instruction.
   mutating func lift(_ insn: Insn) {
     i = insn
     row = Tables.shared.info.withUnsafeBufferPointer { $0[Int(insn.row)] }
+    if mode & X64.TranslationFlag.branches != 0 { noteBranching() }
     switch i.op {
     case .mov: move()
     case .movzx: moveZero()

@@ -175,9 +175,16 @@ extension X64 {
       && x[SystemSlot.shutdown] == 0
   }
 
-  /// Enters the handler of the most urgent interrupt that can be taken.
+  /// Enters the handler of the most urgent interrupt that can be taken; traps of the last instruction
+  /// come before.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Prioritization of Concurrent Events'.
   public func takeInterrupt(_ hart: Hart) -> Bool {
     let x = hart.x
+    if takeDebugTraps(hart) {
+      x[Slot.checkInterrupts] = 1
+      return true
+    }
     guard isOpen(x), let vector = deliverable(x) else { return false }
     x[SystemSlot.requests + Int(vector >> 6)] &= ~(1 << (vector & 63))
     x[SystemSlot.inService + Int(vector >> 6)] |= 1 << (vector & 63)

@@ -70,6 +70,24 @@ extension X64 {
       Self.raise(x, isStackAccess(hart) ? 12 : 13)
       return nil
     }
+    guard var found = translate(va, access, hart) else {
+      // A breakpoint at an instruction comes before the faults of its fetch.
+      if access == .fetch, va == x[Slot.pc], x[Slot.block] == 0 { Self.breakBefore(hart) }
+      return nil
+    }
+    let watched = Self.watches(va, x)
+    if watched.data {
+      found.readable = false
+      found.writable = false
+    }
+    if watched.execution { found.executable = false }
+    found.wholePage = !(access == .fetch ? watched.execution : watched.data)
+    return found
+  }
+
+  /// The same without regard to breakpoints.
+  private func translate(_ va: UInt64, _ access: Access, _ hart: Hart) -> Translation? {
+    let x = hart.x
     guard x[SystemSlot.cr0] & CR0.paging != 0 else { return flat(va, access, hart) }
     guard let found = leaf(va, access, hart) else { return nil }
     if found.level > 0 { largePages.note(va, found.level) }

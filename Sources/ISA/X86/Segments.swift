@@ -75,7 +75,12 @@ extension X64 {
   func implicitly<T>(_ hart: Hart, _ body: () throws(Fault) -> T) throws(Fault) -> T {
     hart.setMode(
       mmuIndex: MMUIndex.supervisor, flags: hart.x[Slot.translationFlags])
-    defer { Self.updateMode(hart) }
+    let before = hart.x[SystemSlot.implicit]
+    hart.x[SystemSlot.implicit] = 1
+    defer {
+      hart.x[SystemSlot.implicit] = before
+      Self.updateMode(hart)
+    }
     return try body()
   }
 

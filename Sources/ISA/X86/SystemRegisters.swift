@@ -49,6 +49,22 @@ enum SystemSlot {
   static let lastVector = Slot.system + 67, lastPC = Slot.system + 68
   /// RF was set by the instruction that is being executed, and so stays.
   static let keepsResume = Slot.system + 69
+  /// Traps of DR6 that wait for the present instruction's end; what the next #DB is for.
+  static let debugHits = Slot.system + 70, debugCauses = Slot.system + 71
+  /// Why the last #DB came, as bits of DR6.
+  static let lastDebug = Slot.system + 72
+  /// IA32_DEBUGCTL.
+  static let debugModel = Slot.system + 73
+  /// The present instruction has begun anew because an access of it matches a breakpoint.
+  static let watched = Slot.system + 74
+  /// An access that the processor makes by itself.
+  static let implicit = Slot.system + 75
+  /// #DB is for a breakpoint at the instruction.
+  static let isBreakpoint = Slot.system + 76
+  /// The target of the branch that was executed while stepping from branch to branch.
+  static let branch = Slot.system + 77
+  /// One more than the number of instructions begun when a string instruction had iterations left.
+  static let repeated = Slot.system + 78
 }
 
 /// Bits of CR0.
@@ -133,6 +149,7 @@ enum ModelRegisters {
   static let table: [ModelRegister] = [
     .init(number: 0x10, name: "IA32_TIME_STAMP_COUNTER", kind: .special),
     .init(number: 0x1b, name: "IA32_APIC_BASE", kind: .special),
+    .init(number: 0x1d9, name: "IA32_DEBUGCTL", kind: .special),
     .init(number: 0x277, name: "IA32_PAT", kind: .special),
     .init(number: 0x6e0, name: "IA32_TSC_DEADLINE", kind: .special),
     .init(number: 0xc000_0080, name: "IA32_EFER", kind: .special),
@@ -198,6 +215,7 @@ extension X64 {
     switch number {
     case 0x10: return ticks(hart)
     case 0x1b: return x[SystemSlot.apicBase]
+    case 0x1d9: return x[SystemSlot.debugModel]
     case 0x277: return x[SystemSlot.pat]
     case 0x6e0: return isDeadlineMode(x) ? x[SystemSlot.deadline] : 0
     default: return x[SystemSlot.efer]
@@ -211,6 +229,11 @@ extension X64 {
       x[SystemSlot.timeOffset] = value &- hart.count
       timerChanged(hart)
     case 0x1b: return writeAPICBase(value, hart)
+    case 0x1d9:
+      // There are no records of branches.
+      guard value & ~DebugModel.branches == 0 else { return false }
+      x[SystemSlot.debugModel] = value
+      Self.updateMode(hart)
     case 0x277:
       // Each of eight bytes is one of the memory types 0, 1, 4, 5, 6 and 7.
       for byte in 0..<8 {

@@ -13,7 +13,8 @@ enum Shadow {
 
 /// Bits of DR6.
 enum DebugStatus {
-  static let step: UInt64 = 1 << 14
+  /// An access of a debug register while DR7.GD is set; a step.
+  static let guarded: UInt64 = 1 << 13, step: UInt64 = 1 << 14
   /// What DR6 has after reset: bits that are always set.
   static let fixed: UInt64 = 0xffff_0ff0
 }
@@ -48,51 +49,58 @@ extension X64 {
   /// Delivers the pending exception.
   public func takeException(_ hart: Hart) {
     let x = hart.x
+    if x[Slot.cause] == Self.restart {
+      // It has not begun yet.
+      x[Slot.exceptions] &-= 1
+      x[Slot.count] &-= 1
+      switch Pending(rawValue: x[Slot.tval]) {
+      case .none?: x[SystemSlot.watched] = 1
+      case .stop?: hart.requestStop()
+      default: break
+      }
+      Self.updateMode(hart)
+      return
+    }
+    let held = x[SystemSlot.debugHits]
+    x[SystemSlot.debugHits] = 0
+    x[SystemSlot.watched] = 0
+    x[SystemSlot.branch] = 0
     let isTrap = x[SystemSlot.isTrap] != 0
     let start = x[Slot.pc]
     if isTrap { x[Slot.pc] = x[SystemSlot.trapPC] }
     x[SystemSlot.isTrap] = 0
     let vector = x[Slot.cause]
+    let isSoftware = x[SystemSlot.isSoftware] != 0
+    x[SystemSlot.isSoftware] = 0
+    // INT1 has no cause in DR6.
+    if vector == 1, !isSoftware { noteDebug(isTrap ? 0 : x[SystemSlot.debugCauses], hart) }
+    // The instruction has cleared RF when it began.
+    if isTrap { x[Registers.otherFlags] &= ~RFlags.resume }
     if x[SystemSlot.cr0] & CR0.paging == 0 {
+      Self.updateMode(hart)
       reportException(hart)
       return
     }
-    let isSoftware = x[SystemSlot.isSoftware] != 0
-    x[SystemSlot.isSoftware] = 0
     deliver(
       Event(
         vector: vector, code: x[SystemSlot.errorCode], isSoftware: isSoftware,
-        isException: !isSoftware, isFault: !isTrap, address: x[Slot.tval],
-        restart: isSoftware ? start : nil), hart)
+        isException: !isSoftware,
+        isFault: !isTrap && !(vector == 1 && x[SystemSlot.isBreakpoint] != 0),
+        address: x[Slot.tval], restart: isSoftware ? start : nil), hart)
+    // Breakpoints of a load of SS have waited for INT n, and now are the handler's.
+    if isSoftware, held != 0, x[SystemSlot.lastVector] == vector {
+      x[SystemSlot.debugHits] = held
+      _ = takeDebugTraps(hart)
+    }
   }
 
-  /// The instruction behind STI or MOV SS is over, or one that began with TF or RF set.
-  ///
-  /// - SeeAlso: Intel SDM volume 3, 'Single-Step Exception Condition' and 'Instruction-Breakpoint
-  ///   Exception Condition'.
-  public func completedSingle(_ reasons: UInt64, for hart: Hart) {
-    let x = hart.x
-    if reasons & Self.shadowed != 0 {
-      x[SystemSlot.shadow] = Shadow.none
-      x[Slot.checkInterrupts] = 1
-      Self.updateMode(hart)
-    }
-    if reasons & Self.resumed != 0 {
-      if x[SystemSlot.keepsResume] == 0 { x[Registers.otherFlags] &= ~RFlags.resume }
-      x[SystemSlot.keepsResume] = 0
-      Self.updateMode(hart)
-    }
-    let isStack = x[SystemSlot.shadow] == Shadow.stack
-    guard reasons & Self.stepped != 0, x[SystemSlot.noStep] == 0, !isStack else {
-      x[SystemSlot.noStep] = 0
-      return
-    }
-    x[SystemSlot.debugStatus] |= DebugStatus.step
-    if x[SystemSlot.cr0] & CR0.paging == 0 {
-      Self.raise(x, 1)
+  /// Delivers a trap that is no instruction's own: #DB.
+  func deliverTrap(_ vector: UInt64, _ hart: Hart) {
+    if hart.x[SystemSlot.cr0] & CR0.paging == 0 {
+      Self.raise(hart.x, vector)
       reportException(hart)
     } else {
-      deliver(Event(vector: 1, isFault: false), hart)
+      deliver(Event(vector: vector, isFault: false), hart)
     }
   }
 
@@ -195,7 +203,7 @@ extension X64 {
     }
     let words = [
       x[SystemSlot.selectors + SegmentRegister.ss], x[Int(Lift.rsp)],
-      event.isFault ? flags | RFlags.resume : flags,
+      event.isFault || isRepeating(x) ? flags | RFlags.resume : flags,
       x[SystemSlot.selectors + SegmentRegister.cs], x[Slot.pc],
     ]
     for word in words {
@@ -291,6 +299,10 @@ extension X64 {
     x[SystemSlot.rights + SegmentRegister.cs] = 0xa0fb
     x[SystemSlot.rights + SegmentRegister.ss] = 0xc0f3
     x[SystemSlot.privilege] = 3
+    // A step that it restores ends before the first instruction.
+    if x[Registers.otherFlags] & RFlags.trap != 0 {
+      x[SystemSlot.debugHits] |= DebugStatus.step
+    }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)
   }

@@ -102,7 +102,7 @@ public final class X64: GuestISA {
     x[SystemSlot.spuriousVector] = 0xff
     x[SystemSlot.timerEntry] = APIC.masked
     x[SystemSlot.debugStatus] = DebugStatus.fixed
-    x[SystemSlot.debugControl] = 0x400
+    x[SystemSlot.debugControl] = DebugControl.fixed
     x[Slot.pc] = pc
     flushTranslations(hart)
     Self.updateMode(hart)
@@ -135,17 +135,18 @@ public final class X64: GuestISA {
   // MARK: Modes
 
   /// Bits of the translation flags: TF; SSE is not there; TS; HLT waits; EM; WAIT heeds TS too; XSAVE
-  /// and AVX state are not enabled.
+  /// and AVX state are not enabled; TF steps to branches.
   enum TranslationFlag {
     static let stepping: UInt64 = 1, noSSE: UInt64 = 2, switched: UInt64 = 4
     static let halted: UInt64 = 8, emulated: UInt64 = 16, waitTraps: UInt64 = 32
-    static let noXSAVE: UInt64 = 64, noAVX: UInt64 = 128
+    static let noXSAVE: UInt64 = 64, noAVX: UInt64 = 128, branches: UInt64 = 256
     /// A unit may be off.
     static let units = noSSE | switched | emulated | waitTraps | noXSAVE | noAVX
   }
 
-  /// Bits of `Slot.single`: the instruction began with TF set; behind STI or MOV SS; with RF set.
-  static let stepped: UInt64 = 1, shadowed: UInt64 = 2, resumed: UInt64 = 4
+  /// Bits of `Slot.single`: the instruction began with TF set; behind STI or MOV SS; with RF set; its
+  /// accesses match a breakpoint.
+  static let stepped: UInt64 = 1, shadowed: UInt64 = 2, resumed: UInt64 = 4, watched: UInt64 = 8
 
   /// Says what translations and blocks depend on.
   static func updateMode(_ hart: Hart) {
@@ -157,7 +158,9 @@ public final class X64: GuestISA {
     if other & RFlags.trap != 0 {
       flags |= TranslationFlag.stepping
       single |= stepped
+      if x[SystemSlot.debugModel] & DebugModel.branches != 0 { flags |= TranslationFlag.branches }
     }
+    if x[SystemSlot.watched] != 0 { single |= watched }
     if x[SystemSlot.shadow] != Shadow.none { single |= shadowed }
     if other & RFlags.resume != 0 { single |= resumed }
     if cr0 & CR0.emulation != 0 || x[SystemSlot.cr4] & CR4.osFXSR == 0 {
@@ -251,11 +254,6 @@ public final class X64: GuestISA {
 
   // MARK: Translation
 
-  /// Whole pages only.
-  public func allows(
-    _ pa: UInt64, _ size: UInt64, _ va: UInt64, _ access: Access, for hart: Hart
-  ) -> Bool { true }
-
   /// Lifts instructions into a block: decodes as many as go, finds which flags anybody may see, and
   /// lifts.
   public func translate(_ builder: BlockBuilder, for hart: Hart) {
@@ -284,6 +282,7 @@ public final class X64: GuestISA {
     var lift = Lift(builder: builder, flags: flags)
     for index in insns.indices {
       builder.beginInsn()
+      if index == 0, Self.breaks(at: builder.pc, hart.x) { builder.emit(helper: breakpointBefore) }
       lift.flagsLive = live[index]
       lift.lift(insns[index])
       builder.endInsn(length: UInt64(insns[index].length))
@@ -291,6 +290,9 @@ public final class X64: GuestISA {
     }
     if let illegal {
       builder.beginInsn()
+      if insns.isEmpty, Self.breaks(at: builder.pc, hart.x) {
+        builder.emit(helper: breakpointBefore)
+      }
       builder.end(helper: raiseFault, c: UInt8(truncatingIfNeeded: illegal))
       builder.endInsn(length: 1)
     }

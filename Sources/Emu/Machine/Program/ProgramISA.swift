@@ -28,8 +28,9 @@ public protocol ProgramISA: AnyObject {
   /// What a snapshot's machine must agree in.
   var details: [String: String] { get }
 
-  /// What Linux makes of a cause that is neither a system call nor a page fault.
-  func signal(_ cause: UInt64) -> TrapSignal
+  /// What Linux makes of a cause that is neither a system call nor a page fault, of a trap that
+  /// `hart` has just taken or of one that was only emulated.
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal
   /// Puts the hart at the entry of the guest kernel's image.
   func start(_ hart: Hart, pc: UInt64, root: UInt64)
   /// Says how far the machine's ticks are ahead of the hart's count.
@@ -130,7 +131,7 @@ final class RISCVProgramISA: ProgramISA {
   }
 
   /// - SeeAlso: Linux, `arch/riscv/kernel/traps.c`.
-  func signal(_ cause: UInt64) -> TrapSignal {
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal {
     switch cause {
     case 0, 4, 6: .misaligned
     case 1, 5, 7: .access
@@ -191,11 +192,16 @@ final class X86ProgramISA: ProgramISA {
   /// Linux's `RESCHEDULE_VECTOR`.
   private static let wake: UInt64 = 0xfd
 
-  /// - SeeAlso: Linux, `arch/x86/kernel/traps.c`.
-  func signal(_ cause: UInt64) -> TrapSignal {
+  /// - SeeAlso: Linux, `arch/x86/kernel/traps.c`, `get_si_code`.
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal {
     switch cause {
     case 0: TrapSignal(signal: Signal.SIGFPE, code: 1)
-    case 1: .trace
+    case 1:
+      switch hart.map({ x86.lastDebugCause($0) }) {
+      case .breakpoint: .hardwareBreakpoint
+      case .instruction: .breakpoint
+      case .step, nil: .trace
+      }
     case 3: .kernel(Signal.SIGTRAP)
     case 6: TrapSignal(signal: Signal.SIGILL, code: 2)
     case 11, 12: .kernel(Signal.SIGBUS)
