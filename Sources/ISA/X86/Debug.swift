@@ -139,7 +139,7 @@ extension X64 {
     return true
   }
 
-  /// An access of a page that has a breakpoint for data.
+  /// An access of a page that has a breakpoint for data, or in a mode that checks alignment.
   ///
   /// Deviation: what the processor reads and writes by itself (descriptors, frames of exceptions)
   /// matches no breakpoint.
@@ -148,6 +148,10 @@ extension X64 {
   ) -> Bool {
     let x = hart.x
     guard access != .fetch, x[Slot.block] != 0, x[SystemSlot.implicit] == 0 else { return true }
+    if isMisaligned(va, size, hart) {
+      Self.raise(x, 17)
+      return false
+    }
     return note(
       Self.matching(x) {
         ($0.kind == BreakpointKind.access || $0.kind == BreakpointKind.store && access == .store)

@@ -98,6 +98,17 @@ let readCounter: Helper = { x, raw in
   }
 }
 
+/// RDRAND and RDSEED of `e` bytes, to `d`: CF where there is a source of random bytes.
+///
+/// - SeeAlso: Intel SDM volume 2, 'RDRAND - Read Random Number'.
+let readRandom: Helper = { x, raw in
+  let op = raw.op
+  let bytes = X64.of(x)._withUnsafeGuaranteedRef { $0.random?(Int(op.e)) } ?? []
+  let value = bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+  put(x, Int(op.d), value, op.e)
+  StatusFlags.set(x, bytes.isEmpty ? 0 : StatusFlags.carry)
+}
+
 /// XGETBV of XCR0.
 let readExtendedControl: Helper = { x, _ in
   guard x[SystemSlot.cr4] & CR4.osXSAVE != 0 else { return X64.raise(x, 6) }

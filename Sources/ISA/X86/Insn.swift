@@ -67,7 +67,7 @@ public enum Op: UInt16, CaseIterable, Sendable {
   case `in`, out, ins, outs, lgdt, lidt, sgdt, sidt, smsw, lmsw, lldt, ltr, sldt, str
   case verr, verw, lar, lsl, mov_from_cr, mov_to_cr, mov_from_dr, mov_to_dr, mov_to_seg
   case push_seg, pop_seg, load_far, jmp_far, call_far, ret_far, iret, sysret, vmcall, clac, stac
-  case xsetbv
+  case xsetbv, rdrand
 }
 
 /// What was found in front of an opcode.

@@ -46,6 +46,9 @@ extension Lift {
       known = .unknown
     case .clac, .stac: builder.end(helper: setAccessControl, c: i.op == .clac ? 0 : 1)
     case .vmcall: builder.end(helper: callEnvironment)
+    case .rdrand:
+      builder.emit(helper: readRandom, d: gpr(i.rm), e: i.size)
+      known = .unknown
     case .xsetbv: builder.end(helper: writeExtendedControl)
     default: return registersAndTransfers()
     }

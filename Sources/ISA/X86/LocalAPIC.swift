@@ -170,6 +170,19 @@ extension X64 {
     hart.requestInterruptCheck()
   }
 
+  /// Sends the hart a non-maskable interrupt; one may wait for the end of another.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Nonmaskable Interrupt (NMI)'.
+  public func interruptNonMaskably(_ hart: Hart) {
+    hart.x[SystemSlot.nonMaskable] = 1
+    hart.requestInterruptCheck()
+  }
+
+  private func hasNonMaskable(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
+    x[SystemSlot.nonMaskable] != 0 && x[SystemSlot.blocked] == 0
+      && x[SystemSlot.shadow] == Shadow.none && x[SystemSlot.shutdown] == 0
+  }
+
   private func isOpen(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
     x[Registers.otherFlags] & RFlags.interrupt != 0 && x[SystemSlot.shadow] == Shadow.none
       && x[SystemSlot.shutdown] == 0
@@ -185,6 +198,13 @@ extension X64 {
       x[Slot.checkInterrupts] = 1
       return true
     }
+    if hasNonMaskable(x) {
+      x[SystemSlot.nonMaskable] = 0
+      x[SystemSlot.blocked] = 1
+      x[Slot.checkInterrupts] = 1
+      deliver(interrupt: 2, hart)
+      return true
+    }
     guard isOpen(x), let vector = deliverable(x) else { return false }
     x[SystemSlot.requests + Int(vector >> 6)] &= ~(1 << (vector & 63))
     x[SystemSlot.inService + Int(vector >> 6)] |= 1 << (vector & 63)
@@ -195,7 +215,7 @@ extension X64 {
   /// Whether an interrupt is there that ends HLT.
   public func wakes(_ hart: Hart) -> Bool {
     let x = hart.x
-    guard isOpen(x), deliverable(x) != nil else { return false }
+    guard isOpen(x) && deliverable(x) != nil || hasNonMaskable(x) else { return false }
     x[Slot.checkInterrupts] = 1
     return true
   }

@@ -35,7 +35,14 @@ enum MMUIndex {
   static let supervisor = 1
   /// With RFLAGS.AC: SMAP does not apply.
   static let supervisorAC = 2
-  static let count = 3
+  /// With RFLAGS.AC and CR0.AM: an access that is not aligned is #AC.
+  static let userAC = 3
+  static let count = 4
+
+  /// Whether it is one of programs.
+  static func isUser(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
+    x[Slot.mmuIndex] == user || x[Slot.mmuIndex] == userAC
+  }
 }
 
 /// Bits of a page fault's error code.
@@ -76,12 +83,13 @@ extension X64 {
       return nil
     }
     let watched = Self.watches(va, x)
-    if watched.data {
+    let isChecked = watched.data || x[Slot.mmuIndex] == MMUIndex.userAC
+    if isChecked {
       found.readable = false
       found.writable = false
     }
     if watched.execution { found.executable = false }
-    found.wholePage = !(access == .fetch ? watched.execution : watched.data)
+    found.wholePage = !(access == .fetch ? watched.execution : isChecked)
     return found
   }
 
@@ -109,7 +117,7 @@ extension X64 {
   ) -> Bool {
     let userPage = entry & PTE.user != 0
     let cr4 = x[SystemSlot.cr4]
-    if x[Slot.mmuIndex] == MMUIndex.user {
+    if MMUIndex.isUser(x) {
       guard userPage else { return false }
       switch access {
       case .load: return true
@@ -201,7 +209,7 @@ extension X64 {
     let x = hart.x
     var code = code
     if access == .store { code |= FaultCode.write }
-    if x[Slot.mmuIndex] == MMUIndex.user { code |= FaultCode.user }
+    if MMUIndex.isUser(x) { code |= FaultCode.user }
     if access == .fetch,
       x[SystemSlot.efer] & EFER.noExecute != 0
         || x[SystemSlot.cr4] & CR4.executionPrevention != 0
@@ -251,16 +259,37 @@ extension X64 {
     guard va | 4095 == last, x[Slot.block] != 0,
       let op = UnsafePointer<MicroOp>(bitPattern: UInt(x[Slot.op]))
     else { return false }
-    let size: UInt64
-    switch op.pointee.op {
-    case .ld16s, .ld16u, .st16, .ldm16u: size = 2
-    case .ld32s, .ld32u, .st32, .ldm32u, .ldx32u, .stx32: size = 4
-    case .ldm64: size = op.pointee.c == 32 ? 32 : 8
-    case .ld64, .st64, .ldx64, .stx64, .addLd64: size = 8
-    case .ldv, .stv: size = op.pointee.c == 32 ? 32 : 16
-    default: return false
+    return va &+ (accessSize(op.pointee) ?? 1) &- 1 > last
+  }
+
+  /// The bytes that a micro-op accesses.
+  private func accessSize(_ op: MicroOp) -> UInt64? {
+    switch op.op {
+    case .ld16s, .ld16u, .st16, .ldm16u: 2
+    case .ld32s, .ld32u, .st32, .ldm32u, .ldx32u, .stx32: 4
+    case .ldm64: op.c == 32 ? 32 : 8
+    case .ld64, .st64, .ldx64, .stx64, .addLd64: 8
+    case .ldv, .stv: op.c == 32 ? 32 : 16
+    default: nil
     }
-    return va &+ size &- 1 > last
+  }
+
+  /// Whether a program's access is not aligned as CR0.AM and RFLAGS.AC ask.
+  ///
+  /// Vectors of 16 bytes count as two words; those that must be aligned are checked before.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Alignment Check Exception (#AC)'.
+  func isMisaligned(_ va: UInt64, _ part: UInt64, _ hart: Hart) -> Bool {
+    let x = hart.x
+    guard x[Slot.mmuIndex] == MMUIndex.userAC else { return false }
+    var size = part
+    // What crosses a page comes in two parts.
+    if let op = UnsafePointer<MicroOp>(bitPattern: UInt(x[Slot.op])),
+      let whole = accessSize(op.pointee)
+    {
+      size = min(whole, 8)
+    }
+    return size & (size &- 1) != 0 || va & (size &- 1) != 0
   }
 
   /// Whether the access being made goes through the stack segment.

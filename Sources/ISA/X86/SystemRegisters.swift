@@ -65,6 +65,8 @@ enum SystemSlot {
   static let branch = Slot.system + 77
   /// One more than the number of instructions begun when a string instruction had iterations left.
   static let repeated = Slot.system + 78
+  /// A non-maskable interrupt waits; they are blocked until IRET.
+  static let nonMaskable = Slot.system + 79, blocked = Slot.system + 80
 }
 
 /// Bits of CR0.

@@ -237,6 +237,11 @@ extension X64 {
   func returnFromInterrupt(size: UInt64, _ hart: Hart) throws(Fault) {
     let x = hart.x
     let privilege = x[SystemSlot.privilege]
+    // Whatever becomes of it.
+    if x[SystemSlot.blocked] != 0 {
+      x[SystemSlot.blocked] = 0
+      x[Slot.checkInterrupts] = 1
+    }
     guard x[Registers.otherFlags] & RFlags.nested == 0 else { throw .protection }
     let sp = x[Int(Lift.rsp)]
     x[SystemSlot.stackAccess] = 1

@@ -53,6 +53,8 @@ public final class X64: GuestISA {
   public private(set) var lastException: X64Exception?
   /// What answers IN and OUT; without anybody all bits read as ones.
   public weak var ports: (any PortBus)?
+  /// Where RDRAND and RDSEED get so many bytes from; without anybody they fail.
+  public var random: ((_ count: Int) -> [UInt8])?
   /// Who reacts when the timer was set: the machine, whose slices end at deadlines.
   public var onTimerChange: (() -> Void)?
 
@@ -178,10 +180,12 @@ public final class X64: GuestISA {
     }
     if x[SystemSlot.halted] != 0 { flags |= TranslationFlag.halted }
     x[Slot.single] = single
+    let isUser = x[SystemSlot.privilege] == 3
     let index =
-      x[SystemSlot.privilege] == 3
-      ? MMUIndex.user
-      : other & RFlags.alignment != 0 ? MMUIndex.supervisorAC : MMUIndex.supervisor
+      other & RFlags.alignment == 0
+      ? isUser ? MMUIndex.user : MMUIndex.supervisor
+      : !isUser
+        ? MMUIndex.supervisorAC : cr0 & CR0.alignment != 0 ? MMUIndex.userAC : MMUIndex.user
     hart.setMode(mmuIndex: index, flags: flags)
   }
 
@@ -200,7 +204,7 @@ public final class X64: GuestISA {
   }
 
   /// The MMU indices under which programs run, for ``Hart/observe(_:modes:)``.
-  public static let userModes: UInt64 = 1 << MMUIndex.user
+  public static let userModes: UInt64 = 1 << MMUIndex.user | 1 << MMUIndex.userAC
 
   /// The instruction set behind a helper's first argument.
   @inline(__always)

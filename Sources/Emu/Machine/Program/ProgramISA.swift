@@ -33,6 +33,8 @@ public protocol ProgramISA: AnyObject {
   func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal
   /// Puts the hart at the entry of the guest kernel's image.
   func start(_ hart: Hart, pc: UInt64, root: UInt64)
+  /// Says where an instruction for random numbers gets so many bytes from.
+  func setRandom(_ source: @escaping (Int) -> [UInt8])
   /// Says how far the machine's ticks are ahead of the hart's count.
   func setTimeOffset(_ offset: UInt64, _ hart: Hart)
   /// Has the hart's timer fire at a tick; `nil`: never.
@@ -140,6 +142,8 @@ final class RISCVProgramISA: ProgramISA {
     }
   }
 
+  /// There is none.
+  func setRandom(_ source: @escaping (Int) -> [UInt8]) {}
   func start(_ hart: Hart, pc: UInt64, root: UInt64) {
     rv.enterSupervisor(hart, pc: pc, root: root)
   }
@@ -212,6 +216,7 @@ final class X86ProgramISA: ProgramISA {
   }
 
   func start(_ hart: Hart, pc: UInt64, root: UInt64) { x86.enterKernel(hart, pc: pc, root: root) }
+  func setRandom(_ source: @escaping (Int) -> [UInt8]) { x86.random = source }
   func setTimeOffset(_ offset: UInt64, _ hart: Hart) { x86.setTimeOffset(offset, hart) }
   func setTimer(_ deadline: UInt64?, _ hart: Hart) {
     // The counter never is 0 when a deadline could be, and 0 disarms.
