@@ -6,13 +6,14 @@ import Testing
 /// Alignment checks, interrupts that can't be masked, random numbers.
 @Suite struct MaskedTests {
   /// - SeeAlso: Intel SDM volume 3, 'Alignment Check Exception (#AC)'.
-  @Test(arguments: [
-    // The address's low bits, code, whether it faults.
-    (1, [0x8b, 0x08], true), (2, [0x8b, 0x08], true), (4, [0x8b, 0x08], false),
-    (4, [0x48, 0x8b, 0x08], true), (1, [0x8a, 0x08], false), (1, [0x66, 0x89, 0x08], true),
-    (0xffc, [0x48, 0x89, 0x08], true), (0xffe, [0x66, 0x89, 0x08], false),
-    (0xffd, [0xff, 0x00], true), (8, [0x0f, 0x10, 0x00], false), (4, [0x0f, 0x10, 0x00], true),
-  ] as [(UInt64, [UInt8], Bool)])
+  @Test(
+    arguments: [
+      // The address's low bits, code, whether it faults.
+      (1, [0x8b, 0x08], true), (2, [0x8b, 0x08], true), (4, [0x8b, 0x08], false),
+      (4, [0x48, 0x8b, 0x08], true), (1, [0x8a, 0x08], false), (1, [0x66, 0x89, 0x08], true),
+      (0xffc, [0x48, 0x89, 0x08], true), (0xffe, [0x66, 0x89, 0x08], false),
+      (0xffd, [0xff, 0x00], true), (8, [0x0f, 0x10, 0x00], false), (4, [0x0f, 0x10, 0x00], true),
+    ] as [(UInt64, [UInt8], Bool)])
   func alignmentIsChecked(low: UInt64, code: [UInt8], faults: Bool) throws {
     for (mask, flags, isUser) in [
       (true, UInt64(0x40202), true), (false, 0x40202, true), (true, 0x202, true),

@@ -381,6 +381,8 @@ let portOutput: Helper = { x, raw in
 /// LGDT, with `c` LIDT: `a` the limit, `b` the base.
 let loadTable: Helper = { x, raw in
   let op = raw.op
+  // Of an operand of 16 bits three bytes of the base count.
+  if op.e == 2 { x[Int(op.b)] &= 0xff_ffff }
   guard X64.isCanonical(x[Int(op.b)], x) else { return X64.raise(x, 13) }
   let slot = op.c == 0 ? SystemSlot.gdtBase : SystemSlot.idtBase
   x[slot] = x[Int(op.b)]
@@ -412,7 +414,10 @@ let loadSegmentRegister: Helper = { x, raw in
   let op = raw.op
   trying(x) { (isa, hart) throws(Fault) in
     try isa.loadSegment(Int(op.c), x[Int(op.a)], hart)
-    x[Int(Lift.rsp)] &+= UInt64(op.e)
+    if op.e != 0 {
+      let sp = x[Int(Lift.rsp)] &+ UInt64(op.e)
+      x[Int(Lift.rsp)] = X64.isLegacy(x) ? sp & 0xffff_ffff : sp
+    }
     if op.c == SegmentRegister.ss {
       x[SystemSlot.shadow] = Shadow.stack
       X64.updateMode(hart)
@@ -436,7 +441,14 @@ let farTransfer: Helper = { x, raw in
   let op = raw.op
   trying(x) { (isa, hart) throws(Fault) in
     let selector = x[Int(op.b)]
+    // A descriptor of the system's is a gate, or a task.
+    if x[SystemSlot.efer] & EFER.longModeActive == 0, selector & 0xfffc != 0,
+      try !isa.descriptor(selector, hart).isSegment
+    {
+      return isa.refuse(Refusal.gate, hart)
+    }
     let found = try isa.farTarget(selector, hart)
+    guard isa.mayRun(found, hart) else { return }
     let target = x[Int(op.a)]
     guard X64.isCanonical(target, x) else { throw .protection }
     var sp = x[Int(Lift.rsp)]
@@ -450,8 +462,9 @@ let farTransfer: Helper = { x, raw in
       try isa.store(sp, size, x[Slot.pc], hart)
     }
     try isa.setCode(selector, found, privilege: x[SystemSlot.privilege], hart)
-    x[Int(Lift.rsp)] = sp
+    x[Int(Lift.rsp)] = X64.isLegacy(x) ? sp & 0xffff_ffff : sp
     x[Slot.pc] = target
+    X64.updateMode(hart)
   }
 }
 
@@ -471,6 +484,7 @@ let farReturn: Helper = { x, raw in
     let selector = try isa.load(sp &+ size, size, hart) & 0xffff
     let after = selector & 3
     let code = try isa.returnCode(selector, hart)
+    guard isa.mayRun(code, hart) else { return }
     sp &+= 2 &* size &+ drop
     var stack: (selector: UInt64, rights: UInt64)?
     if after != privilege {

@@ -69,6 +69,8 @@ extension X64 {
   /// Translates an address as the manual says.
   public func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? {
     let x = hart.x
+    // Addresses of 32-bit code wrap.
+    let va = Self.isLegacy(x) ? va & 0xffff_ffff : va
     guard Self.isCanonical(va, x) else {
       Self.raise(x, access != .fetch && isStackAccess(hart) ? 12 : 13)
       return nil
@@ -96,7 +98,10 @@ extension X64 {
   /// The same without regard to breakpoints.
   private func translate(_ va: UInt64, _ access: Access, _ hart: Hart) -> Translation? {
     let x = hart.x
-    guard x[SystemSlot.cr0] & CR0.paging != 0 else { return flat(va, access, hart) }
+    if x[SystemSlot.cr0] & CR0.paging == 0 {
+      if Self.isMapped(x) { return flat(va, access, hart) }
+      return Translation(pa: va, readable: true, writable: true, executable: true)
+    }
     guard let found = leaf(va, access, hart) else { return nil }
     if found.level > 0 { largePages.note(va, found.level) }
     let offset = (UInt64(1) << UInt64(12 + 9 * found.level)) &- 1
@@ -112,7 +117,7 @@ extension X64 {
   /// Rights of all levels are in `entry`.
   ///
   /// - SeeAlso: Intel SDM volume 3, 'Determination of Access Rights'.
-  private func allows(
+  func allows(
     _ entry: UInt64, _ access: Access, _ x: UnsafeMutablePointer<UInt64>
   ) -> Bool {
     let userPage = entry & PTE.user != 0
@@ -168,6 +173,7 @@ extension X64 {
   ///   Paging' and 'Accessed and Dirty Flags'.
   private func lookUp(_ va: UInt64, _ access: Access, _ hart: Hart) -> ArchitecturalTLB.Entry? {
     let x = hart.x
+    guard Self.isLong(x) else { return lookUpLegacy(va, access, hart) }
     let hasNX = x[SystemSlot.efer] & EFER.noExecute != 0
     var level = x[SystemSlot.cr4] & CR4.fiveLevels != 0 ? 4 : 3
     var table = x[SystemSlot.cr3] & PTE.address
@@ -203,7 +209,7 @@ extension X64 {
     }
   }
 
-  private func pageFault<T>(
+  func pageFault<T>(
     _ va: UInt64, _ access: Access, _ code: UInt64, _ hart: Hart
   ) -> T? {
     let x = hart.x
@@ -242,7 +248,7 @@ extension X64 {
   ///
   /// - SeeAlso: Intel SDM volume 3, 'Machine-Check Exception (#MC)'.
   public func accessFault(_ va: UInt64, _ access: Access, for hart: Hart) {
-    if hart.x[SystemSlot.cr0] & CR0.paging == 0 {
+    if Self.isMapped(hart.x) {
       let _: Translation? = pageFault(va, access, 0, hart)
     } else {
       Self.raise(hart.x, 18)

@@ -67,6 +67,8 @@ enum SystemSlot {
   static let repeated = Slot.system + 78
   /// A non-maskable interrupt waits; they are blocked until IRET.
   static let nonMaskable = Slot.system + 79, blocked = Slot.system + 80
+  /// Why the hart was stopped for good: a ``Refusal``.
+  static let refusal = Slot.system + 81
 }
 
 /// Bits of CR0.
@@ -272,12 +274,26 @@ extension X64 {
   /// - Returns: `false` for #GP(0).
   func writeCR0(_ value: UInt64, _ hart: Hart) -> Bool {
     let x = hart.x
+    if Self.isLegacy(x), value & CR0.protection == 0 {
+      refuse(Refusal.real, hart)
+      return true
+    }
     guard value >> 32 == 0 else { return false }
     if value & CR0.paging != 0, value & CR0.protection == 0 { return false }
     if value & CR0.notWriteThrough != 0, value & CR0.cacheDisable == 0 { return false }
     let old = x[SystemSlot.cr0]
-    // In 64-bit mode paging can't be turned off.
-    if old & CR0.paging != 0, value & CR0.paging == 0 { return false }
+    let turned = (old ^ value) & CR0.paging
+    if turned & old != 0, !Self.isLegacy(x) {
+      // In 64-bit mode paging can't be turned off.
+      return false
+    }
+    if turned & value != 0, x[SystemSlot.efer] & EFER.longMode != 0 {
+      // Long mode begins, with 32-bit code.
+      let isWide = x[SystemSlot.rights + SegmentRegister.cs] & SegmentRights.long != 0
+      if x[SystemSlot.cr4] & CR4.physicalExtension == 0 || isWide { return false }
+      x[SystemSlot.efer] |= EFER.longModeActive
+    }
+    if turned & old != 0 { x[SystemSlot.efer] &= ~EFER.longModeActive }
     let new = value & CR0.writable | CR0.extensionType
     x[SystemSlot.cr0] = new
     if (old ^ new) & (CR0.paging | CR0.writeProtect) != 0 { flushTranslations(hart) }
@@ -315,6 +331,7 @@ extension X64 {
     {
       return false
     }
+    if changed & value & CR4.contexts != 0, !Self.isLong(x) { return false }
     if changed & value & CR4.contexts != 0, x[SystemSlot.cr3] & 0xfff != 0 { return false }
     x[SystemSlot.cr4] = value
     if changed & (CR4.flushing | CR4.accessPrevention) != 0 { flushTranslations(hart) }

@@ -20,7 +20,7 @@ enum DebugStatus {
 }
 
 /// An event to be delivered through the interrupt descriptor table.
-private struct Event {
+struct Event {
   var vector: UInt64
   var code: UInt64 = 0
   /// Of an INT n, INT3 or INTO instruction.
@@ -76,7 +76,7 @@ extension X64 {
     if vector == 1, !isSoftware { noteDebug(isTrap ? 0 : x[SystemSlot.debugCauses], hart) }
     // The instruction has cleared RF when it began.
     if isTrap { x[Registers.otherFlags] &= ~RFlags.resume }
-    if x[SystemSlot.cr0] & CR0.paging == 0 {
+    if Self.isMapped(x) {
       Self.updateMode(hart)
       reportException(hart)
       return
@@ -96,7 +96,7 @@ extension X64 {
 
   /// Delivers a trap that is no instruction's own: #DB.
   func deliverTrap(_ vector: UInt64, _ hart: Hart) {
-    if hart.x[SystemSlot.cr0] & CR0.paging == 0 {
+    if Self.isMapped(hart.x) {
       Self.raise(hart.x, vector)
       reportException(hart)
     } else {
@@ -141,7 +141,7 @@ extension X64 {
   }
 
   /// - SeeAlso: Intel SDM volume 3, 'Shutdown Mode' (under 'Double Fault Exception (#DF)').
-  private func shutDown(_ hart: Hart) {
+  func shutDown(_ hart: Hart) {
     hart.x[SystemSlot.shutdown] = 1
     hart.x[SystemSlot.halted] = 1
     Self.updateMode(hart)
@@ -156,6 +156,7 @@ extension X64 {
   ///   'Operation'; volume 3, '64-Bit Mode IDT', 'Interrupt Stack Table'.
   private func attempt(_ event: Event, _ hart: Hart) throws(Fault) {
     let x = hart.x
+    guard Self.isLong(x) else { return try attemptLegacy(event, hart) }
     let external: UInt64 = event.isSoftware ? 0 : 1
     let privilege = x[SystemSlot.privilege]
     let inTable = Fault(vector: 13, code: event.vector << 3 | 2 | external)
@@ -219,7 +220,16 @@ extension X64 {
       x[SystemSlot.selectors + SegmentRegister.ss] = after
       x[SystemSlot.rights + SegmentRegister.ss] = 0
     }
-    x[SystemSlot.privilege] = after
+    enterHandler(event, kind, target, sp, after, hart)
+  }
+
+  /// The frame stands: the handler begins.
+  func enterHandler(
+    _ event: Event, _ kind: UInt64, _ target: UInt64, _ sp: UInt64, _ privilege: UInt64,
+    _ hart: Hart
+  ) {
+    let x = hart.x
+    x[SystemSlot.privilege] = privilege
     x[Int(Lift.rsp)] = sp
     x[SystemSlot.lastVector] = event.vector
     x[SystemSlot.lastPC] = x[Slot.pc]
@@ -231,8 +241,6 @@ extension X64 {
 
   /// IRET, of operands of `size` bytes.
   ///
-  /// Deviation: there is no compatibility mode.
-  ///
   /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return', 'Operation'.
   func returnFromInterrupt(size: UInt64, _ hart: Hart) throws(Fault) {
     let x = hart.x
@@ -242,7 +250,11 @@ extension X64 {
       x[SystemSlot.blocked] = 0
       x[Slot.checkInterrupts] = 1
     }
-    guard x[Registers.otherFlags] & RFlags.nested == 0 else { throw .protection }
+    if x[Registers.otherFlags] & RFlags.nested != 0 {
+      if Self.isLong(x) { throw .protection }
+      return refuse(Refusal.task, hart)
+    }
+    if Self.isLegacy(x) { return try returnFromInterruptLegacy(size: size, hart) }
     let sp = x[Int(Lift.rsp)]
     x[SystemSlot.stackAccess] = 1
     defer { x[SystemSlot.stackAccess] = 0 }
@@ -252,21 +264,28 @@ extension X64 {
     let stack = words[4] & 0xffff
     let after = selector & 3
     let code = try returnCode(selector, hart)
+    guard mayRun(code, hart) else { return }
     let stackRights = try returnStack(stack, privilege: after, hart)
     guard Self.isCanonical(words[0], x) else { throw .protection }
     try setCode(selector, code, privilege: after, hart)
     x[SystemSlot.selectors + SegmentRegister.ss] = stack
     x[SystemSlot.rights + SegmentRegister.ss] = stackRights
-    let writable = (RFlags.writable(x) | RFlags.resume) & mask(UInt8(size))
-    // An instruction clears RF at its end, but this one.
-    if x[Slot.single] & Self.resumed != 0 { x[SystemSlot.keepsResume] = 1 }
-    RFlags.write(x, RFlags.read(x) & ~writable | words[2] & writable)
+    restoreFlags(words[2], size, hart)
     x[SystemSlot.privilege] = after
     x[Int(Lift.rsp)] = words[3]
     x[Slot.pc] = words[0]
     if after != privilege { dropSegments(x, privilege: after) }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)
+  }
+
+  /// Flags that an interrupt has saved.
+  func restoreFlags(_ flags: UInt64, _ size: UInt64, _ hart: Hart) {
+    let x = hart.x
+    let writable = (RFlags.writable(x) | RFlags.resume) & mask(UInt8(size))
+    // An instruction clears RF at its end, but this one.
+    if x[Slot.single] & Self.resumed != 0 { x[SystemSlot.keepsResume] = 1 }
+    RFlags.write(x, RFlags.read(x) & ~writable | flags & writable)
   }
 
   /// SYSCALL.

@@ -142,6 +142,8 @@ public final class X64: GuestISA {
     static let stepping: UInt64 = 1, noSSE: UInt64 = 2, switched: UInt64 = 4
     static let halted: UInt64 = 8, emulated: UInt64 = 16, waitTraps: UInt64 = 32
     static let noXSAVE: UInt64 = 64, noAVX: UInt64 = 128, branches: UInt64 = 256
+    /// 32-bit code.
+    static let legacy: UInt64 = 512
     /// A unit may be off.
     static let units = noSSE | switched | emulated | waitTraps | noXSAVE | noAVX
   }
@@ -179,6 +181,7 @@ public final class X64: GuestISA {
       flags |= TranslationFlag.noAVX
     }
     if x[SystemSlot.halted] != 0 { flags |= TranslationFlag.halted }
+    if isLegacy(x) { flags |= TranslationFlag.legacy }
     x[Slot.single] = single
     let isUser = x[SystemSlot.privilege] == 3
     let index =
@@ -268,12 +271,15 @@ public final class X64: GuestISA {
       builder.endInsn(length: 1)
       return
     }
+    let isLegacy = flags & TranslationFlag.legacy != 0
     insns.removeAll(keepingCapacity: true)
     let limit = builder.room
     var va = builder.pc
     var illegal: UInt64?
     while insns.count < limit, (va ^ builder.start) & ~4095 == 0 {
-      guard let decoded = fetch(va, first: insns.isEmpty, builder) else { break }
+      guard let decoded = fetch(va, first: insns.isEmpty, isLegacy: isLegacy, builder) else {
+        break
+      }
       guard case .insn(let insn) = decoded else {
         if case .tooLong = decoded { illegal = 13 } else { illegal = 6 }
         break
@@ -305,12 +311,15 @@ public final class X64: GuestISA {
   /// The instruction at `va`.
   ///
   /// - Returns: `nil` where the block must end before it.
-  private func fetch(_ va: UInt64, first: Bool, _ builder: BlockBuilder) -> Decoded? {
+  private func fetch(
+    _ va: UInt64, first: Bool, isLegacy: Bool, _ builder: BlockBuilder
+  ) -> Decoded? {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { bytes in
       var count = builder.window(at: va, bytes)
       while true {
         let decoded = Decoder.decode(
-          UnsafeBufferPointer(rebasing: bytes[0..<count]), features: features)
+          UnsafeBufferPointer(rebasing: bytes[0..<count]), features: features,
+          isLegacy: isLegacy)
         guard case .truncated = decoded else { return decoded }
         guard let byte = builder.byte(at: va &+ UInt64(count), first: first) else { return nil }
         bytes[count] = byte
