@@ -25,6 +25,7 @@ public enum Decoder {
   ///   - bytes: what there is.
   ///   - features: the features.
   ///   - isLegacy: 32-bit code.
+  /// - Returns: what became of them.
   public static func decode(
     _ bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet = .all, isLegacy: Bool = false
   ) -> Decoded {
