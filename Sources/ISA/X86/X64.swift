@@ -53,6 +53,8 @@ public final class X64: GuestISA {
   public private(set) var lastException: X64Exception?
   /// What answers IN and OUT; without anybody all bits read as ones.
   public weak var ports: (any PortBus)?
+  /// Who hears that an interrupt has ended: the I/O APIC, whose pins may still be high.
+  public var onEndOfInterrupt: ((_ vector: UInt64) -> Void)?
   /// Where RDRAND and RDSEED get so many bytes from; without anybody they fail.
   public var random: ((_ count: Int) -> [UInt8])?
   /// Who reacts when the timer was set: the machine, whose slices end at deadlines.
