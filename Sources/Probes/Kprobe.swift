@@ -12,7 +12,8 @@ public enum KernelPlace: Sendable, Equatable {
 public struct KprobeRequest {
   /// Where.
   public var place: KernelPlace
-  /// Runs before the instruction.
+  /// Runs before the instruction; what it returns has no effect where the probe is a jump
+  /// (``ProbeSubsystem/optimisesKprobes``).
   public var pre: ((ProbeContext) -> ProbeAction)?
   /// Runs after it.
   public var post: ((ProbeContext) -> Void)?

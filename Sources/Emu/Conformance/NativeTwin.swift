@@ -177,16 +177,16 @@ final class NativeTwin: InsnObserver {
     if let answer { answered(answer, hart) }
   }
 
-  /// Has an mmap that leaves the place to the kernel map where the emulated one did.
+  /// Has an mmap that leaves the place to the kernel map where the emulated one did: over the host's
+  /// vDSO too, which nobody told the program of.
   ///
   /// - Returns: what two registers held, for behind the call.
   private func placed(_ result: UInt64) -> (address: UInt64, flags: UInt64)? {
     let fixed: UInt64 = 0x10
-    let fixedNoReplace: UInt64 = 0x10_0000
     guard number == 9, Int64(bitPattern: result) >= 0, before[10] & fixed == 0 else { return nil }
     gpr {
       $0[7] = result
-      $0[10] |= fixedNoReplace
+      $0[10] |= fixed
     }
     if native_write(process, &registers) != 0 { differ("can't be changed") }
     return (before[7], before[10])
