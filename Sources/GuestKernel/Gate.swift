@@ -162,8 +162,8 @@ extension Kernel {
   private static let accesses: [Access] = [.load, .store, .fetch]
 
   private func faultGate(regs regsVA: UInt64, address: UInt64, access: UInt64) -> GateReply {
-    for hook in trapHooks {
-      if let reply = hook.trap(self, regs: regsVA, address: address, cause: access) {
+    for entry in trapHooks {
+      if let reply = entry.hook.trap(self, regs: regsVA, address: address, cause: access) {
         return reply
       }
     }
@@ -179,7 +179,7 @@ extension Kernel {
       return GateReply()
     case .signal(let number, let code):
       guard fromUser else { return GateReply(value: 1) }
-      for hook in trapHooks { hook.trapRaisesSignal(self, task, regs: regsVA) }
+      for entry in trapHooks { entry.hook.trapRaisesSignal(self, task, regs: regsVA) }
       force(SignalInfo(number, code: code, .fault(address: address)), task)
     case .outOfMemory:
       log("Out of memory: Killed process \(task.process.pid) (\(task.comm))")
@@ -189,13 +189,13 @@ extension Kernel {
   }
 
   private func trapGate(regs regsVA: UInt64, cause: UInt64) -> GateReply {
-    for hook in trapHooks {
-      if let reply = hook.trap(self, regs: regsVA, address: nil, cause: cause) { return reply }
+    for entry in trapHooks {
+      if let reply = entry.hook.trap(self, regs: regsVA, address: nil, cause: cause) { return reply }
     }
     guard let task = current, let before = readKernel(regsVA, isa.ptRegs.size),
       isa.isUser(before)
     else { return GateReply(value: 1) }
-    for hook in trapHooks { hook.trapRaisesSignal(self, task, regs: regsVA) }
+    for entry in trapHooks { entry.hook.trapRaisesSignal(self, task, regs: regsVA) }
     let signal = classifyTrap(cause, hart)
     let pc = (readKernel(regsVA, isa.ptRegs.size) ?? before).load64(isa.ptRegs.pc)
     if signal.code == SignalInfo.SI_KERNEL {

@@ -37,9 +37,11 @@ public final class Kernel {
   public var classifyTrap: (_ cause: UInt64, _ hart: Hart?) -> TrapSignal = { _, _ in .illegal }
   /// Asked in order about each trap and page fault before the kernel looks at it (Linux's
   /// die-notifier chain): probes.
-  @exclusivity(unchecked) public var trapHooks: [any TrapHook] = []
+  ///
+  /// They are not kept alive by the kernel, which most of them keep alive.
+  @exclusivity(unchecked) public private(set) var trapHooks: [TrapHookEntry] = []
   /// Told about processes and their memory: probes.
-  public unowned var observer: (any ProcessObserver)?
+  public weak var observer: (any ProcessObserver)?
   /// Guest kernel text was written: the next answer through the gate has the guest synchronise its
   /// instruction fetch.
   @exclusivity(unchecked) public var instructionFlushNeeded = false
@@ -241,6 +243,30 @@ public struct TrapSignal: Sendable, Equatable {
   public static let misaligned = TrapSignal(signal: Signal.SIGBUS, code: 1)
   /// `SIGSEGV`, access not allowed.
   public static let access = TrapSignal(signal: Signal.SIGSEGV, code: 2)
+}
+
+/// One of a kernel's hooks: whoever adds it takes it out before it goes.
+public struct TrapHookEntry {
+  // Counting would cost as much as the rest of a hit.
+  /// The hook.
+  public unowned(unsafe) let hook: any TrapHook
+  fileprivate let id: ObjectIdentifier
+
+  fileprivate init(_ hook: any TrapHook) {
+    self.hook = hook
+    id = ObjectIdentifier(hook)
+  }
+}
+
+extension Kernel {
+  /// Has a hook asked about each trap, behind those that are.
+  public func add(_ hook: any TrapHook) { trapHooks.append(TrapHookEntry(hook)) }
+
+  /// Asks a hook no more.
+  public func remove(_ hook: any TrapHook) {
+    let id = ObjectIdentifier(hook)
+    trapHooks.removeAll { $0.id == id }
+  }
 }
 
 /// Sees traps before the kernel does.

@@ -70,10 +70,12 @@ public final class ProbeSubsystem {
     fetch = FetchSynchronisation(kernel)
     kprobes = KprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
     uprobes = UprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
-    kernel.trapHooks.append(self)
+    kernel.add(self)
     kernel.observer = self
     for task in kernel.tasks.values { task.space?.observer = self }
   }
+
+  deinit { kernel.remove(self) }
 
   // MARK: Registration
 

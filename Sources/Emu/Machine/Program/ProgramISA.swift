@@ -83,6 +83,16 @@ public enum ProgramArchitecture: String, Sendable, CaseIterable {
     self.init(elfMachine: UInt16(bytes[18]) | UInt16(bytes[19]) << 8)
   }
 
+  /// The guest kernel that is built in: an ELF file.
+  var kernelImage: [UInt8] {
+    let (bytes, size) =
+      switch self {
+      case .riscv64: (emu_kernel_riscv64_bytes(), emu_kernel_riscv64_size())
+      case .x86_64: (emu_kernel_x86_64_bytes(), emu_kernel_x86_64_size())
+      }
+    return Array(UnsafeRawBufferPointer(start: bytes, count: Int(size)))
+  }
+
   /// What a kernel must know of it.
   public var kernel: any KernelISA {
     switch self {
@@ -121,11 +131,7 @@ final class RISCVProgramISA: ProgramISA {
   var guest: any GuestISA { rv }
   var tlbCount: Int { RV64.tlbCount }
   var ramBase: UInt64 { BoardMap.ramBase }
-  var kernelImage: [UInt8] {
-    Array(
-      UnsafeRawBufferPointer(
-        start: emu_kernel_riscv64_bytes(), count: Int(emu_kernel_riscv64_size())))
-  }
+  var kernelImage: [UInt8] { ProgramArchitecture.riscv64.kernelImage }
   let userModes = RV64.userModes
   let trace: any TraceISA = RISCVTraceISA()
   var details: [String: String] {
@@ -185,11 +191,7 @@ final class X86ProgramISA: ProgramISA {
   var guest: any GuestISA { x86 }
   var tlbCount: Int { X64.tlbCount }
   var ramBase: UInt64 { 0 }
-  var kernelImage: [UInt8] {
-    Array(
-      UnsafeRawBufferPointer(
-        start: emu_kernel_x86_64_bytes(), count: Int(emu_kernel_x86_64_size())))
-  }
+  var kernelImage: [UInt8] { ProgramArchitecture.x86_64.kernelImage }
   let userModes = X64.userModes
   var trace: any TraceISA { X86TraceISA(features: x86.features) }
   var details: [String: String] { [:] }
