@@ -190,7 +190,9 @@ extension Kernel {
 
   private func trapGate(regs regsVA: UInt64, cause: UInt64) -> GateReply {
     for entry in trapHooks {
-      if let reply = entry.hook.trap(self, regs: regsVA, address: nil, cause: cause) { return reply }
+      if let reply = entry.hook.trap(self, regs: regsVA, address: nil, cause: cause) {
+        return reply
+      }
     }
     guard let task = current, let before = readKernel(regsVA, isa.ptRegs.size),
       isa.isUser(before)
