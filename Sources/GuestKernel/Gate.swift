@@ -203,7 +203,7 @@ extension Kernel {
       isa.isUser(before)
     else { return GateReply(value: 1) }
     for entry in trapHooks { entry.hook.trapRaisesSignal(self, task, regs: regsVA) }
-    let signal = classifyTrap(cause)
+    let signal = classifyTrap(cause, hart)
     let pc = (readKernel(regsVA, isa.ptRegs.size) ?? before).load64(isa.ptRegs.pc)
     if signal.code == SignalInfo.SI_KERNEL {
       force(.kernel(signal.signal), task)

@@ -32,7 +32,9 @@ public final class Kernel {
   /// call's cause.
   ///
   /// Set by the machine; every trap is an illegal instruction otherwise.
-  public var classifyTrap: (_ cause: UInt64) -> TrapSignal = { _ in .illegal }
+  ///
+  /// The hart is the one that has just taken the trap, if there was one.
+  public var classifyTrap: (_ cause: UInt64, _ hart: Hart?) -> TrapSignal = { _, _ in .illegal }
   /// Asked in order about each trap and page fault before the kernel looks at it (Linux's
   /// die-notifier chain): probes.
   ///
@@ -229,6 +231,8 @@ public struct TrapSignal: Sendable, Equatable {
   public static let illegal = TrapSignal(signal: Signal.SIGILL, code: 1)
   /// `SIGTRAP`, breakpoint.
   public static let breakpoint = TrapSignal(signal: Signal.SIGTRAP, code: 1)
+  /// `SIGTRAP`, a breakpoint of the processor's registers.
+  public static let hardwareBreakpoint = TrapSignal(signal: Signal.SIGTRAP, code: 4)
   /// `SIGTRAP`, trace.
   public static let trace = TrapSignal(signal: Signal.SIGTRAP, code: 2)
   /// What the processor says of its own accord (`SI_KERNEL`): the signal has no address.

@@ -174,7 +174,7 @@ final class UprobeMachine {
   /// - SeeAlso: Linux, `arch/x86/kernel/uprobes.c`, `arch_uprobe_skip_sstep`
   private func announceStep(_ task: Task, _ context: ProbeContext) {
     guard let stepCause, isa.isSingleStepped(UnsafeRawPointer(context.frame)) else { return }
-    let signal = kernel.classifyTrap(stepCause)
+    let signal = kernel.classifyTrap(stepCause, nil)
     kernel.force(
       SignalInfo(signal.signal, code: signal.code, .fault(address: context.pc)), task)
   }

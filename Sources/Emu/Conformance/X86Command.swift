@@ -55,7 +55,10 @@ struct X86Command: ParsableCommand {
 
   mutating func run() throws {
     if coverage { return X86Coverage().run() }
-    if let fuzz { return try X86Fuzz(seed: seed, seconds: fuzz).run() }
+    if let fuzz {
+      try X86Fuzz(seed: seed, seconds: fuzz / 2).run()
+      return try X86SystemFuzz(seed: seed, seconds: fuzz / 2).run()
+    }
     let names = only.map { Set($0.split(separator: ",").map(String.init)) }
     let rows = Encodings.allRows.indices.filter {
       let row = Encodings.allRows[$0]

@@ -4,6 +4,7 @@ public enum OperandPlace: UInt8, Sendable {
   case stringSource, stringDestination, one, fixed, segment
   case vectorReg, vectorRm, vectorRmRegister, vectorVvvv, vectorImmediate
   case mmxReg, mmxRm, mmxRmRegister, stack, stackTop, control, debug, fixedSegment
+  case farPointer
 }
 
 /// How large an operand is.
@@ -53,7 +54,7 @@ public struct Operand: Sendable {
     "I": .immediate, "J": .relative, "O": .offset, "X": .stringSource, "Y": .stringDestination,
     "S": .segment, "V": .vectorReg, "W": .vectorRm, "U": .vectorRmRegister, "H": .vectorVvvv,
     "L": .vectorImmediate, "P": .mmxReg, "Q": .mmxRm, "N": .mmxRmRegister,
-    "C": .control, "D": .debug,
+    "C": .control, "D": .debug, "A": .farPointer,
   ]
   private static let types: [Substring: OperandType] = [
     "": .none, "b": .b, "w": .w, "d": .d, "q": .q, "v": .v, "y": .y, "z": .z, "bs": .bs,
@@ -69,10 +70,10 @@ public struct Operand: Sendable {
       place = text == "XMM0" ? .vectorImmediate : .fixed
       return
     }
-    if text == "FS" || text == "GS" {
+    if let segment = ["ES", "CS", "SS", "DS", "FS", "GS"].firstIndex(of: text) {
       place = .fixedSegment
       type = .w
-      register = text == "FS" ? 4 : 5
+      register = UInt8(segment)
       return
     }
     register = 0

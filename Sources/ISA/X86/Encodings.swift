@@ -4,6 +4,7 @@ public enum Feature: String, CaseIterable, Sendable {
   case cx8, cmov, cx16, lahf, popcnt, abm, movbe, bmi1, bmi2, adx, fsgsbase, rdtscp, rdpid
   case sse, sse2, sse3, ssse3, sse41, sse42, aes, pclmulqdq, fxsr, xsave, clfsh, clflushopt, clwb
   case fpu, mmx, avx, avx2, fma, f16c, vaes, vpclmulqdq, sha, smap, invpcid
+  case rdrand, rdseed
 }
 
 /// What else there is to know about a family of rows.

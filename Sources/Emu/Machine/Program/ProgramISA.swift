@@ -28,10 +28,13 @@ public protocol ProgramISA: AnyObject {
   /// What a snapshot's machine must agree in.
   var details: [String: String] { get }
 
-  /// What Linux makes of a cause that is neither a system call nor a page fault.
-  func signal(_ cause: UInt64) -> TrapSignal
+  /// What Linux makes of a cause that is neither a system call nor a page fault, of a trap that
+  /// `hart` has just taken or of one that was only emulated.
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal
   /// Puts the hart at the entry of the guest kernel's image.
   func start(_ hart: Hart, pc: UInt64, root: UInt64)
+  /// Says where an instruction for random numbers gets so many bytes from.
+  func setRandom(_ source: @escaping (Int) -> [UInt8])
   /// Says how far the machine's ticks are ahead of the hart's count.
   func setTimeOffset(_ offset: UInt64, _ hart: Hart)
   /// Has the hart's timer fire at a tick; `nil`: never.
@@ -136,7 +139,7 @@ final class RISCVProgramISA: ProgramISA {
   }
 
   /// - SeeAlso: Linux, `arch/riscv/kernel/traps.c`.
-  func signal(_ cause: UInt64) -> TrapSignal {
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal {
     switch cause {
     case 0, 4, 6: .misaligned
     case 1, 5, 7: .access
@@ -145,6 +148,8 @@ final class RISCVProgramISA: ProgramISA {
     }
   }
 
+  /// There is none.
+  func setRandom(_ source: @escaping (Int) -> [UInt8]) {}
   func start(_ hart: Hart, pc: UInt64, root: UInt64) {
     rv.enterSupervisor(hart, pc: pc, root: root)
   }
@@ -193,11 +198,16 @@ final class X86ProgramISA: ProgramISA {
   /// Linux's `RESCHEDULE_VECTOR`.
   private static let wake: UInt64 = 0xfd
 
-  /// - SeeAlso: Linux, `arch/x86/kernel/traps.c`.
-  func signal(_ cause: UInt64) -> TrapSignal {
+  /// - SeeAlso: Linux, `arch/x86/kernel/traps.c`, `get_si_code`.
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal {
     switch cause {
     case 0: TrapSignal(signal: Signal.SIGFPE, code: 1)
-    case 1: .trace
+    case 1:
+      switch hart.map({ x86.lastDebugCause($0) }) {
+      case .breakpoint: .hardwareBreakpoint
+      case .instruction: .breakpoint
+      case .step, nil: .trace
+      }
     case 3: .kernel(Signal.SIGTRAP)
     case 6: TrapSignal(signal: Signal.SIGILL, code: 2)
     case 11, 12: .kernel(Signal.SIGBUS)
@@ -208,6 +218,7 @@ final class X86ProgramISA: ProgramISA {
   }
 
   func start(_ hart: Hart, pc: UInt64, root: UInt64) { x86.enterKernel(hart, pc: pc, root: root) }
+  func setRandom(_ source: @escaping (Int) -> [UInt8]) { x86.random = source }
   func setTimeOffset(_ offset: UInt64, _ hart: Hart) { x86.setTimeOffset(offset, hart) }
   func setTimer(_ deadline: UInt64?, _ hart: Hart) {
     // The counter never is 0 when a deadline could be, and 0 disarms.

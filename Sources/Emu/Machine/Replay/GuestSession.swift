@@ -1,6 +1,7 @@
 import Engine
 import GuestKernel
 import RISCV
+import X86
 
 /// A guest on its machine, under way: a program or a bare image.
 public protocol GuestSession: AnyObject {
@@ -73,8 +74,12 @@ extension BareSession: GuestSession {
   public func countBesides(_ hart: Hart) -> UInt64 { count &- hart.count }
   /// There are no tasks.
   public var task: Int32 { -1 }
-  /// RISC-V's.
-  public func makeTraceISA() -> any TraceISA { RISCVTraceISA() }
+  /// The board's.
+  ///
+  /// Deviation: of a PC's 32-bit code the text is that of 64-bit code.
+  public func makeTraceISA() -> any TraceISA {
+    machine.pcISA == nil ? RISCVTraceISA() : X86TraceISA()
+  }
   /// The board's.
   public func stateHash() -> StateHash { machine.stateHash() }
   /// That of the first board; a board that was reset has none.

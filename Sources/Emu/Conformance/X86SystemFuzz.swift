@@ -1,0 +1,134 @@
+import Engine
+import Foundation
+import X86
+
+/// Random bytes as kernels and programs: in protected mode with and without paging and in long mode,
+/// with random tables, breakpoints and permissions, in either engine: whatever they do, they end.
+struct X86SystemFuzz {
+  let seed: UInt64
+  let seconds: Double
+
+  private static let size: UInt64 = 1 << 20
+  private static let gdt: UInt64 = 0x1000, idt: UInt64 = 0x2000, tss: UInt64 = 0x4000
+  private static let tables: UInt64 = 0x8000, code: UInt64 = 0x10000
+
+  func run() throws {
+    let began = Date()
+    var machines: UInt64 = 0
+    var insns: UInt64 = 0
+    var shutDown: UInt64 = 0
+    while Date().timeIntervalSince(began) < seconds {
+      let number = seed &* 0x1_0000_0001 &+ machines
+      let (count, isShutDown) = try machine(number, number & 1 == 0 ? .interpreter : .jit)
+      insns += count
+      if isShutDown { shutDown += 1 }
+      machines += 1
+    }
+    print("\(machines) machines, \(insns) instructions; \(shutDown) shut down")
+  }
+
+  private func machine(
+    _ number: UInt64, _ engine: BackEnd
+  ) throws -> (count: UInt64, isShutDown: Bool) {
+    guard let ram = PhysicalMemory(base: 0, size: Self.size) else {
+      throw ToolError(description: "no memory", status: 2)
+    }
+    var rng = SplitMix(seed: number)
+    let isa = X64()
+    var options = JITOptions()
+    options.threshold = 1
+    options.codeBytes = 1 << 20
+    let hart = Hart(
+      index: 0, bus: Bus(ram: ram), isa: isa,
+      cacheModel: rng.once(in: 4) ? .architectural : .coherent, tlbCount: X64.tlbCount,
+      engine: engine, jit: options)
+    fill(ram, &rng)
+    let isLong = rng.once(in: 2)
+    putTables(ram, &rng, isLong: isLong)
+    let pc = Self.code + rng.next() % 0x4000
+    if isLong {
+      isa.enterKernel(hart, pc: pc, root: Self.tables)
+    } else {
+      isa.enterProtected(hart, pc: pc)
+    }
+    isa.fuzz(
+      hart, gdt: (Self.gdt, 127), idt: (Self.idt, isLong ? 4095 : 2047), task: (Self.tss, 0x67),
+      root: Self.tables, pages: isLong || rng.once(in: 2), &rng)
+    for register in 0..<16 where isLong || register < 8 {
+      let value = rng.once(in: 3) ? rng.next() : Self.code + rng.next() % 0x20000
+      hart.x[Registers.gpr + register] = isLong ? value : value & 0xffff_ffff
+    }
+    isa.random = { count in (0..<count).map { _ in UInt8(truncatingIfNeeded: rng.next()) } }
+    for _ in 0..<20 {
+      guard hart.run(until: hart.count + 100) != .requested else { break }
+      if rng.once(in: 4) { isa.interrupt(32 + rng.next() % 224, hart) }
+      if rng.once(in: 16) { isa.interruptNonMaskably(hart) }
+    }
+    return (hart.count, isa.isShutDown(hart))
+  }
+
+  private func fill(_ ram: PhysicalMemory, _ rng: inout SplitMix) {
+    let rows = Encodings.allRows
+    var bytes: [UInt8] = []
+    while bytes.count < 0x4000 {
+      if rng.once(in: 2) {
+        bytes += rows[rng.below(rows.count)].sample(using: &rng)
+      } else {
+        bytes += (0..<4).map { _ in UInt8(truncatingIfNeeded: rng.next()) }
+      }
+    }
+    // The same again and again.
+    for copy in UInt64(0)..<8 { ram.write(Self.code + copy * 0x4000, Array(bytes.prefix(0x4000))) }
+  }
+
+  /// Tables that are mostly sound.
+  private func putTables(_ ram: PhysicalMemory, _ rng: inout SplitMix, isLong: Bool) {
+    let descriptors: [UInt64] = [
+      0, 0x00cf_9b00_0000_ffff, isLong ? 0x00af_9b00_0000_ffff : 0x00cf_9300_0000_ffff,
+      0x00cf_9300_0000_ffff, 0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff,
+      0x00af_fb00_0000_ffff, 0x0000_8900_4000_0067, 0, 0x00cf_9300_0000_ffff,
+    ]
+    for index in 0..<16 {
+      let known = index < descriptors.count ? descriptors[index] : rng.next()
+      ram.store(
+        Self.gdt + UInt64(index) * 8, rng.once(in: 40) ? known ^ 1 << (rng.next() & 63) : known)
+    }
+    for vector in UInt64(0)..<256 {
+      let target = Self.code + rng.next() % 0x10000
+      let kinds: [UInt64] = [0x8e, 0x8f, 0xee, 0xee]
+      var low = target & 0xffff | (isLong ? 0x10 : 8) << 16 | (target >> 16 & 0xffff) << 48
+      low |= kinds[Int(rng.next() & 3)] << 40
+      if isLong, rng.once(in: 4) { low |= (rng.next() & 7) << 32 }
+      if rng.once(in: 64) { low ^= 1 << (rng.next() & 63) }
+      ram.store(Self.idt + vector * (isLong ? 16 : 8), low)
+    }
+    for word in UInt64(0)..<13 {
+      ram.store(Self.tss + word * 8 + 4, Self.code + 0x20000 + (rng.next() & 0xfff8))
+    }
+    if !isLong { ram.store(Self.tss + 8, UInt32(0x10)) }
+    // Four levels, whose first two serve two levels of PAE too; pages where they lie.
+    func page(_ va: UInt64) -> UInt64 {
+      var bits: UInt64 = 3
+      if rng.once(in: 2) { bits |= 4 }
+      if va >= Self.code {
+        if rng.once(in: 10) { bits &= ~2 }
+        if rng.once(in: 20) { bits &= ~1 }
+        if isLong, rng.once(in: 12) { bits |= 1 << 63 }
+      }
+      return va | bits
+    }
+    if isLong {
+      for level in UInt64(0)..<3 {
+        ram.store(Self.tables + level << 12, (Self.tables + (level + 1) << 12) | 7)
+      }
+      for index in UInt64(0)..<256 {
+        ram.store(Self.tables + 3 << 12 + index * 8, page(index << 12))
+      }
+    } else {
+      ram.store(Self.tables, UInt32(truncatingIfNeeded: (Self.tables + 0x1000) | 7))
+      for index in UInt64(0)..<256 {
+        ram.store(Self.tables + 0x1000 + index * 4, UInt32(truncatingIfNeeded: page(index << 12)))
+      }
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import Engine
+
+extension X64 {
+  /// Sets a hart that has been entered up as a kernel would, with breakpoints and steps at random:
+  /// for fuzzing.
+  ///
+  /// - Parameters:
+  ///   - hart: the hart.
+  ///   - gdt: base and limit of the table of segments.
+  ///   - idt: the same of gates.
+  ///   - task: the same of the task.
+  ///   - root: CR3.
+  ///   - pages: whether there is paging.
+  ///   - rng: what the rest follows from.
+  package func fuzz(
+    _ hart: Hart, gdt: (UInt64, UInt64), idt: (UInt64, UInt64), task: (UInt64, UInt64),
+    root: UInt64, pages: Bool, _ rng: inout some RandomNumberGenerator
+  ) {
+    let x = hart.x
+    (x[SystemSlot.gdtBase], x[SystemSlot.gdtLimit]) = gdt
+    (x[SystemSlot.idtBase], x[SystemSlot.idtLimit]) = idt
+    (x[SystemSlot.taskBase], x[SystemSlot.taskLimit]) = task
+    x[SystemSlot.taskSelector] = 0x38
+    x[SystemSlot.cr3] = root
+    let isLong = Self.isLong(x)
+    if pages, !isLong { x[SystemSlot.cr0] |= CR0.paging | CR0.writeProtect }
+    x[SystemSlot.cr4] |= CR4.osFXSR | CR4.osExceptions
+    func once(in n: UInt64) -> Bool { rng.next() % n == 0 }
+    if once(in: 2) { x[SystemSlot.cr4] |= CR4.debugging }
+    if once(in: 3) { x[SystemSlot.cr0] |= CR0.alignment }
+    if once(in: 4) { x[SystemSlot.cr4] |= CR4.accessPrevention | CR4.executionPrevention }
+    x[SystemSlot.lstar] = 0x10000 + rng.next() % 0x10000
+    x[SystemSlot.star] = 0x23 << 48 | 0x10 << 32
+    x[SystemSlot.flagMask] = rng.next() & 0x4_7700
+    x[SystemSlot.kernelGSBase] = 0x10000 + rng.next() % 0x20000
+    if once(in: 2) {
+      for number in 0..<4 {
+        writeDebug(SystemSlot.debug + number, 0x10000 + rng.next() % 0x20000, hart)
+      }
+      writeDebug(
+        SystemSlot.debugControl, rng.next() & 0xffff_03ff | DebugControl.fixed, hart)
+    }
+    var flags = rng.next() & (StatusFlags.all | RFlags.interrupt | RFlags.direction) | RFlags.fixed
+    if once(in: 6) { flags |= RFlags.trap }
+    if once(in: 4) { flags |= RFlags.alignment }
+    RFlags.write(x, flags)
+    if once(in: 2) {
+      x[SystemSlot.privilege] = 3
+      x[SystemSlot.selectors + SegmentRegister.cs] = isLong ? 0x33 : 0x23
+      x[SystemSlot.selectors + SegmentRegister.ss] = 0x2b
+      x[SystemSlot.rights + SegmentRegister.cs] = isLong ? 0xa0fb : 0xc0fb
+      x[SystemSlot.rights + SegmentRegister.ss] = 0xc0f3
+    }
+    flushTranslations(hart)
+    Self.updateMode(hart)
+  }
+}
