@@ -110,7 +110,7 @@ let package = Package(
     .executableTarget(
       name: "Bench",
       dependencies: [
-        "Machine", "Probes", "GuestKernel", "RISCV", "Engine", "Image", "NativeProbes",
+        "Machine", "Probes", "GuestKernel", "RISCV", "X86", "Engine", "Image", "NativeProbes",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Benchmarks/Bench", swiftSettings: strict),

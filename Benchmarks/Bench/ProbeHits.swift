@@ -6,11 +6,14 @@ import Machine
 import NativeProbes
 import Probes
 import RISCV
+import X86
 
 /// Hits of probes with an empty handler, the whole path: break, the guest's entry code, handler,
 /// slot, the break behind it, and on.
 struct ProbeHits {
   let image: String
+  let architecture: ProgramArchitecture
+  let engine: BackEnd
 
   /// What is measured.
   enum Kind: String, CaseIterable {
@@ -48,12 +51,22 @@ struct ProbeHits {
     let probes: ProbeSubsystem
     let elf: ELFFile
 
-    init(_ bytes: [UInt8], kernel: Bool, count: Int) throws {
+    init(
+      _ bytes: [UInt8], _ architecture: ProgramArchitecture, _ engine: BackEnd, kernel: Bool,
+      count: Int
+    ) throws {
+      elf = try ELFFile(bytes)
       var configuration = ProgramConfiguration()
       configuration.memory = 64 << 20
+      configuration.engine = engine
+      configuration.architecture = architecture
       machine = try ProgramMachine(configuration, host: host) { false }
-      probes = ProbeSubsystem(kernel: machine.kernel, isa: RISCVProbeISA())
-      elf = try ELFFile(bytes)
+      let isa: any ProbeISA =
+        switch architecture {
+        case .riscv64: RISCVProbeISA()
+        case .x86_64: X86ProbeISA()
+        }
+      probes = ProbeSubsystem(kernel: machine.kernel, isa: isa)
       try machine.kernel.vfs.installProgram(Path(ProbeHits.path), HostBytes(bytes))
       let arguments = ["selftest", kernel ? "k" : "h", "\(count)"]
       try machine.start(
@@ -92,7 +105,7 @@ struct ProbeHits {
 
   /// The instruction of a class that is run most often.
   private func place(_ kind: Kind, _ bytes: [UInt8]) throws -> UInt64 {
-    let rig = try Rig(bytes, kernel: kind.isOfKernel, count: 1)
+    let rig = try Rig(bytes, architecture, engine, kernel: kind.isOfKernel, count: 1)
     let function = try rig.function(kind)
     guard let elf = kind.isOfKernel ? rig.machine.kernel.image?.elf : rig.elf else {
       throw BenchFailure("no kernel image")
@@ -126,7 +139,7 @@ struct ProbeHits {
   func run(_ kind: Kind, count: Int) throws -> Run {
     let bytes = try Host.contents(of: image)
     let place = kind.verdict == nil ? nil : try place(kind, bytes)
-    let rig = try Rig(bytes, kernel: kind.isOfKernel, count: count)
+    let rig = try Rig(bytes, architecture, engine, kernel: kind.isOfKernel, count: count)
     let function = try rig.function(kind)
     let hits: () -> UInt64
     switch kind {
@@ -154,7 +167,8 @@ struct ProbeHits {
 
   /// Runs a loop `count` times, without a probe or with two that are never hit.
   func runUnhit(count: Int, idle: Bool, kernel: Bool = false) throws -> Double {
-    let rig = try Rig(try Host.contents(of: image), kernel: kernel, count: count)
+    let rig = try Rig(
+      try Host.contents(of: image), architecture, engine, kernel: kernel, count: count)
     if idle {
       guard let mean = rig.elf.symbols.symbol("mean") else {
         throw BenchFailure("the image has no function 'mean'")
@@ -192,60 +206,72 @@ struct BenchFailure: Error, CustomStringConvertible {
 extension Bench {
   /// Hits a second beside ptrace and native uprobes of this host; and what an idle probe costs.
   func measureProbes() throws {
-    let image = "\(images)/user/riscv64/selftest.elf"
-    let bench = ProbeHits(image: image)
-    printLine(
-      "probe hits (\(image)): millions a CPU second, empty handler, whole path, less the same run without"
-    )
-    printLine(row(widths: (20, 15), "", "M/s", "spread", "x ptrace", "x native uprobe"))
     var ptrace = Series()
     var native = Series()
-    for _ in 0..<runs {
+    for _ in 0..<runs where probe == nil {
       if let rate = ProbeHits.ptrace(count: 20_000) { ptrace.values.append(rate / 1e6) }
       if let rate = ProbeHits.nativeUprobe(count: 200_000) { native.values.append(rate / 1e6) }
     }
-    func ratio(_ mine: Double, _ peer: Series) -> String {
-      peer.values.isEmpty ? "-" : text(mine / peer.median, 1)
-    }
     do {
-      for kind in ProbeHits.Kind.allCases {
-        var rates = Series()
-        let count = kind.isOfKernel ? 4_000 : 8_000
-        for _ in 0..<runs {
-          let run = try bench.run(kind, count: count)
-          let bare = try bench.runUnhit(count: count, idle: false, kernel: kind.isOfKernel)
-          rates.values.append(Double(run.hits) / max(run.seconds - bare, 1e-9) / 1e6)
+      for architecture in ProgramArchitecture.allCases {
+        for engine in engines.compactMap(BackEnd.init) {
+          let image = "\(images)/user/\(architecture)/selftest.elf"
+          let bench = ProbeHits(image: image, architecture: architecture, engine: engine)
+          try measureHits(bench, ptrace: ptrace, native: native)
+          if probe == nil { try measureIdle(bench) }
         }
-        printLine(
-          row(
-            widths: (20, 15),
-            kind.rawValue, text(rates.median, 3), rates.spread, ratio(rates.median, ptrace),
-            ratio(rates.median, native)))
       }
-      for (name, peer) in [("host: ptrace", ptrace), ("host: uprobe", native)] {
-        printLine(
-          row(
-            widths: (20, 15),
-            name, peer.values.isEmpty ? "refused" : text(peer.median, 3), peer.spread, "", ""))
-      }
-      var without = Series()
-      var with = Series()
-      for _ in 0..<runs {
-        without.values.append(try bench.runUnhit(count: 200_000, idle: false))
-        with.values.append(try bench.runUnhit(count: 200_000, idle: true))
-      }
-      printLine("a program with an idle uprobe and an idle kprobe: CPU seconds")
-      printLine(row(widths: (20, 15), "", "seconds", "spread", "ratio", ""))
-      printLine(row(widths: (20, 15), "no probe", text(without.median, 3), without.spread, "", ""))
-      printLine(
-        row(
-          widths: (20, 15),
-          "idle probes", text(with.median, 3), with.spread,
-          text(without.median / with.median, 3), ""))
     } catch {
       printLine("emu-bench: \(error)")
       throw ExitCode(1)
     }
+    for (name, peer) in [("host: ptrace", ptrace), ("host: uprobe", native)] where probe == nil {
+      printLine(
+        row(
+          widths: (20, 15),
+          name, peer.values.isEmpty ? "refused" : text(peer.median, 3), peer.spread, "", ""))
+    }
     printLine("")
+  }
+
+  private func measureHits(_ bench: ProbeHits, ptrace: Series, native: Series) throws {
+    printLine(
+      "probe hits (\(bench.image), \(bench.engine)): millions a CPU second, empty handler, whole"
+        + " path, less the same run without; goal: 3")
+    printLine(row(widths: (20, 15), "", "M/s", "spread", "x ptrace", "x native uprobe"))
+    func ratio(_ mine: Double, _ peer: Series) -> String {
+      peer.values.isEmpty ? "-" : text(mine / peer.median, 1)
+    }
+    for kind in ProbeHits.Kind.allCases where probe == nil || kind.rawValue == probe {
+      var rates = Series()
+      let count = kind.isOfKernel ? 40_000 : 80_000
+      for _ in 0..<runs {
+        let run = try bench.run(kind, count: count)
+        let bare = try bench.runUnhit(count: count, idle: false, kernel: kind.isOfKernel)
+        rates.values.append(Double(run.hits) / max(run.seconds - bare, 1e-9) / 1e6)
+      }
+      printLine(
+        row(
+          widths: (20, 15),
+          kind.rawValue, text(rates.median, 3), rates.spread, ratio(rates.median, ptrace),
+          ratio(rates.median, native)))
+    }
+  }
+
+  private func measureIdle(_ bench: ProbeHits) throws {
+    var without = Series()
+    var with = Series()
+    for _ in 0..<runs {
+      without.values.append(try bench.runUnhit(count: 200_000, idle: false))
+      with.values.append(try bench.runUnhit(count: 200_000, idle: true))
+    }
+    printLine("a program with an idle uprobe and an idle kprobe: CPU seconds")
+    printLine(row(widths: (20, 15), "", "seconds", "spread", "ratio", ""))
+    printLine(row(widths: (20, 15), "no probe", text(without.median, 3), without.spread, "", ""))
+    printLine(
+      row(
+        widths: (20, 15),
+        "idle probes", text(with.median, 3), with.spread,
+        text(without.median / with.median, 3), ""))
   }
 }
