@@ -26,6 +26,7 @@ conformance: setup setup-oracles
 	.build/release/emu-conformance random --insns 1000000
 	.build/release/emu-conformance programs --emu $(EMU)
 	.build/release/emu-conformance bare --emu $(EMU)
+	.build/release/emu-conformance bare --isa x86_64 --emu $(EMU)
 	.build/release/emu-conformance busybox --emu $(EMU)
 	.build/release/emu-conformance verify --emu $(EMU)
 	./scripts/harness-tutorial.sh

@@ -79,6 +79,12 @@ for isa in $ISAS; do
     done
     image bare "$isa" sbi images/bare/src/sbi.S $target $common $bare -Wl,-T,images/bare/src/sbi.ld
     ;;
+  x86_64)
+    # Started in 32-bit protected mode: by multiboot as ELF32, and by PVH.
+    pc="-Iimages/bare/src/x86_64 -Wl,-T,images/bare/src/x86_64/pc.ld"
+    image bare "$isa" protected images/bare/src/x86_64/protected.S -target x86-freestanding-none $common $bare $pc -Wl,-s
+    image bare "$isa" long images/bare/src/x86_64/long.S $target $common $bare $pc
+    ;;
   esac
 done
 

@@ -37,6 +37,7 @@ build)
 oracles)
   need 'command -v qemu-riscv64' qemu-user
   need 'command -v qemu-system-riscv64' qemu-system-misc
+  need 'command -v qemu-system-x86_64' qemu-system-x86
   need 'command -v riscv64-linux-gnu-objdump' binutils-riscv64-linux-gnu
   need 'command -v dtc' device-tree-compiler
   need 'ldconfig -p | grep libcapstone.so.4' libcapstone4

@@ -89,7 +89,11 @@ struct Bench: ParsableCommand {
     if wants("start") { try measureStart() }
     if wants("fork") { try measureFork() }
     if wants("memory") { try measureMemory() }
-    if wants("probes") { try measureProbes() }
+    if wants("probes") {
+      for guest in ProgramArchitecture.allCases {
+        for engine in engines.compactMap(BackEnd.init) { try measureProbes(guest, engine) }
+      }
+    }
     if wants("record") { try measureRecord() }
   }
 

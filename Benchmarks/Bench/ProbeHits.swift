@@ -12,7 +12,7 @@ import X86
 /// slot, the break behind it, and on.
 struct ProbeHits {
   let image: String
-  let architecture: ProgramArchitecture
+  let guest: ProgramArchitecture
   let engine: BackEnd
 
   /// What is measured.
@@ -23,14 +23,17 @@ struct ProbeHits {
     case kprobe = "kprobe, out of line"
     case simulatedKprobe = "kprobe, simulated"
     case kretprobe
+    /// At the entry of a function, which x86-64 can make a jump.
+    case jump = "kprobe, jump"
 
-    var isOfKernel: Bool { [.kprobe, .simulatedKprobe, .kretprobe].contains(self) }
+    var isOfKernel: Bool { [.kprobe, .simulatedKprobe, .kretprobe, .jump].contains(self) }
+    func exists(_ guest: ProgramArchitecture) -> Bool { self != .jump || guest == .x86_64 }
     /// The class of instruction that is probed; `nil`: the function's return.
     var verdict: ProbeVerdict? {
       switch self {
       case .uprobe, .kprobe: .outOfLine
       case .simulatedUprobe, .simulatedKprobe: .simulate
-      case .uretprobe, .kretprobe: nil
+      case .uretprobe, .kretprobe, .jump: nil
       }
     }
   }
@@ -52,21 +55,16 @@ struct ProbeHits {
     let elf: ELFFile
 
     init(
-      _ bytes: [UInt8], _ architecture: ProgramArchitecture, _ engine: BackEnd, kernel: Bool,
-      count: Int
+      _ bytes: [UInt8], _ guest: ProgramArchitecture, _ engine: BackEnd, kernel: Bool, count: Int
     ) throws {
-      elf = try ELFFile(bytes)
       var configuration = ProgramConfiguration()
-      configuration.memory = 64 << 20
+      configuration.architecture = guest
       configuration.engine = engine
-      configuration.architecture = architecture
+      configuration.memory = 64 << 20
       machine = try ProgramMachine(configuration, host: host) { false }
-      let isa: any ProbeISA =
-        switch architecture {
-        case .riscv64: RISCVProbeISA()
-        case .x86_64: X86ProbeISA()
-        }
-      probes = ProbeSubsystem(kernel: machine.kernel, isa: isa)
+      probes = ProbeSubsystem(
+        kernel: machine.kernel, isa: guest == .riscv64 ? RISCVProbeISA() : X86ProbeISA())
+      elf = try ELFFile(bytes)
       try machine.kernel.vfs.installProgram(Path(ProbeHits.path), HostBytes(bytes))
       let arguments = ["selftest", kernel ? "k" : "h", "\(count)"]
       try machine.start(
@@ -105,7 +103,7 @@ struct ProbeHits {
 
   /// The instruction of a class that is run most often.
   private func place(_ kind: Kind, _ bytes: [UInt8]) throws -> UInt64 {
-    let rig = try Rig(bytes, architecture, engine, kernel: kind.isOfKernel, count: 1)
+    let rig = try Rig(bytes, guest, engine, kernel: kind.isOfKernel, count: 1)
     let function = try rig.function(kind)
     guard let elf = kind.isOfKernel ? rig.machine.kernel.image?.elf : rig.elf else {
       throw BenchFailure("no kernel image")
@@ -139,7 +137,7 @@ struct ProbeHits {
   func run(_ kind: Kind, count: Int) throws -> Run {
     let bytes = try Host.contents(of: image)
     let place = kind.verdict == nil ? nil : try place(kind, bytes)
-    let rig = try Rig(bytes, architecture, engine, kernel: kind.isOfKernel, count: count)
+    let rig = try Rig(bytes, guest, engine, kernel: kind.isOfKernel, count: count)
     let function = try rig.function(kind)
     let hits: () -> UInt64
     switch kind {
@@ -160,6 +158,12 @@ struct ProbeHits {
       let probe = try rig.probes.registerKretprobe(
         KretprobeRequest(.symbol("kretprobe_target"), ret: { _ in }))
       hits = { probe.hits }
+    case .jump:
+      rig.probes.optimisesKprobes = true
+      let probe = try rig.probes.registerKprobe(
+        KprobeRequest(.symbol("probe_fib"), pre: { _ in .continue }))
+      rig.probes.hurryKprobeOptimiser()
+      hits = { rig.probes.passage(of: probe) == .jump ? probe.hits : 0 }
     }
     let seconds = try rig.run()
     return Run(seconds: seconds, hits: hits())
@@ -168,7 +172,7 @@ struct ProbeHits {
   /// Runs a loop `count` times, without a probe or with two that are never hit.
   func runUnhit(count: Int, idle: Bool, kernel: Bool = false) throws -> Double {
     let rig = try Rig(
-      try Host.contents(of: image), architecture, engine, kernel: kernel, count: count)
+      try Host.contents(of: image), guest, engine, kernel: kernel, count: count)
     if idle {
       guard let mean = rig.elf.symbols.symbol("mean") else {
         throw BenchFailure("the image has no function 'mean'")
@@ -205,73 +209,63 @@ struct BenchFailure: Error, CustomStringConvertible {
 
 extension Bench {
   /// Hits a second beside ptrace and native uprobes of this host; and what an idle probe costs.
-  func measureProbes() throws {
+  func measureProbes(_ guest: ProgramArchitecture, _ engine: BackEnd) throws {
+    let image = "\(images)/user/\(guest.rawValue)/selftest.elf"
+    let bench = ProbeHits(image: image, guest: guest, engine: engine)
+    printLine(
+      "probe hits (\(image), \(engine)): millions a CPU second, empty handler, whole path, less the same run without"
+    )
+    printLine(row(widths: (20, 15), "", "M/s", "spread", "x ptrace", "x native uprobe"))
     var ptrace = Series()
     var native = Series()
     for _ in 0..<runs where probe == nil {
       if let rate = ProbeHits.ptrace(count: 20_000) { ptrace.values.append(rate / 1e6) }
       if let rate = ProbeHits.nativeUprobe(count: 200_000) { native.values.append(rate / 1e6) }
     }
+    func ratio(_ mine: Double, _ peer: Series) -> String {
+      peer.values.isEmpty ? "-" : text(mine / peer.median, 1)
+    }
     do {
-      for architecture in ProgramArchitecture.allCases {
-        for engine in engines.compactMap(BackEnd.init) {
-          let image = "\(images)/user/\(architecture)/selftest.elf"
-          let bench = ProbeHits(image: image, architecture: architecture, engine: engine)
-          try measureHits(bench, ptrace: ptrace, native: native)
-          if probe == nil { try measureIdle(bench) }
+      for kind in ProbeHits.Kind.allCases
+      where kind.exists(guest) && (probe == nil || kind.rawValue == probe) {
+        var rates = Series()
+        let count = kind.isOfKernel ? 40_000 : 80_000
+        for _ in 0..<runs {
+          let run = try bench.run(kind, count: count)
+          let bare = try bench.runUnhit(count: count, idle: false, kernel: kind.isOfKernel)
+          rates.values.append(Double(run.hits) / max(run.seconds - bare, 1e-9) / 1e6)
         }
+        printLine(
+          row(
+            widths: (20, 15),
+            kind.rawValue, text(rates.median, 3), rates.spread, ratio(rates.median, ptrace),
+            ratio(rates.median, native)))
       }
+      if probe != nil { return }
+      for (name, peer) in [("host: ptrace", ptrace), ("host: uprobe", native)] {
+        printLine(
+          row(
+            widths: (20, 15),
+            name, peer.values.isEmpty ? "refused" : text(peer.median, 3), peer.spread, "", ""))
+      }
+      var without = Series()
+      var with = Series()
+      for _ in 0..<runs {
+        without.values.append(try bench.runUnhit(count: 200_000, idle: false))
+        with.values.append(try bench.runUnhit(count: 200_000, idle: true))
+      }
+      printLine("a program with an idle uprobe and an idle kprobe: CPU seconds")
+      printLine(row(widths: (20, 15), "", "seconds", "spread", "ratio", ""))
+      printLine(row(widths: (20, 15), "no probe", text(without.median, 3), without.spread, "", ""))
+      printLine(
+        row(
+          widths: (20, 15),
+          "idle probes", text(with.median, 3), with.spread,
+          text(without.median / with.median, 3), ""))
     } catch {
       printLine("emu-bench: \(error)")
       throw ExitCode(1)
     }
-    for (name, peer) in [("host: ptrace", ptrace), ("host: uprobe", native)] where probe == nil {
-      printLine(
-        row(
-          widths: (20, 15),
-          name, peer.values.isEmpty ? "refused" : text(peer.median, 3), peer.spread, "", ""))
-    }
     printLine("")
-  }
-
-  private func measureHits(_ bench: ProbeHits, ptrace: Series, native: Series) throws {
-    printLine(
-      "probe hits (\(bench.image), \(bench.engine)): millions a CPU second, empty handler, whole"
-        + " path, less the same run without; goal: 3")
-    printLine(row(widths: (20, 15), "", "M/s", "spread", "x ptrace", "x native uprobe"))
-    func ratio(_ mine: Double, _ peer: Series) -> String {
-      peer.values.isEmpty ? "-" : text(mine / peer.median, 1)
-    }
-    for kind in ProbeHits.Kind.allCases where probe == nil || kind.rawValue == probe {
-      var rates = Series()
-      let count = kind.isOfKernel ? 40_000 : 80_000
-      for _ in 0..<runs {
-        let run = try bench.run(kind, count: count)
-        let bare = try bench.runUnhit(count: count, idle: false, kernel: kind.isOfKernel)
-        rates.values.append(Double(run.hits) / max(run.seconds - bare, 1e-9) / 1e6)
-      }
-      printLine(
-        row(
-          widths: (20, 15),
-          kind.rawValue, text(rates.median, 3), rates.spread, ratio(rates.median, ptrace),
-          ratio(rates.median, native)))
-    }
-  }
-
-  private func measureIdle(_ bench: ProbeHits) throws {
-    var without = Series()
-    var with = Series()
-    for _ in 0..<runs {
-      without.values.append(try bench.runUnhit(count: 200_000, idle: false))
-      with.values.append(try bench.runUnhit(count: 200_000, idle: true))
-    }
-    printLine("a program with an idle uprobe and an idle kprobe: CPU seconds")
-    printLine(row(widths: (20, 15), "", "seconds", "spread", "ratio", ""))
-    printLine(row(widths: (20, 15), "no probe", text(without.median, 3), without.spread, "", ""))
-    printLine(
-      row(
-        widths: (20, 15),
-        "idle probes", text(with.median, 3), with.spread,
-        text(without.median / with.median, 3), ""))
   }
 }

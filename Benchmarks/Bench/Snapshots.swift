@@ -13,15 +13,16 @@ struct Snapshots {
   /// Instructions of a short scenario, the goal's measure.
   private static let scenario: UInt64 = 20_000
 
+  /// By its name busybox knows what it is.
   private func machine(_ engine: BackEnd) throws -> ProgramMachine {
     var configuration = ProgramConfiguration()
     configuration.engine = engine
     let machine = try ProgramMachine(configuration, host: SilentHost()) { false }
-    try machine.kernel.vfs.installProgram(Path("/program"), HostBytes(program))
+    try machine.kernel.vfs.installProgram(Path("/busybox"), HostBytes(program))
     let command =
-      isBusybox ? ["/program", "sh", "-c", "seq 2000 | sort -rn | head -3"] : ["/program"]
+      isBusybox ? ["/busybox", "sh", "-c", "seq 2000 | sort -rn | head -3"] : ["/busybox"]
     try machine.start(
-      BootRequest(path: Array("/program".utf8), arguments: command.map { Array($0.utf8) }))
+      BootRequest(path: Array("/busybox".utf8), arguments: command.map { Array($0.utf8) }))
     return machine
   }
 

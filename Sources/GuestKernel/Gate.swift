@@ -28,6 +28,8 @@ public enum GateFunction: UInt64, Sendable, CaseIterable {
   case die = 11
   /// `CONSOLE(pointer, length)`.
   case console = 12
+  /// `OPTIMIZED_KPROBE(probed address, regs*)`.
+  case optimizedKprobe = 13
 }
 
 /// What guest kernel text must do after a call of the model.
@@ -118,6 +120,9 @@ extension Kernel {
     case .console:
       printConsole(a0, a1)
       return GateReply()
+    case .optimizedKprobe:
+      for entry in trapHooks { entry.hook.jumpedProbe(self, address: a0, regs: a1) }
+      return finish(GateReply())
     case nil:
       return GateReply(value: UInt64(bitPattern: -Int64(Errno.ENOSYS.rawValue)))
     }
@@ -170,7 +175,7 @@ extension Kernel {
     ram.willWrite(pa &+ frameSize &- 1)
     let trap = KernelTrap(regs: regsVA, frame: ram.pointer(pa), address: address, cause: cause)
     for index in trapHooks.indices {
-      if let reply = trapHooks[index].trap(self, trap) { return reply }
+      if let reply = trapHooks[index].hook.trap(self, trap) { return reply }
     }
     return nil
   }
@@ -189,7 +194,7 @@ extension Kernel {
       return GateReply()
     case .signal(let number, let code):
       guard fromUser else { return GateReply(value: 1) }
-      for hook in trapHooks { hook.trapRaisesSignal(self, task, regs: regsVA) }
+      for entry in trapHooks { entry.hook.trapRaisesSignal(self, task, regs: regsVA) }
       force(SignalInfo(number, code: code, .fault(address: address)), task)
     case .outOfMemory:
       log("Out of memory: Killed process \(task.process.pid) (\(task.comm))")
@@ -203,8 +208,8 @@ extension Kernel {
     guard let task = current, let before = readKernel(regsVA, isa.ptRegs.size),
       isa.isUser(before)
     else { return GateReply(value: 1) }
-    for hook in trapHooks { hook.trapRaisesSignal(self, task, regs: regsVA) }
-    let signal = classifyTrap(cause)
+    for entry in trapHooks { entry.hook.trapRaisesSignal(self, task, regs: regsVA) }
+    let signal = classifyTrap(cause, hart)
     let pc = (readKernel(regsVA, isa.ptRegs.size) ?? before).load64(isa.ptRegs.pc)
     if signal.code == SignalInfo.SI_KERNEL {
       force(.kernel(signal.signal), task)

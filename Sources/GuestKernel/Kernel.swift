@@ -32,12 +32,16 @@ public final class Kernel {
   /// call's cause.
   ///
   /// Set by the machine; every trap is an illegal instruction otherwise.
-  public var classifyTrap: (_ cause: UInt64) -> TrapSignal = { _ in .illegal }
+  ///
+  /// The hart is the one that has just taken the trap, if there was one.
+  public var classifyTrap: (_ cause: UInt64, _ hart: Hart?) -> TrapSignal = { _, _ in .illegal }
   /// Asked in order about each trap and page fault before the kernel looks at it (Linux's
   /// die-notifier chain): probes.
-  @exclusivity(unchecked) public var trapHooks: [any TrapHook] = []
+  ///
+  /// They are not kept alive by the kernel, which most of them keep alive.
+  @exclusivity(unchecked) public private(set) var trapHooks: [TrapHookEntry] = []
   /// Told about processes and their memory: probes.
-  public unowned var observer: (any ProcessObserver)?
+  public weak var observer: (any ProcessObserver)?
   /// Guest kernel text was written: the next answer through the gate has the guest synchronise its
   /// instruction fetch.
   @exclusivity(unchecked) public var instructionFlushNeeded = false
@@ -243,6 +247,8 @@ public struct TrapSignal: Sendable, Equatable {
   public static let illegal = TrapSignal(signal: Signal.SIGILL, code: 1)
   /// `SIGTRAP`, breakpoint.
   public static let breakpoint = TrapSignal(signal: Signal.SIGTRAP, code: 1)
+  /// `SIGTRAP`, a breakpoint of the processor's registers.
+  public static let hardwareBreakpoint = TrapSignal(signal: Signal.SIGTRAP, code: 4)
   /// `SIGTRAP`, trace.
   public static let trace = TrapSignal(signal: Signal.SIGTRAP, code: 2)
   /// What the processor says of its own accord (`SI_KERNEL`): the signal has no address.
@@ -279,12 +285,39 @@ public struct RunningTask {
   public let spaceState: AnyObject?
 }
 
+/// One of a kernel's hooks: whoever adds it takes it out before it goes.
+public struct TrapHookEntry {
+  // Counting would cost as much as the rest of a hit.
+  /// The hook.
+  public unowned(unsafe) let hook: any TrapHook
+  fileprivate let id: ObjectIdentifier
+
+  fileprivate init(_ hook: any TrapHook) {
+    self.hook = hook
+    id = ObjectIdentifier(hook)
+  }
+}
+
+extension Kernel {
+  /// Has a hook asked about each trap, behind those that are.
+  public func add(_ hook: any TrapHook) { trapHooks.append(TrapHookEntry(hook)) }
+
+  /// Asks a hook no more.
+  public func remove(_ hook: any TrapHook) {
+    let id = ObjectIdentifier(hook)
+    trapHooks.removeAll { $0.id == id }
+  }
+}
+
 /// Sees traps before the kernel does.
 public protocol TrapHook: AnyObject {
   /// A trap or page fault.
   ///
   /// - Returns: an answer where the hook deals with it.
   func trap(_ kernel: Kernel, _ trap: borrowing KernelTrap) -> GateReply?
+
+  /// A kernel probe that is a jump was hit, with the registers at `regs` in guest memory.
+  func jumpedProbe(_ kernel: Kernel, address: UInt64, regs: UInt64)
 
   /// A trap of user mode is about to raise a signal: the saved registers may be changed before.
   func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64)
@@ -296,6 +329,8 @@ public protocol TrapHook: AnyObject {
 }
 
 extension TrapHook {
+  /// There are none.
+  public func jumpedProbe(_ kernel: Kernel, address: UInt64, regs: UInt64) {}
   /// Nothing to do.
   public func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64) {}
   /// They need not wait.

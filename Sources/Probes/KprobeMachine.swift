@@ -57,6 +57,17 @@ final class KprobeMachine {
   @exclusivity(unchecked) var slots: KprobeSlots
   /// Places that were taken off ``points`` while one was being served.
   @exclusivity(unchecked) private var retired: [KprobePoint] = []
+  /// Code of probes that are jumps.
+  @exclusivity(unchecked) var detourSlots: KprobeSlots
+  /// Whether a copy that goes back by itself may still be under way: the next trap of a probe tells
+  /// that it is not.
+  @exclusivity(unchecked) var isAway = false
+  /// Whether probes become jumps.
+  @exclusivity(unchecked) var isOptimising = false
+  /// When the first of them is to.
+  @exclusivity(unchecked) var nextDue = UInt64.max
+  /// Is told of all text that is written, in its order.
+  var didPatch: ((UInt64, [UInt8]) -> Void)?
   /// Whether breaks are in the text at all (`/sys/kernel/debug/kprobes/enabled`).
   @exclusivity(unchecked) private(set) var isOn = true
   /// What ``LegacyPolicies/publishedFirst`` leaves for later.
@@ -76,6 +87,7 @@ final class KprobeMachine {
     self.fetch = fetch
     stepCause = isa.stepCause(.kernel)
     slots = KprobeSlots(kernel, slotSize: isa.kprobeSlotSize)
+    detourSlots = KprobeSlots(detoursOf: kernel, isa)
     blacklist = Self.blacklist(kernel)
     blacklistedFunctions = Self.blacklistedFunctions(kernel)
     exceptionTable = Self.exceptionTable(kernel)
@@ -88,10 +100,16 @@ final class KprobeMachine {
     let probe = Kprobe(
       request, address: checked.address, symbol: checked.symbol, offset: checked.offset)
     if let known = points[checked.address] {
+      if probe.post != nil || probe.fault != nil {
+        withdraw(known)
+        try unboost(known)
+      }
       known.probes.insert(probe, at: 0)
       updateArming(known)
+      offer(known)
       return probe
     }
+    withdraw(around: checked.address)
     checked.probes = [probe]
     if legacy.contains(.publishedFirst) {
       updateArming(checked)
@@ -104,6 +122,7 @@ final class KprobeMachine {
     try prepare(checked)
     points[checked.address] = checked
     updateArming(checked)
+    offer(checked)
     return probe
   }
 
@@ -115,9 +134,13 @@ final class KprobeMachine {
     guard point.probes.isEmpty else { return }
     points[point.address] = nil
     if isServing { retired.append(point) }
-    if let slot = point.slot {
-      slots.release(slot, inUse: isServing && !legacy.contains(.slotFreedAtOnce))
-    }
+    if let slot = point.slot { release(slot) }
+    releaseDetour(point)
+    offer(around: point.address)
+  }
+
+  private func release(_ slot: UInt64) {
+    slots.release(slot, inUse: (isServing || isAway) && !legacy.contains(.slotFreedAtOnce))
   }
 
   /// Has all breaks written or taken away; what is registered meanwhile is armed with the others.
@@ -126,6 +149,7 @@ final class KprobeMachine {
   func setOn(_ on: Bool) {
     isOn = on
     for point in points.values { updateArming(point) }
+    if on { for point in points.values { offer(point) } }
   }
 
   func setEnabled(_ probe: Kprobe, _ enabled: Bool) throws(ProbeError) {
@@ -133,13 +157,16 @@ final class KprobeMachine {
       throw ProbeError(.EINVAL, "the probe is not registered")
     }
     probe.isEnabled = enabled
+    if enabled { withdraw(around: point.address) }
     updateArming(point)
+    offer(point)
+    if !point.isArmed { offer(around: point.address) }
   }
 
   /// What is done wrongly on purpose.
   var legacy: LegacyPolicies { fetch.legacy }
 
-  private var isServing: Bool {
+  var isServing: Bool {
     if case .idle = state { false } else { true }
   }
 
@@ -152,7 +179,7 @@ final class KprobeMachine {
     default: break
     }
     switch verdict {
-    case .refuse(let reason): throw ProbeError(.EINVAL, reason)
+    case .refuse(let reason, let why): throw ProbeError(why.errno(.kernel), reason)
     case .simulate:
       guard let simulation = isa.simulation(of: point.insn.bytes, at: point.address, .kernel)
       else {
@@ -164,10 +191,17 @@ final class KprobeMachine {
         throw ProbeError(.ENOMEM, "no slot is free")
       }
       if legacy.contains(.writableSlots) { slots.makeWritable(kernel) }
-      guard let image = isa.slotImage(point.insn, at: point.address, slot: slot) else {
+      var boosted: [UInt8]?
+      if legacy.isEmpty, !point.needsTrap {
+        boosted = isa.boostedImage(point.insn, at: point.address, slot: slot)
+      }
+      guard
+        let image = boosted ?? slotImage(point, slot)
+      else {
         slots.release(slot, inUse: false)
         throw ProbeError(.EINVAL, "what the instruction refers to is too far from its slot")
       }
+      point.isBoosted = boosted != nil
       guard patch(slot, image) else {
         slots.release(slot, inUse: false)
         throw ProbeError(.ENOMEM, "the slot can't be written")
@@ -176,18 +210,44 @@ final class KprobeMachine {
     }
   }
 
+  private func slotImage(_ point: KprobePoint, _ slot: UInt64) -> [UInt8]? {
+    guard legacy.contains(.copiesAreVerbatim) else {
+      return isa.slotImage(point.insn, at: point.address, slot: slot)
+    }
+    return point.insn.bytes + isa.breakpoint(.kprobeStep, over: isa.maxInsnLength)
+  }
+
+  /// Has the copy end by a trap from now on: in another slot, for it may be running in this one.
+  ///
+  /// Deviation: Linux leaves the jump back in the slot, and the post handler of a probe that joins a
+  /// boosted one never runs.
+  private func unboost(_ point: KprobePoint) throws(ProbeError) {
+    guard point.isBoosted, let old = point.slot else { return }
+    guard let slot = slots.allocate() else { throw ProbeError(.ENOMEM, "no slot is free") }
+    guard let image = isa.slotImage(point.insn, at: point.address, slot: slot), patch(slot, image)
+    else {
+      slots.release(slot, inUse: false)
+      throw ProbeError(.ENOMEM, "the slot can't be written")
+    }
+    point.slot = slot
+    point.isBoosted = false
+    release(old)
+  }
+
   /// Writes kernel text: through RAM, for the guest's own mapping of it is read-only.
-  private func patch(_ va: UInt64, _ bytes: [UInt8]) -> Bool {
+  func patch(_ va: UInt64, _ bytes: [UInt8]) -> Bool {
     guard let pa = kernel.kernelAddress(va, UInt64(bytes.count)),
       kernel.ram.write(pa, bytes)
     else { return false }
     fetch.kernelText()
+    didPatch?(va, bytes)
     return true
   }
 
   private func updateArming(_ point: KprobePoint) {
     let wanted = isOn && point.probes.contains(where: \.isEnabled)
     guard wanted != point.isArmed else { return }
+    if !wanted { withdraw(point) }
     point.isArmed = wanted
     let length = legacy.contains(.shortBreaks) ? 2 : point.insn.length
     _ = patch(
@@ -250,6 +310,8 @@ final class KprobeMachine {
     switch (state, event) {
     case (.idle, .hit(let point)):
       context.pc = pc
+      comeBack()
+      optimiseDue()
       guard serve(point, context) else { return nil }
     case (.serving, .hit(let point)) where legacy.contains(.noReentryGuard):
       context.pc = pc
@@ -261,6 +323,7 @@ final class KprobeMachine {
       for probe in point.probes { probe.nmissed &+= 1 }
       switch getPast(point, context) {
       case .done: break
+      case .leaves: isAway = true
       case .steps(let step): state = .nested(step, under: level)
       case .traps: return nil
       }
@@ -311,6 +374,10 @@ final class KprobeMachine {
     case .continue, .remove:
       switch getPast(point, context) {
       case .done: post(point, context)
+      case .leaves:
+        state = .idle
+        isAway = true
+        return true
       case .steps(let step):
         state = .serving(.stepping(step))
         return true
@@ -349,17 +416,27 @@ final class KprobeMachine {
     case done
     /// It runs in its slot now.
     case steps(KprobeStep)
+    /// It runs elsewhere, and goes on from there without another trap.
+    case leaves
     /// It traps, as it does without a probe; the pc is its own.
     case traps
   }
 
   /// Simulates the instruction, or sends the hart to its slot.
   private func getPast(_ point: KprobePoint, _ context: ProbeContext) -> Passage {
+    if let detour = point.detour, detour.isTaken {
+      context.pc = detour.copies
+      return .leaves
+    }
     if let simulation = point.simulation {
       context.pc = point.address
       return simulation.run(context.frame, context) ? .done : .traps
     }
     guard let slot = point.slot else { return .traps }
+    if point.isBoosted {
+      context.pc = slot
+      return .leaves
+    }
     var step = KprobeStep(point: point, slot: slot, state: SlotState())
     step.state = isa.enterSlot(context.frame, step.copy)
     if legacy.contains(.interruptsInSlot) { isa.unmaskInterrupts(context.frame, step.state) }
@@ -378,10 +455,26 @@ final class KprobeMachine {
     reclaim()
   }
 
-  /// Nothing is being served: what was kept for it may go.
+  /// What was kept for what is being served may go, once nothing is.
   private func reclaim() {
+    if !isServing, !retired.isEmpty { retired = [] }
+    guard !isAway else { return }
     slots.reclaim()
-    if !retired.isEmpty { retired = [] }
+    detourSlots.reclaim()
+  }
+
+  /// What went elsewhere last has come back.
+  func comeBack() {
+    guard isAway else { return }
+    isAway = false
+    reclaim()
+  }
+
+  /// Has the handlers run whose results do not count.
+  func serveJump(_ point: KprobePoint, _ context: ProbeContext) {
+    state = .serving(.active)
+    _ = pre(point, context)
+    state = .idle
   }
 
   // MARK: Faults
@@ -391,6 +484,10 @@ final class KprobeMachine {
   /// - Returns: an answer where the fault is dealt with; `nil` where it is the kernel's to see.
   func faulted(_ context: ProbeContext, _ address: UInt64) -> GateReply? {
     if legacy.contains(.faultsInSlot) { return nil }
+    if isAway, let at = origin(of: context.pc) {
+      context.pc = at
+      return nil
+    }
     let step: KprobeStep
     switch state {
     case .serving(.stepping(let first)) where context.pc == first.slot:
@@ -417,6 +514,21 @@ final class KprobeMachine {
     return isHandled ? GateReply() : nil
   }
 
+  /// Where the instruction is whose copy, which no trap ends, is at an address.
+  ///
+  /// Deviation: in Linux what happens to such a copy is reported at its own address.
+  private func origin(of pc: UInt64) -> UInt64? {
+    for point in points.values {
+      if point.isBoosted, point.slot == pc { return point.address }
+      if let detour = point.detour, pc >= detour.copies,
+        pc &- detour.copies < UInt64(detour.original.count)
+      {
+        return point.address &+ (pc &- detour.copies)
+      }
+    }
+    return nil
+  }
+
   // MARK: Return probes
 
   /// Where a probed function returns to.
@@ -440,6 +552,10 @@ extension KprobeMachine {
     a.refs("points", &points)
     a("state", &state)
     a("slots", &slots)
+    a("detourSlots", &detourSlots)
+    a("isAway", &isAway)
+    a("isOptimising", &isOptimising)
+    a("nextDue", &nextDue)
     a("isOn", &isOn)
     a.parts("calls") {
       var stacks = a.isReading ? [] : calls.keys.sorted()
@@ -454,7 +570,7 @@ extension KprobeMachine {
     a("trampolineIsReady", &trampolineIsReady)
     a.transient([
       "kernel", "isa", "fetch", "stepCause", "latest", "unpublished", "kretprobes", "retired",
-      "blacklist", "blacklistedFunctions", "exceptionTable",
+      "blacklist", "blacklistedFunctions", "exceptionTable", "didPatch",
     ])
     guard a.isReading else { return }
     latest = nil
@@ -470,7 +586,7 @@ extension KprobeMachine {
   /// Whether it is not as it was made.
   var isInUse: Bool {
     isServing || !points.isEmpty || !calls.isEmpty || trampolineIsReady || !isOn
-      || slots.isTouched
+      || slots.isTouched || detourSlots.isTouched || isOptimising
   }
 
   /// No probe is registered and none is being served.
@@ -478,6 +594,8 @@ extension KprobeMachine {
     points = [:]
     state = .idle
     slots = KprobeSlots(kernel, slotSize: isa.kprobeSlotSize)
+    detourSlots = KprobeSlots(detoursOf: kernel, isa)
+    (isAway, isOptimising, nextDue) = (false, false, .max)
     unpublished = []
     calls = [:]
     kretprobes = [:]

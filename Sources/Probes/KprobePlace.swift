@@ -46,8 +46,8 @@ extension KprobeMachine {
     let point = KprobePoint(
       address: address, pa: pa, symbol: found.name, offset: found.offset, insn: insn)
     if legacy.contains(.anyInstruction) { return point }
-    if case .refuse(let reason) = insn.verdict {
-      throw ProbeError(.EINVAL, "\(where_): \(reason)")
+    if case .refuse(let reason, let why) = insn.verdict {
+      throw ProbeError(why.errno(.kernel), "\(where_): \(reason)")
     }
     if insideExclusive(before) {
       throw ProbeError(.EINVAL, "\(where_) is inside an exclusive sequence")
@@ -66,10 +66,10 @@ extension KprobeMachine {
     else { return [] }
     // A probe that begins before, at, or inside what was read.
     let reach = UInt64(isa.maxInsnLength)
-    var at = address &- (reach &- isa.insnAlignment)
+    var at = address &- UInt64(longestDetour) / isa.insnAlignment &* isa.insnAlignment
     while at != address &+ reach {
-      if let point = points[at], point.isArmed {
-        for (index, byte) in point.insn.bytes.enumerated() {
+      if let point = points[at] {
+        for (index, byte) in point.displaced.enumerated() {
           let place = at &+ UInt64(index) &- address
           if place < UInt64(bytes.count) { bytes[Int(place)] = byte }
         }

@@ -20,6 +20,12 @@ final class KprobePoint: Archivable {
   /// Address of its slot, where its instruction runs out of line.
   @exclusivity(unchecked) var slot: UInt64?
   @exclusivity(unchecked) var simulation: (any InsnSimulation)?
+  /// Whether what is in the slot goes back by itself: no trap ends it, and no handler runs behind it.
+  @exclusivity(unchecked) var isBoosted = false
+  /// What it takes to be a jump, once that was prepared.
+  @exclusivity(unchecked) var detour: KprobeDetour?
+  /// That can't be prepared.
+  var isNoDetour = false
 
   init(
     address: UInt64, pa: UInt64, symbol: String, offset: UInt64, insn: ProbedInsn
@@ -48,12 +54,24 @@ final class KprobePoint: Archivable {
     a.externals("probes", &probes)
     a("isArmed", &isArmed)
     a("slot", &slot)
+    a("isBoosted", &isBoosted)
+    a("detour", &detour)
+    a("isNoDetour", &isNoDetour)
     // The table makes simulations ready.
     a.transient(["length", "copied", "simulation"])
     if a.isReading {
       length = UInt64(insn.length)
       copied = CopiedInsn(insn)
     }
+  }
+
+  /// Whether a handler is to run behind the instruction, or when it faults.
+  var needsTrap: Bool { probes.contains { $0.post != nil || $0.fault != nil } }
+
+  /// The text under what is in its place now.
+  var displaced: [UInt8] {
+    guard let detour, detour.isJump else { return isArmed ? insn.bytes : [] }
+    return detour.original
   }
 
   /// The address behind the instruction.
@@ -78,19 +96,32 @@ struct KprobeSlots {
   /// Released while a slot was being run.
   private var retired: [UInt64] = []
 
+  /// The slots of the first kind, which are never given out.
+  private let reserved: UInt64
+
   /// The image's slots.
   init(_ kernel: Kernel, slotSize: Int) {
-    base = kernel.symbol("kprobe_insn_slots") ?? 0
-    end = kernel.symbol("kprobe_insn_slots_end") ?? base
+    self.init(kernel, "kprobe_insn_slots", slotSize: slotSize, reserved: 1)
+  }
+
+  /// The image's room for detours.
+  init(detoursOf kernel: Kernel, _ isa: any ProbeISA) {
+    self.init(kernel, "kprobe_optinsn_slots", slotSize: isa.detours?.detourSize ?? 1, reserved: 0)
+  }
+
+  private init(_ kernel: Kernel, _ name: String, slotSize: Int, reserved: UInt64) {
+    base = kernel.symbol(name) ?? 0
+    end = kernel.symbol(name + "_end") ?? base
     size = UInt64(slotSize)
-    fresh = base &+ size
+    self.reserved = reserved &* size
+    fresh = base &+ self.reserved
   }
 
   /// How many were given out and not taken back.
-  var inUse: Int { Int((fresh &- base) / size) - 1 - free.count }
+  var inUse: Int { Int((fresh &- base &- reserved) / size) - free.count - retired.count }
 
   /// Whether one was ever handed out.
-  var isTouched: Bool { fresh != base &+ size }
+  var isTouched: Bool { fresh != base &+ reserved }
 
   mutating func allocate() -> UInt64? {
     if let slot = free.popLast() { return slot }
@@ -139,7 +170,7 @@ extension KprobeSlots: Archived {
     a("fresh", &fresh)
     a("free", &free)
     a("retired", &retired)
-    a.transient(["base", "end", "size"])
+    a.transient(["base", "end", "size", "reserved"])
     guard a.isReading else { return }
     let all = free + retired
     if !all.allSatisfy({ $0 >= base && $0 < end }) || base != 0 && !(base...end).contains(fresh) {

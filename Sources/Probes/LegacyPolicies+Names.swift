@@ -40,6 +40,9 @@ extension LegacyPolicies {
     ("noReferenceCounters", .noReferenceCounters),
     ("noRegistrationChecks", .noRegistrationChecks),
     ("tableDecidesAlone", .tableDecidesAlone),
+    ("copiesAreVerbatim", .copiesAreVerbatim),
+    ("pushedAddressStays", .pushedAddressStays),
+    ("stepsAreForgotten", .stepsAreForgotten),
     ("noFetchSynchronisation", .noFetchSynchronisation),
   ]
 }

@@ -37,4 +37,11 @@ extension LegacyPolicies {
   public static let noRegistrationChecks = LegacyPolicies(rawValue: 1 << 45)
   /// A break that is in no table is the program's own, even where none is left in memory (U47, M04).
   public static let tableDecidesAlone = LegacyPolicies(rawValue: 1 << 46)
+  /// An instruction's copy is its bytes, relative to RIP or not; the kernel's too (U34).
+  public static let copiesAreVerbatim = LegacyPolicies(rawValue: 1 << 47)
+  /// A return address that was pushed in a slot is the slot's (U35).
+  public static let pushedAddressStays = LegacyPolicies(rawValue: 1 << 48)
+  /// The trap flag is cleared behind a step, whoever had set it, and nobody else hears of the step
+  /// (U50).
+  public static let stepsAreForgotten = LegacyPolicies(rawValue: 1 << 49)
 }

@@ -1,3 +1,4 @@
+import Engine
 import GuestKernel
 
 /// Why a probe was refused.
@@ -15,6 +16,20 @@ public struct ProbeError: Error, Equatable, Sendable, CustomStringConvertible {
 
   /// The reason and the errno's name.
   public var description: String { "\(reason) (\(errno))" }
+}
+
+extension ProbeRefusal {
+  /// The errno that the registration of such a probe ends with.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/kprobes/core.c`, `prepare_emulation`;
+  ///   `arch/x86/kernel/uprobes.c`, `uprobe_init_insn`
+  func errno(_ text: ProbedText) -> Errno {
+    switch self {
+    case .invalid: .EINVAL
+    case .unsupported: .EOPNOTSUPP
+    case .undecodable: text == .kernel ? .EINVAL : .ENOEXEC
+    }
+  }
 }
 
 /// What happens after a handler.

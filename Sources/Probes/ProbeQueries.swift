@@ -12,6 +12,26 @@ extension ProbeSubsystem {
     return start..<end
   }
 
+  /// How a kernel probe gets past its instruction.
+  public enum KprobePassage: Sendable, Equatable {
+    /// Its work is done on the saved registers.
+    case simulated
+    /// A copy runs in a slot, and a trap ends it.
+    case stepped
+    /// A copy runs in a slot and jumps back.
+    case boosted
+    /// A jump takes the instruction's place.
+    case jump
+  }
+
+  /// How a kernel probe gets past its instruction now; `nil` once it is not registered.
+  public func passage(of probe: Kprobe) -> KprobePassage? {
+    guard let point = kprobes.points[probe.address] else { return nil }
+    if point.detour?.isJump ?? false { return .jump }
+    if point.simulation != nil { return .simulated }
+    return point.isBoosted ? .boosted : .stepped
+  }
+
   /// Where copies of a program's instructions run (`[uprobes]`), the trampoline of return probes
   /// included; `nil` as long as none did.
   public func slots(in space: AddressSpace) -> Range<UInt64>? {

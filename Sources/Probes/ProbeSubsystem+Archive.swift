@@ -159,13 +159,20 @@ extension ProbedInsn: Archived {
     switch verdict {
     case .outOfLine: kind = 0
     case .simulate: kind = 1
-    case .refuse(let why): (kind, reason) = (2, why)
+    case .refuse(let why, let refusal):
+      (kind, reason) = (refusal == .invalid ? 2 : refusal == .unsupported ? 3 : 4, why)
     }
     a.parts("verdict") {
-      kind = a.choice(kind, below: 3)
+      kind = a.choice(kind, below: 5)
       a("", &reason)
     }
-    if a.isReading { verdict = kind == 0 ? .outOfLine : kind == 1 ? .simulate : .refuse(reason) }
+    guard a.isReading else { return }
+    switch kind {
+    case 0: verdict = .outOfLine
+    case 1: verdict = .simulate
+    case 2: verdict = .refuse(reason)
+    default: verdict = .refuse(reason, kind == 3 ? .unsupported : .undecodable)
+    }
   }
 }
 

@@ -70,10 +70,12 @@ public final class ProbeSubsystem {
     fetch = FetchSynchronisation(kernel)
     kprobes = KprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
     uprobes = UprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
-    kernel.trapHooks.append(self)
+    kernel.add(self)
     kernel.observer = self
     for task in kernel.tasks.values { task.space?.observer = self }
   }
+
+  deinit { kernel.remove(self) }
 
   // MARK: Registration
 
@@ -153,6 +155,23 @@ public final class ProbeSubsystem {
     set { kprobes.setOn(newValue) }
   }
 
+  /// Whether kernel probes become jumps once they have been breaks for 20 ms, where the instruction set
+  /// and their place allow it (`sysctl debug.kprobes-optimization`).
+  ///
+  /// What handlers of a jump return is ignored, as in Linux, and so is what they do to pc and sp; a
+  /// probe with a post handler stays a break.
+  ///
+  /// Deviation: Linux has it on from the beginning.
+  public var optimisesKprobes: Bool {
+    get { kprobes.isOptimising }
+    set { kprobes.setOptimising(newValue) }
+  }
+
+  /// Has those that wait for their 20 ms become jumps at the next hit of any kernel probe.
+  ///
+  /// - SeeAlso: Linux, `kernel/kprobes.c`, `wait_for_kprobe_optimizer`
+  public func hurryKprobeOptimiser() { kprobes.hurryOptimiser() }
+
   /// Asks a probe's filter again about every process that maps its file.
   ///
   /// With `adding` breaks go where it now says yes; without, they leave where no probe's filter says
@@ -186,13 +205,15 @@ public final class ProbeSubsystem {
   }
 
   /// What handlers see of a hit: the same object for all hits whose handlers do not keep it.
-  private func context(_ trap: borrowing KernelTrap, isUser: Bool) -> ProbeContext {
+  private func context(
+    _ regs: UInt64, _ frame: UnsafeMutableRawPointer, isUser: Bool
+  ) -> ProbeContext {
     if isKnownUniquelyReferenced(&spare), let spare {
-      spare.begin(trap.regs, trap.frame, isUser: isUser)
+      spare.begin(regs, frame, isUser: isUser)
       return spare
     }
     let made = ProbeContext(
-      kernel: kernel, isa: isa, regsVA: trap.regs, frame: trap.frame, isUser: isUser,
+      kernel: kernel, isa: isa, regsVA: regs, frame: frame, isUser: isUser,
       simulations: simulations)
     spare = made
     return made
@@ -212,7 +233,7 @@ extension ProbeSubsystem: TrapHook {
       }
       let task = running.task
       let utask = running.taskState as? UprobeTask
-      let context = context(trap, isUser: true)
+      let context = context(trap.regs, trap.frame, isUser: true)
       defer { context.end() }
       guard isBreak else { return utask.flatMap { uprobes.stepped(task, $0, context) } }
       guard let space = running.space, let own = running.spaceState as? UprobeSpace else {
@@ -222,12 +243,20 @@ extension ProbeSubsystem: TrapHook {
       if reply != nil { breaksTaken &+= 1 }
       return reply
     }
-    let context = context(trap, isUser: false)
+    let context = context(trap.regs, trap.frame, isUser: false)
     defer { context.end() }
     if let address = trap.address { return kprobes.faulted(context, address) }
     if isa.isBreak(cause: cause) { return kprobes.trapped(context) }
     if isa.stepCause(.kernel) == cause { return kprobes.stepped(context) }
     return kprobes.faulted(context, 0)
+  }
+
+  /// A kernel probe that is a jump was hit.
+  public func jumpedProbe(_ kernel: Kernel, address: UInt64, regs: UInt64) {
+    guard let frame = frame(regs) else { return }
+    let context = context(regs, frame, isUser: false)
+    defer { context.end() }
+    kprobes.jumped(address, context)
   }
 
   /// A signal of a slot's instruction is one of the probed instruction.

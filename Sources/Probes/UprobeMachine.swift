@@ -162,7 +162,7 @@ final class UprobeMachine {
   private func leave(
     _ step: UprobeStep, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext
   ) -> GateReply? {
-    let exit = step.copy.map { isa.leaveSlot(context.frame, $0, step.state, context) }
+    let exit = step.copy.map { leaveSlot($0, step, context) }
     if exit == .unfinished { return GateReply() }
     end(step, task, utask)
     return exit == .stepped ? nil : GateReply()
@@ -173,7 +173,7 @@ final class UprobeMachine {
   /// - SeeAlso: Linux, `arch/x86/kernel/uprobes.c`, `arch_uprobe_skip_sstep`
   private func announceStep(_ task: Task, _ context: ProbeContext) {
     guard let stepCause, isa.isSingleStepped(UnsafeRawPointer(context.frame)) else { return }
-    let signal = kernel.classifyTrap(stepCause)
+    let signal = kernel.classifyTrap(stepCause, nil)
     kernel.force(
       SignalInfo(signal.signal, code: signal.code, .fault(address: context.pc)), task)
   }
@@ -235,8 +235,8 @@ final class UprobeMachine {
     _ space: AddressSpace, _ own: UprobeSpace, _ context: ProbeContext
   ) -> GateReply {
     utask.state = .running
-    guard let copied = point.copied else { return GateReply() }
-    if point.isSimulated, !legacy.contains(.everythingInSlot) {
+    guard let insn = point.insn, let copied = point.copied else { return GateReply() }
+    if point.isSimulated {
       context.pc = va
       if point.simulation(at: va, isa)?.run(context.frame, context) ?? false {
         announceStep(task, context)
@@ -247,7 +247,7 @@ final class UprobeMachine {
     guard let area = own.area ?? area(of: space) else { return GateReply() }
     guard
       let (slot, written) =
-        area.take(for: point, { point.insn.map(isa.slotImage) ?? [] }, kernel.ram)
+        area.take(for: point, { slotImage(insn) }, kernel.ram)
     else {
       utask.state = .waiting(point, va: va)
       task.sleep(on: [area.queue], until: nil, state: .killable)
@@ -267,6 +267,30 @@ final class UprobeMachine {
     utask.state = .running
     step.area.release(step.slot)
     kernel.recalculateSignals(task)
+  }
+
+  private func slotImage(_ insn: ProbedInsn) -> [UInt8] {
+    guard legacy.contains(.copiesAreVerbatim) else { return isa.slotImage(insn) }
+    let end = isa.breakpoint(.uprobeStep, over: isa.maxInsnLength)
+    return insn.bytes + (isa.stepCause(.user) == nil ? end : [])
+  }
+
+  private func leaveSlot(
+    _ copy: SlotCopy, _ step: UprobeStep, _ context: ProbeContext
+  ) -> SlotExit {
+    var state = step.state
+    if legacy.contains(.stepsAreForgotten) { state.status = 0 }
+    guard legacy.contains(.pushedAddressStays) else {
+      return isa.leaveSlot(context.frame, copy, state, context)
+    }
+    return isa.leaveSlot(context.frame, copy, state, Unchanged())
+  }
+
+  /// Memory that says it was corrected.
+  private final class Unchanged: ProbedMemory {
+    func loadMemory(_ va: UInt64, _ size: Int) -> UInt64? { nil }
+    func storeMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool { true }
+    func correctMemory(_ va: UInt64, _ size: Int, _ value: UInt64) -> Bool { true }
   }
 
   /// The task's `[uprobes]` page, made if need be; `nil` where there is no room for it.

@@ -145,10 +145,14 @@ extension UprobeMachine {
     if isa.isBreakpoint(bytes) {
       throw ProbeError(.EOPNOTSUPP, "\(text) holds a break instruction")
     }
-    guard let insn = isa.classify(bytes, .user) else {
+    guard var insn = isa.classify(bytes, .user) else {
       throw ProbeError(.EINVAL, "\(text) holds no whole instruction")
     }
-    if case .refuse(let reason) = insn.verdict { throw ProbeError(.EINVAL, "\(text): \(reason)") }
+    // Before slots are made: what they hold depends on it.
+    if insn.verdict == .simulate, legacy.contains(.everythingInSlot) { insn.verdict = .outOfLine }
+    if case .refuse(let reason, let why) = insn.verdict {
+      throw ProbeError(why.errno(.user), "\(text): \(reason)")
+    }
     if insideExclusive(inode, offset) {
       throw ProbeError(.EINVAL, "\(text) is inside an exclusive sequence")
     }

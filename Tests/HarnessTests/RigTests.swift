@@ -39,6 +39,21 @@ struct RigTests {
     #expect(returned == 55)
   }
 
+  /// Scenarios run thousands of times in one process.
+  @Test(arguments: Guest.all)
+  func nothingOutlivesIt(guest: Guest) throws {
+    weak var machine: ProgramMachine?
+    do {
+      let scenario = try #require(Scenario("sum", assembly: Self.sums, on: guest))
+      let rig = try Rig(scenario)
+      machine = rig.linux
+      try rig.kprobe("__do_sys_exit") { _ in .continue }
+      try rig.uretprobe("/asm:add") { _ in }
+      #expect(rig.run().ending == .status(55) && machine != nil)
+    }
+    #expect(machine == nil)
+  }
+
   @Test func kernelClosures() throws {
     let rig = try Rig(Scenario(assembly: "_start: li a7, 172\necall\nli a7, 93\necall"))
     try rig.kprobe("__do_sys_getpid") { _ in .continue }

@@ -5,9 +5,9 @@ import Testing
 
 /// Images from `images/bare`, each to its end on the board.
 @Suite struct BareImages {
-  static let cases = Images.cases("bare", fixed: 1).filter {
-    $0.name != "kbench" && $0.name != "smp"
-  }
+  static let cases =
+    Images.cases("bare", fixed: 1).filter { $0.name != "kbench" && $0.name != "smp" }
+    + Images.cases("bare", fixed: 1, on: .x86_64)
 
   /// What a case is run with.
   static func options(_ bare: ImageCase, _ caches: CacheModel) -> BareRig.Options {

@@ -49,16 +49,13 @@ final class BareRig {
     configuration.harts = options.harts
     configuration.quantum = options.quantum
     configuration.cacheModel = options.caches
+    image = try BareImage(bytes, loadAddress: nil)
+    configuration.architecture = image.architecture
     console = TypedConsole(input: input, patient: options.patient)
     machine = try #require(
       BareMachine(configuration, console: console, startOfRun: 1_600_000_000_000_000_000))
-    image = try BareImage(bytes, loadAddress: nil)
     if let problem = image.load(into: machine.ram) { Issue.record("\(problem)") }
-    if options.supervisor {
-      machine.enterSupervisorMode(image.entry)
-    } else {
-      machine.enterMachineMode(image.entry)
-    }
+    machine.enter(image, options.supervisor ? .supervisor : .machine)
     if let tohost = image.physical(of: "tohost") {
       machine.watchHTIF(tohost: tohost, fromhost: image.physical(of: "fromhost"))
     }

@@ -113,6 +113,21 @@ struct InsnTraceTests {
     }
   }
 
+  /// Of programs only: what the kernel did between two of their instructions is not in the log, nor
+  /// which program each is of; and a store-conditional fails when another one has run.
+  @Test func logsOfSeveralProgramsAreReadBack() throws {
+    let scratch = try Scratch()
+    for program in ["forks", "threads", "signals"] {
+      let trace = try Self.record(scratch, [Self.program(program)])
+      let log = "\(scratch.path)/log"
+      _ = try Self.lines(
+        ["trace", trace, "--format", "spike", "-o", log, "--to", "400000", "--user"])
+      let result = try Child.run("check", log, "--format", "spike")
+      #expect(result.status == 0, "\(program): \(result.errors)")
+      #expect(result.errors.contains(" instructions, 0 differences"))
+    }
+  }
+
   /// Composed by hand after riscv-isa-sim, `riscv/execute.cc`, `commit_log_print_insn`, and checked
   /// by the manual: the reset vector, then an atomic, a compressed, a floating-point instruction.
   static let spike = """
@@ -164,6 +179,9 @@ struct InsnTraceTests {
     let first = Self.spike.split(separator: "\n").prefix(3).joined(separator: "\n")
     try check("", "spike", "no instruction in it")
     try check(String(first.dropLast(5)), "spike", "line 3: the log stops in the middle of a line")
+    try check(
+      " V      =   0\n pc       0000000000001000\n mhartid  0000000000000000\n", "qemu",
+      "line 3: a log of QEMU's system mode")
     try check("what is this\n", "spike", "line 1: not a line of Spike's commit log")
     try check("core   0: 3 0x0000000000001000 (0x00000297) x5\n", "spike", "line 1: register x5")
     try check("core   0: 3 0x0000000000001000 (97) x5\n", "spike", "line 1: the instruction")

@@ -45,6 +45,14 @@ private let programs = root + "Tests/ProbesTests/Programs/"
   private static let cases: [Case] = [
     Case(policy: .everythingInSlot, command: ["probes.elf", "a"]),
     Case(policy: .everythingInSlot, command: ["probes.elf", "a"], probed: .none, kernel: true),
+    Case(policy: .everythingInSlot, command: ["probes-x86_64.elf", "a"]),
+    Case(
+      policy: .everythingInSlot, command: ["probes-x86_64.elf", "a"], probed: .none, kernel: true),
+    Case(policy: .slotsAreVisible, command: ["probes-x86_64.elf", "s"]),
+    Case(policy: .processesAreNotFollowed, command: ["probes-x86_64.elf", "f"]),
+    Case(policy: .probesOfOneProcess, command: ["probes-x86_64.elf", "f"]),
+    Case(policy: .skipsEntryInsns, command: ["probes-x86_64.elf", "a"]),
+    Case(policy: .absentTextIsZeros, command: ["probes-x86_64.elf", "a"]),
     Case(policy: .slotsAreVisible, command: ["probes.elf", "s"]),
     Case(policy: .processesAreNotFollowed, command: ["probes.elf", "f"]),
     Case(policy: .probesOfOneProcess, command: ["probes.elf", "f"]),

@@ -43,6 +43,23 @@ private func program(_ guest: ProgramArchitecture) -> String {
     }
   }
 
+  /// Scenarios run thousands of times in one process.
+  @Test("nothing of a verification outlives it")
+  func lifetime() throws {
+    weak var world: LiveChooser?
+    for guest in ProgramArchitecture.allCases {
+      var options = Verification.Options()
+      options.run.memory = 64 << 20
+      do {
+        let chooser = LiveChooser(SilentHost())
+        world = chooser
+        let report = try Verification([program(guest), "a"], options, world: chooser).run()
+        #expect(report.insns > 50 && world != nil)
+      }
+      #expect(world == nil, "\(guest)")
+    }
+  }
+
   @Test("x86-64: a program that single-steps itself sees its own steps and no other")
   func singleSteps() throws {
     let report = try verify([program(.x86_64), "t"])

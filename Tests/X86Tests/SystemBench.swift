@@ -19,12 +19,16 @@ final class SystemBench {
   let hart: Hart
   var x: UnsafeMutablePointer<UInt64> { hart.x }
 
-  init?(_ caches: CacheModel = .coherent, features: FeatureSet = .announced) {
+  init?(
+    _ caches: CacheModel = .coherent, features: FeatureSet = .announced,
+    engine: BackEnd = .standard
+  ) {
     guard let ram = PhysicalMemory(base: 0, size: 2 << 20) else { return nil }
     self.ram = ram
     isa = X64(features: features)
     hart = Hart(
-      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: caches, tlbCount: X64.tlbCount)
+      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: caches, tlbCount: X64.tlbCount,
+      engine: engine)
     for (table, next) in [(UInt64(0x1000), UInt64(0x2000)), (0x2000, 0x3000), (0x3000, 0x4000)] {
       ram.store(table, next | PTE.present | PTE.write | PTE.user)
     }

@@ -14,6 +14,11 @@ SHT_SYMTAB, SHT_RISCV_ATTRIBUTES, SHF_ALLOC, PT_RISCV_ATTRIBUTES = 2, 0x70000003
 
 def main(source, target):
     data = open(source, "rb").read()
+    if data[:6] == b"\x7fELF\x01\x01":
+        # A 32-bit image was linked without symbols and sections of that kind: there is nothing to drop.
+        with open(target, "wb") as out:
+            out.write(data)
+        return
     if data[:6] != b"\x7fELF\x02\x01":
         sys.exit(f"prune.py: {source} is not a 64-bit little-endian ELF file")
     phoff, shoff = struct.unpack_from("<QQ", data, 32)

@@ -5,35 +5,50 @@ import Foundation
 struct BareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bare",
-    abstract: "Runs the bare images of images/bare under emu and qemu-system-riscv64.",
+    abstract: "Runs the bare images of images/bare under emu and QEMU.",
     discussion: """
       What the UART prints and the exit status must be equal, to QEMU's (its known mistakes, which \
       images/bare/qemu-wrong.txt lists, put right) and to what is recorded in images/bare/expected.
 
       Examples:
         emu-conformance bare
+        emu-conformance bare --isa x86_64
         emu-conformance bare traps paging --emu .build/debug/emu
       """)
 
   @OptionGroup var options: CaseOptions
 
+  @Option(help: "The images' instruction set: riscv64 or x86_64.")
+  var isa = "riscv64"
+
+  private var isPC: Bool { isa == "x86_64" }
+  private var qemuName: String { "qemu-system-\(isa)" }
+
   mutating func run() throws {
-    let qemu = try HostProcess.require("qemu-system-riscv64", package: "qemu-system-misc")
+    guard ["riscv64", "x86_64"].contains(isa) else {
+      throw ToolError(description: "--isa is riscv64 or x86_64")
+    }
+    let qemu = try HostProcess.require(
+      qemuName, package: isPC ? "qemu-system-x86" : "qemu-system-misc")
     let emu = try options.emuPath()
     let folder = try CaseFolder(images: options.images, bare: true)
-    let cases = try folder.cases(only: options.cases)
+    let cases = try folder.cases(only: options.cases, isa: isa)
     print(Report.line("case", "qemu", "emu", "time", "verdict"))
     var report = Report()
     for named in cases {
       let home = folder.url.deletingLastPathComponent().path
-      let image = "bare/riscv64/\(named.name).elf"
+      let image = "bare/\(isa)/\(named.name).elf"
       let input = named.input.map { "bare/\($0)" } ?? "/dev/null"
       var theirs: Outcome?
       if named.oracle == nil {
         // The sleeping writer keeps QEMU's standard input open: at its end `-serial stdio` would quit.
-        let firmware = named.firmware ? [] : ["-bios", "none"]
+        // A PC boots an image by its firmware, and has the port to end it only if told so.
+        let firmware =
+          isPC
+          ? ["-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+          : ["-M", named.machine] + (named.firmware ? [] : ["-bios", "none"])
         let machine = [
-          "-M", named.machine, "-display", "none", "-monitor", "none", "-serial", "stdio",
+          "-display", "none", "-monitor", "none", "-serial", "stdio",
           "-kernel", image,
         ]
         theirs = try HostProcess(
@@ -73,11 +88,11 @@ struct BareCommand: ParsableCommand {
     let lines = folder.normal(ours.output, named)
     if let theirs {
       let corrected = folder.corrected(folder.normal(theirs.output, named), named)
-      if let text = difference(lines, corrected, from: "qemu-system-riscv64") {
+      if let text = difference(lines, corrected, from: qemuName) {
         complaints.append(text)
       }
       if theirs.status != named.status {
-        complaints.append("qemu-system-riscv64 exits with \(theirs.status), not \(named.status)")
+        complaints.append("\(qemuName) exits with \(theirs.status), not \(named.status)")
       }
     }
     if let expected = folder.expected(named),

@@ -12,8 +12,8 @@ struct NativeCommand: ParsableCommand {
     abstract: "Steps x86-64 programs on this host's processor and compares every pc with emu's.",
     discussion: """
       The programs of images/user/x86_64, or a static program and its arguments. Both begin with the \
-      same stack, auxiliary vector and random bytes; what CPUID, time and randomness \
-      answer is told to the native program as the emulated one heard it.
+      same stack, auxiliary vector and random bytes; what CPUID, time, randomness, the number of \
+      processors and mmap answer is told to the native program as the emulated one heard it.
 
       Examples:
         emu-conformance native
@@ -30,10 +30,8 @@ struct NativeCommand: ParsableCommand {
   var program: [String] = []
 
   /// Programs of one thread that print no times.
-  ///
-  /// Where mmap puts memory is not made equal: `mallocs`, whose allocator looks at it, is not here.
   private static let programs = [
-    ["hello", "one", "two=2"], ["jumps"], ["floats"], ["stackgrow"], ["vectors"],
+    ["hello", "one", "two=2"], ["jumps"], ["floats"], ["stackgrow"], ["vectors"], ["mallocs"],
     ["kbench", "all", "x1"],
   ]
 

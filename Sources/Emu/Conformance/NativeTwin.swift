@@ -42,6 +42,8 @@ final class NativeTwin: InsnObserver {
     102: Answer(), 104: Answer(), 107: Answer(), 108: Answer(), 201: Answer(),
     96: Answer(argument: 7, bytes: 16), 228: Answer(argument: 6, bytes: 16),
     63: Answer(argument: 7, bytes: 390), 318: Answer(argument: 7),
+    // How many processors there are.
+    204: Answer(argument: 2),
     // The processor's own; not served here: rseq.
     334: Answer(),
   ]
@@ -156,7 +158,15 @@ final class NativeTwin: InsnObserver {
       return
     }
     let answer = kind == .calls ? Self.answers[number] : nil
+    let mapped = kind == .calls ? placed(hart.x[Registers.slot(0)]) : nil
     guard step(from: previous, to: pc) else { return }
+    if let mapped {
+      gpr {
+        $0[7] = mapped.address
+        $0[10] = mapped.flags
+      }
+      if native_write(process, &registers) != 0 { return differ("can't be changed") }
+    }
     // A signal that came with the call is delivered behind it.
     if kind == .calls, registers.rip != pc { takeSignal() }
     guard registers.rip == pc else {
@@ -165,6 +175,21 @@ final class NativeTwin: InsnObserver {
           + registersApart(hart))
     }
     if let answer { answered(answer, hart) }
+  }
+
+  /// Has an mmap that leaves the place to the kernel map where the emulated one did.
+  ///
+  /// - Returns: what two registers held, for behind the call.
+  private func placed(_ result: UInt64) -> (address: UInt64, flags: UInt64)? {
+    let fixed: UInt64 = 0x10
+    let fixedNoReplace: UInt64 = 0x10_0000
+    guard number == 9, Int64(bitPattern: result) >= 0, before[10] & fixed == 0 else { return nil }
+    gpr {
+      $0[7] = result
+      $0[10] |= fixedNoReplace
+    }
+    if native_write(process, &registers) != 0 { differ("can't be changed") }
+    return (before[7], before[10])
   }
 
   /// Steps until it is somewhere else, with the signals that come.

@@ -308,7 +308,8 @@ public final class Hart {
   ///
   /// Blocks are translated anew, so that none costs nothing.
   ///
-  /// The observer itself may do so: the instruction about to be executed is then the new one's.
+  /// The observer itself may do so: the instruction about to be executed is then the new one's. The
+  /// hart keeps it, so that one that keeps the machine is to be detached.
   ///
   /// - Parameters:
   ///   - observer: who is to see instructions; `nil`: nobody.

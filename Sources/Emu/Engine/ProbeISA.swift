@@ -22,10 +22,22 @@ public enum ProbedText: Sendable, CaseIterable {
   case user
 }
 
+/// Which errno a refusal is in Linux.
+public enum ProbeRefusal: Sendable, CaseIterable {
+  /// `EINVAL`.
+  case invalid
+  /// `EOPNOTSUPP`.
+  ///
+  /// Deviation: for a program's instructions Linux has `ENOTSUPP`, which user space does not know.
+  case unsupported
+  /// The bytes are no instruction: `EINVAL` in the kernel, `ENOEXEC` in programs.
+  case undecodable
+}
+
 /// How a probe gets past the instruction that it displaces.
 public enum ProbeVerdict: Sendable, Equatable {
   /// It can't: no probe may be there, for this reason.
-  case refuse(String)
+  case refuse(String, ProbeRefusal = .invalid)
   /// Its work is done on the saved registers.
   case simulate
   /// A copy of it runs in a slot.
@@ -197,6 +209,12 @@ public protocol ProbeISA: AnyObject {
   ///
   /// - Returns: `nil` where the instruction can't be moved so far.
   func slotImage(_ insn: ProbedInsn, at va: UInt64, slot: UInt64) -> [UInt8]?
+  /// What a slot of the kernel holds whose copy goes back by itself, without a trap.
+  ///
+  /// - Returns: `nil` where something is to be put right behind the copy.
+  func boostedImage(_ insn: ProbedInsn, at va: UInt64, slot: UInt64) -> [UInt8]?
+  /// What it takes to make a kernel probe a jump; `nil` where none can be one.
+  var detours: (any DetourISA)? { get }
   /// What a slot of a program holds, whatever its address and the instruction's.
   func slotImage(_ insn: ProbedInsn) -> [UInt8]
   /// The cause of the trap that ends a copy, where that is no break behind it: a single step.
@@ -238,6 +256,9 @@ public protocol ProbeISA: AnyObject {
   func registerOffset(_ number: Int) -> Int?
   /// Where the n-th argument of a function call lies, from 0; `nil` where it is not in a register.
   func argumentOffset(_ n: Int) -> Int?
+  /// Which word above the stack pointer the n-th argument is at the function's entry, from 0; `nil`
+  /// where it is not on the stack.
+  func argumentWord(_ n: Int) -> Int?
   /// Where a function's result lies.
   var returnValueOffset: Int { get }
   /// The address that a function will return to, at its first instruction; `nil` where it can't be
@@ -263,6 +284,12 @@ public protocol ProbeISA: AnyObject {
 extension ProbeISA {
   /// A break ends every copy.
   public func stepCause(_ text: ProbedText) -> UInt64? { nil }
+  /// Every copy is ended by a trap.
+  public func boostedImage(_ insn: ProbedInsn, at va: UInt64, slot: UInt64) -> [UInt8]? { nil }
+  /// None can be one.
+  public var detours: (any DetourISA)? { nil }
+  /// None is looked for there.
+  public func argumentWord(_ n: Int) -> Int? { nil }
   /// There is no such thing.
   public func isSingleStepped(_ frame: UnsafeRawPointer) -> Bool { false }
   /// The return address is in a register.

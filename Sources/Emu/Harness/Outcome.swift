@@ -106,6 +106,7 @@ extension Ending {
     case .limit: self = .limit
     case .stuck: self = .stuck
     case .reset: self = .reset
+    case .shutDown: self = .panic("the processor was shut down")
     case .interrupted: self = .interrupted
     }
   }

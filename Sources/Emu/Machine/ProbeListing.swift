@@ -131,7 +131,7 @@ public enum ProbeListing {
         switch insn.verdict {
         case .outOfLine: (how, counts[0]) = ("out of line", counts[0] + 1)
         case .simulate: (how, counts[1]) = ("simulate", counts[1] + 1)
-        case .refuse(let why): reason = why
+        case .refuse(let why, _): reason = why
         }
       } catch {
         reason = error.description

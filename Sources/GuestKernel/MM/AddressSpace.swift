@@ -47,7 +47,7 @@ public final class AddressSpace: UserMemory, Archivable {
   }
 
   /// Told about changes of mappings; children inherit it.
-  public unowned var observer: (any AddressSpaceObserver)?
+  public weak var observer: (any AddressSpaceObserver)?
   /// What probes keep for this address space.
   @exclusivity(unchecked) public var probeState: AnyObject?
   /// The mappings, by ascending address.

@@ -11,7 +11,7 @@ extension Kernel {
   func signalGate(_ regsVA: UInt64) -> GateReply {
     guard let task = current, task.state != .dead else { return GateReply(action: .block) }
     task.stopWaiting()
-    for hook in trapHooks where hook.holdsSignals(self, task, regs: regsVA) {
+    for entry in trapHooks where entry.hook.holdsSignals(self, task, regs: regsVA) {
       task.block.flags.remove(.signalPending)
       return GateReply()
     }

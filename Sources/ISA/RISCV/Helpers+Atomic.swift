@@ -63,7 +63,10 @@ let storeConditional: Helper = { x, raw in
     }
     let holds = x[Slot.reservation] == pa
     x[Slot.reservation] = .max
-    if holds { hart.storePhysical(pa, size, x[Int(op.b)], va) }
+    if holds {
+      hart.tellObserver(va, Int(size), isStore: true)
+      hart.storePhysical(pa, size, x[Int(op.b)], va)
+    }
     x[Int(op.d)] = holds ? 0 : 1
   }
 }

@@ -229,7 +229,8 @@ struct Lift {
   }
 
   private func exclusive(_ i: Insn, _ size: UInt8, isStore: Bool) {
-    builder.observeAccess(a: i.rs1, size: size, isStore: isStore)
+    // The helper announces a store, which may not be.
+    if !isStore { builder.observeAccess(a: i.rs1, size: size, isStore: false) }
     builder.emit(
       helper: isStore ? storeConditional : loadReserved, d: to(i.rd), a: i.rs1,
       b: isStore ? i.rs2 : 0, c: size)

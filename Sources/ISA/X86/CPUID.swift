@@ -46,6 +46,7 @@ enum CPUID {
     .clwb: (7, 1, 24), .rdpid: (7, 2, 22), .lahf: (0x8000_0001, 2, 0), .abm: (0x8000_0001, 2, 5),
     .rdtscp: (0x8000_0001, 3, 27), .fma: (1, 2, 12), .f16c: (1, 2, 29), .smap: (7, 1, 20),
     .invpcid: (7, 1, 10), .vaes: (7, 2, 9), .vpclmulqdq: (7, 2, 10), .sha: (7, 1, 29),
+    .rdrand: (1, 2, 30), .rdseed: (7, 1, 18),
   ]
 
   /// The features of which there are rows.

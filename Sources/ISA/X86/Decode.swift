@@ -20,10 +20,16 @@ public enum Decoder {
   public static let maxLength = 15
 
   /// Decodes the instruction at the start of `bytes`; rows of other features are not there.
+  ///
+  /// - Parameters:
+  ///   - bytes: what there is.
+  ///   - features: the features.
+  ///   - isLegacy: 32-bit code.
+  /// - Returns: what became of them.
   public static func decode(
-    _ bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet = .all
+    _ bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet = .all, isLegacy: Bool = false
   ) -> Decoded {
-    var reader = Reader(bytes: bytes, features: features)
+    var reader = Reader(bytes: bytes, features: features, isLegacy: isLegacy)
     return reader.decode()
   }
 
@@ -35,28 +41,37 @@ public enum Decoder {
 
 /// Rows by map and opcode.
 struct Tables: Sendable {
-  static let shared = Tables()
-
   /// For every opcode of the eight maps (the last four behind VEX) where its rows start in
   /// ``candidates``.
   private(set) var starts: [UInt16] = []
   private(set) var candidates: [UInt16] = []
   private(set) var modRM: [Bool] = []
+  /// Of every row; those of 32-bit code stand behind the others.
   let info: [RowInfo]
 
-  private init() {
+  /// The rows of 64-bit code.
+  static let shared = Tables(Encodings.allRows, from: 0)
+  /// Those of 32-bit code.
+  static let legacy = Tables(Encodings.legacyRows, from: Encodings.allRows.count, isLegacy: true)
+
+  private init(_ first: [Row], from base: Int, isLegacy: Bool = false) {
+    let all = Encodings.allRows + Encodings.legacyRows
+    var numbered = Array(zip(base..., first))
+    if isLegacy {
+      numbered += zip(0..., Encodings.allRows).filter { !Encodings.longOnly.contains($0.1.op) }
+    }
     var lists = [[UInt16]](repeating: [], count: 2048)
-    for (index, row) in Encodings.allRows.enumerated() {
+    for (index, row) in numbered {
       let key = (row.match.vex ? 1024 : 0) + row.match.map * 256 + Int(row.match.opcode)
       for low in 0..<(row.match.plus ? 8 : 1) { lists[key + low].append(UInt16(index)) }
     }
     for list in lists {
       starts.append(UInt16(candidates.count))
       candidates += list
-      modRM.append(list.contains { Encodings.allRows[Int($0)].match.hasModRM })
+      modRM.append(list.contains { all[Int($0)].match.hasModRM })
     }
     starts.append(UInt16(candidates.count))
-    info = Encodings.allRows.map { RowInfo($0) }
+    info = all.map { RowInfo($0) }
   }
 }
 
@@ -103,7 +118,7 @@ struct RowInfo: Sendable {
   var count: UInt8
   private var operands: (OperandInfo, OperandInfo, OperandInfo, OperandInfo)
 
-  enum Immediate: UInt8, Sendable { case none, unsigned8, signed8, unsigned16, z, v, offset }
+  enum Immediate: UInt8, Sendable { case none, unsigned8, signed8, unsigned16, z, v, offset, far }
 
   init(_ row: Row) {
     match = row.match
@@ -124,6 +139,7 @@ struct RowInfo: Sendable {
       case (.immediate, .z), (.relative, .z): immediate = .z
       case (.immediate, .v): immediate = .v
       case (.offset, _): immediate = .offset
+      case (.farPointer, _): immediate = .far
       case (.immediate, _), (.relative, _): preconditionFailure(row.pattern)
       default: break
       }
@@ -162,10 +178,13 @@ private struct Reader {
   var rex: UInt8 = 0
 
   let features: UInt64
+  let isLegacy: Bool
 
-  init(bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet) {
+  init(bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet, isLegacy: Bool) {
     self.bytes = bytes
     self.features = features.bits
+    self.isLegacy = isLegacy
+    if isLegacy { insn.prefixes.insert(.addressSize) }
   }
 
   /// The next byte; zero and `short` where there is none.
@@ -193,7 +212,7 @@ private struct Reader {
       if short { return 0 }
       switch byte {
       case 0x66: insn.prefixes.insert(.operandSize)
-      case 0x67: insn.prefixes.insert(.addressSize)
+      case 0x67: insn.prefixes.insert(isLegacy ? .narrow : .addressSize)
       case 0xf0: insn.prefixes.insert(.lock)
       case 0xf2:
         insn.prefixes.remove(.rep)
@@ -208,7 +227,7 @@ private struct Reader {
       case 0x65:
         insn.prefixes.remove(.fs)
         insn.prefixes.insert(.gs)
-      case 0x40...0x4f:
+      case 0x40...0x4f where !isLegacy:
         rex = byte
         continue
       default: return byte
@@ -245,10 +264,13 @@ private struct Reader {
     return (1...3).contains(map) ? 4 + map : nil
   }
 
+  /// In 32-bit code C4 and C5 are LES and LDS with an operand in memory.
+  private func isVEX() -> Bool { at < bytes.count && bytes[at] >= 0xc0 }
+
   mutating func decode() -> Decoded {
     var opcode = readPrefixes()
     var map = 0
-    if !short, opcode == 0xc4 || opcode == 0xc5 {
+    if !short, opcode == 0xc4 || opcode == 0xc5, !isLegacy || isVEX() {
       guard let found = readVEX(opcode) else { return short ? ended : undefined }
       map = found
       opcode = next()
@@ -269,7 +291,7 @@ private struct Reader {
     if short { return ended }
     insn.opcode = opcode
     let key = map * 256 + Int(opcode)
-    let tables = Tables.shared
+    let tables = isLegacy ? Tables.legacy : Tables.shared
     let first = Int(tables.starts[key])
     let end = Int(tables.starts[key + 1])
     guard first < end else { return undefined }
@@ -297,6 +319,7 @@ private struct Reader {
   /// - SeeAlso: Intel SDM volume 1, 'Operand Size and Address Size in 64-Bit Mode'.
   @inline(__always)
   private func operandSize(_ traits: Traits) -> UInt8 {
+    if isLegacy { return insn.prefixes.contains(.operandSize) ? 2 : 4 }
     if traits.contains(.force64) || insn.prefixes.contains(.wide) { return 8 }
     if insn.prefixes.contains(.operandSize) { return 2 }
     return traits.contains(.default64) ? 8 : 4
@@ -329,6 +352,7 @@ private struct Reader {
   private mutating func readAddress(_ modRM: UInt8, _ vectorIndex: Bool) {
     insn.hasMemory = true
     let mod = modRM >> 6
+    if insn.prefixes.contains(.narrow) { return readNarrowAddress(modRM) }
     var base = modRM & 7
     var wide = mod == 2
     if base == 4 {
@@ -343,7 +367,7 @@ private struct Reader {
         insn.base = base | (rex & 1) << 3
       }
     } else if base == 5 && mod == 0 {
-      insn.base = Insn.rip
+      if !isLegacy { insn.base = Insn.rip }
       wide = true
     } else {
       insn.base = base | (rex & 1) << 3
@@ -352,6 +376,27 @@ private struct Reader {
     if wide {
       insn.dispSize = 4
       insn.disp = Int64(Int32(truncatingIfNeeded: read(4)))
+    } else if mod == 1 {
+      insn.dispSize = 1
+      insn.disp = Int64(Int8(bitPattern: next()))
+    }
+  }
+
+  /// - SeeAlso: Intel SDM volume 2, '16-Bit Addressing Forms with the ModR/M Byte'.
+  private mutating func readNarrowAddress(_ modRM: UInt8) {
+    let mod = modRM >> 6
+    // BX+SI, BX+DI, BP+SI, BP+DI, SI, DI, BP, BX.
+    let bases: [UInt8] = [3, 3, 5, 5, 6, 7, 5, 3]
+    let indices: [UInt8] = [6, 7, 6, 7]
+    let isPlain = modRM & 7 == 6 && mod == 0
+    if !isPlain {
+      insn.base = bases[Int(modRM & 7)]
+      if modRM & 7 < 4 { insn.index = indices[Int(modRM & 7)] }
+    }
+    insn.dispOffset = UInt8(truncatingIfNeeded: at)
+    if isPlain || mod == 2 {
+      insn.dispSize = 2
+      insn.disp = Int64(Int16(truncatingIfNeeded: read(2)))
     } else if mod == 1 {
       insn.dispSize = 1
       insn.disp = Int64(Int8(bitPattern: next()))
@@ -381,6 +426,10 @@ private struct Reader {
       case 4: insn.imm = Int64(read(4))
       default: insn.imm = Int64(bitPattern: read(8))
       }
+    case .far:
+      insn.imm = Int64(read(insn.size == 2 ? 2 : 4))
+      insn.disp = Int64(read(2))
+    case .offset where insn.prefixes.contains(.narrow): insn.disp = Int64(read(2))
     case .offset:
       insn.disp =
         insn.prefixes.contains(.addressSize) ? Int64(read(4)) : Int64(bitPattern: read(8))

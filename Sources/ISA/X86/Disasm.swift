@@ -2,14 +2,14 @@
 public enum Disassembler {
   /// The row's name for it, prefixes that change its meaning included.
   public static func mnemonic(_ insn: Insn) -> String {
-    let row = Encodings.allRows[Int(insn.row)]
+    let row = Encodings.row(insn)
     if insn.op == .jrcxz, insn.prefixes.contains(.addressSize) { return "jecxz" }
     return row.mnemonic
   }
 
   /// The instruction at `pc`.
   public static func text(_ insn: Insn, pc: UInt64) -> String {
-    let row = Encodings.allRows[Int(insn.row)]
+    let row = Encodings.row(insn)
     var text = ""
     if insn.prefixes.contains(.lock) { text += "lock " }
     if row.traits.contains(.string) {
@@ -72,7 +72,10 @@ public enum Disassembler {
     case .stackTop: return "st"
     case .control: return "cr\(insn.reg)"
     case .debug: return "dr\(insn.reg)"
-    case .fixedSegment: return operand.register == 4 ? "fs" : "gs"
+    case .fixedSegment:
+      return ["es", "cs", "ss", "ds", "fs", "gs"][Int(operand.register % 6)]
+    case .farPointer:
+      return hex(UInt64(bitPattern: insn.disp)) + ":" + hex(UInt64(bitPattern: insn.imm))
     }
   }
 

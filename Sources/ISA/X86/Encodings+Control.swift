@@ -78,6 +78,8 @@ extension Encodings {
     Family(.cpuid, "cpuid", rows: "0F A2 :"),
     Family(.rdtsc, "rdtsc", rows: "0F 31 :"),
     Family(.rdtscp, "rdtscp", feature: .rdtscp, rows: "0F 01 /F9 :"),
+    Family(.rdrand, "rdrand", "00000M", .system, .rdrand, rows: "NFx 0F C7 /6 : Rv"),
+    Family(.rdrand, "rdseed", "00000M", .system, .rdseed, rows: "NFx 0F C7 /7 : Rv"),
     Family(.rdpid, "rdpid", "......", .force64, .rdpid, rows: "F3 0F C7 /7 : Rv"),
     Family(
       .fxsave, "fxsave", feature: .fxsr, rows: "NP W0 0F AE /0 : M", "NP W1 0F AE /0 : M : fxsave64"

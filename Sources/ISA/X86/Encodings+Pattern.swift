@@ -4,6 +4,7 @@ public enum OperandPlace: UInt8, Sendable {
   case stringSource, stringDestination, one, fixed, segment
   case vectorReg, vectorRm, vectorRmRegister, vectorVvvv, vectorImmediate
   case mmxReg, mmxRm, mmxRmRegister, stack, stackTop, control, debug, fixedSegment
+  case farPointer
 }
 
 /// How large an operand is.
@@ -44,22 +45,35 @@ public struct Operand: Sendable {
   /// As written.
   public let text: String
 
+  private static let fixed: [String: (UInt8, OperandType)] = [
+    "AL": (0, .b), "CL": (1, .b), "AX": (0, .w), "DX": (2, .w), "EAX": (0, .d), "RAX": (0, .q),
+    "rAX": (0, .v), "rDX": (2, .v), "XMM0": (0, .dq),
+  ]
+  private static let places: [Character: OperandPlace] = [
+    "E": .rm, "G": .reg, "M": .memory, "R": .rmRegister, "Z": .opcodeRegister, "B": .vvvv,
+    "I": .immediate, "J": .relative, "O": .offset, "X": .stringSource, "Y": .stringDestination,
+    "S": .segment, "V": .vectorReg, "W": .vectorRm, "U": .vectorRmRegister, "H": .vectorVvvv,
+    "L": .vectorImmediate, "P": .mmxReg, "Q": .mmxRm, "N": .mmxRmRegister,
+    "C": .control, "D": .debug, "A": .farPointer,
+  ]
+  private static let types: [Substring: OperandType] = [
+    "": .none, "b": .b, "w": .w, "d": .d, "q": .q, "v": .v, "y": .y, "z": .z, "bs": .bs,
+    "dq": .dq, "x": .x, "qq": .qq, "t": .t, "ps": .ps, "pd": .pd, "ss": .ss, "sd": .sd, "h": .h,
+    "mb": .mb, "mw": .mw, "vx": .vx, "vd": .vd, "p": .far, "s": .t,
+  ]
+
   init(_ text: String) {
     self.text = text
-    let fixed: [String: (UInt8, OperandType)] = [
-      "AL": (0, .b), "CL": (1, .b), "AX": (0, .w), "DX": (2, .w), "EAX": (0, .d), "RAX": (0, .q),
-      "rAX": (0, .v), "rDX": (2, .v), "XMM0": (0, .dq),
-    ]
-    if let (register, type) = fixed[text] {
+    if let (register, type) = Self.fixed[text] {
       self.register = register
       self.type = type
       place = text == "XMM0" ? .vectorImmediate : .fixed
       return
     }
-    if text == "FS" || text == "GS" {
+    if let segment = ["ES", "CS", "SS", "DS", "FS", "GS"].firstIndex(of: text) {
       place = .fixedSegment
       type = .w
-      register = text == "FS" ? 4 : 5
+      register = UInt8(segment)
       return
     }
     register = 0
@@ -73,21 +87,9 @@ public struct Operand: Sendable {
       type = .b
       return
     }
-    let places: [Character: OperandPlace] = [
-      "E": .rm, "G": .reg, "M": .memory, "R": .rmRegister, "Z": .opcodeRegister, "B": .vvvv,
-      "I": .immediate, "J": .relative, "O": .offset, "X": .stringSource, "Y": .stringDestination,
-      "S": .segment, "V": .vectorReg, "W": .vectorRm, "U": .vectorRmRegister, "H": .vectorVvvv,
-      "L": .vectorImmediate, "P": .mmxReg, "Q": .mmxRm, "N": .mmxRmRegister,
-      "C": .control, "D": .debug,
-    ]
-    guard let first = text.first, let found = places[first] else { preconditionFailure(text) }
+    guard let first = text.first, let found = Self.places[first] else { preconditionFailure(text) }
     place = found
-    let types: [String: OperandType] = [
-      "": .none, "b": .b, "w": .w, "d": .d, "q": .q, "v": .v, "y": .y, "z": .z, "bs": .bs,
-      "dq": .dq, "x": .x, "qq": .qq, "t": .t, "ps": .ps, "pd": .pd, "ss": .ss, "sd": .sd, "h": .h,
-      "mb": .mb, "mw": .mw, "vx": .vx, "vd": .vd, "p": .far, "s": .t,
-    ]
-    guard let kind = types[String(text.dropFirst())] else { preconditionFailure(text) }
+    guard let kind = Self.types[text.dropFirst()] else { preconditionFailure(text) }
     type = kind
   }
 }
@@ -121,7 +123,7 @@ struct Match: Sendable {
 
   init(_ pattern: String, operands: [Operand]) {
     var bytes: [UInt8] = []
-    for word in pattern.split(separator: " ") {
+    for word in pattern.utf8.split(separator: UInt8(ascii: " ")).map(Substring.init) {
       switch word {
       case "NP" where bytes.isEmpty: prefix = .none
       case "NFx" where bytes.isEmpty: prefix = .noRep

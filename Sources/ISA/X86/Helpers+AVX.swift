@@ -153,6 +153,16 @@ private func fused(
   if op.e & 1 != 0 { setVector(x, Int(op.d) &+ 2, words.highHalf) }
 }
 
+/// Whether an element begins in canonical addresses and ends beyond: like an operand, it faults before
+/// any table is looked at.
+private func crossesEdge(
+  _ va: UInt64, _ size: Int, _ x: UnsafeMutablePointer<UInt64>
+) -> Bool {
+  guard X64.isCanonical(va, x), !X64.isCanonical(va &+ UInt64(size - 1), x) else { return false }
+  X64.raise(x, x[SystemSlot.stackAccess] != 0 ? 12 : 13)
+  return true
+}
+
 /// VMASKMOV, VPMASKMOV, MASKMOVQ, MASKMOVDQU: `a` the mask, `b` the address's slot, `d` the other
 /// register; `c` bytes of an element; bit 0 of `e`: 256 bits, bit 1: a store, bit 2: through the stack
 /// segment, bit 3: 64 bits.
@@ -176,6 +186,7 @@ let moveMasked: Helper = { x, r in
     for pass in 0..<(stores ? 2 : 1) {
       for index in 0..<count where isChosen(index) {
         let va = x[Int(op.b)] &+ UInt64(index &* size)
+        if crossesEdge(va, size, x) { return }
         if !stores {
           let value = hart.observedLoad(va, UInt64(size))
           words[index &* size / 8] |= value &<< UInt64(index &* size % 8 &* 8)
@@ -223,8 +234,9 @@ let gatherElements: Helper = { x, r in
       let offset = signed(element(x, Int(op.b), index, indexSize), UInt8(indexSize))
       let short = op.e & 2 != 0
       let va = x[Int(Lift.T.address)] &+ UInt64(bitPattern: offset) &<< UInt64(op.e &>> 4)
-      let value = hart.observedLoad(
-        (short ? va & 0xffff_ffff : va) &+ x[Int(Lift.T.w)], UInt64(size))
+      let at = (short ? va & 0xffff_ffff : va) &+ x[Int(Lift.T.w)]
+      if crossesEdge(at, size, x) { return }
+      let value = hart.observedLoad(at, UInt64(size))
       if x[Slot.pending] == Pending.exception.rawValue { return }
       setPart(op.d, index, value)
       setPart(op.a, index, 0)

@@ -45,6 +45,8 @@ let requireBases: Helper = { x, _ in
 /// HLT.
 let halt: Helper = { x, _ in
   privileged(x) { (_, hart) throws(Fault) in
+    // A step ends the wait at once.
+    if x[Slot.single] & X64.stepped != 0 || x[SystemSlot.debugHits] != 0 { return }
     x[SystemSlot.halted] = 1
     // This was the one instruction that interrupts had to wait for.
     x[SystemSlot.shadow] = Shadow.none
@@ -222,6 +224,15 @@ private func debugSlot(_ number: UInt8, _ x: UnsafeMutablePointer<UInt64>) -> In
   }
 }
 
+/// #DB where DR7.GD guards the debug registers.
+///
+/// - SeeAlso: Intel SDM volume 3, 'General-Detect Exception Condition'.
+private func isGuarded(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
+  guard x[SystemSlot.debugControl] & DebugControl.generalDetect != 0 else { return false }
+  X64.raiseDebug(x, DebugStatus.guarded)
+  return true
+}
+
 /// MOV from DR `c` to `d`.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'MOV - Move to/from Debug Registers'.
@@ -229,6 +240,7 @@ let readDebugRegister: Helper = { x, raw in
   let op = raw.op
   guard let slot = debugSlot(op.c, x) else { return X64.raise(x, 6) }
   guard x[SystemSlot.privilege] == 0 else { return X64.raise(x, 13) }
+  if isGuarded(x) { return }
   x[Int(op.d)] = x[slot]
 }
 
@@ -236,7 +248,8 @@ let readDebugRegister: Helper = { x, raw in
 let writeDebugRegister: Helper = { x, raw in
   let op = raw.op
   guard let slot = debugSlot(op.c, x) else { return X64.raise(x, 6) }
-  privileged(x) { (_, _) throws(Fault) in
+  privileged(x) { (isa, hart) throws(Fault) in
+    if isGuarded(x) { return }
     let value = x[Int(op.a)]
     switch slot {
     case SystemSlot.debugStatus:
@@ -244,8 +257,8 @@ let writeDebugRegister: Helper = { x, raw in
       x[slot] = value & 0xe00f | DebugStatus.fixed
     case SystemSlot.debugControl:
       guard value >> 32 == 0 else { throw .protection }
-      x[slot] = value & 0xffff_23ff | 0x400
-    default: x[slot] = value
+      isa.writeDebug(slot, value & 0xffff_23ff | DebugControl.fixed, hart)
+    default: isa.writeDebug(slot, value, hart)
     }
   }
 }
@@ -321,6 +334,15 @@ func mayUsePort(_ x: UnsafeMutablePointer<UInt64>, _ port: UInt16, _ size: UInt6
   return allowed
 }
 
+/// Has breakpoints for ports see an access.
+///
+/// - Returns: `false` where the instruction must begin anew, as pending.
+func notesPort(_ x: UnsafeMutablePointer<UInt64>, _ port: UInt16, _ size: UInt64) -> Bool {
+  X64.of(x)._withUnsafeGuaranteedRef { isa in
+    Hart.of(x)._withUnsafeGuaranteedRef { isa.allows(port: port, size, $0) }
+  }
+}
+
 /// Reads a port.
 func readPort(_ hart: Hart, _ port: UInt16, _ size: UInt64) -> UInt64 {
   let ports = X64.of(hart.x)._withUnsafeGuaranteedRef { $0.ports }
@@ -339,7 +361,7 @@ func writePort(_ hart: Hart, _ port: UInt16, _ size: UInt64, _ value: UInt64) {
 let portInput: Helper = { x, raw in
   let op = raw.op
   let port = UInt16(truncatingIfNeeded: x[Int(op.a)])
-  guard mayUsePort(x, port, UInt64(op.e)) else { return }
+  guard mayUsePort(x, port, UInt64(op.e)), notesPort(x, port, UInt64(op.e)) else { return }
   let value = Hart.of(x)._withUnsafeGuaranteedRef { readPort($0, port, UInt64(op.e)) }
   put(x, Int(Lift.rax), value, op.e)
 }
@@ -348,7 +370,7 @@ let portInput: Helper = { x, raw in
 let portOutput: Helper = { x, raw in
   let op = raw.op
   let port = UInt16(truncatingIfNeeded: x[Int(op.a)])
-  guard mayUsePort(x, port, UInt64(op.e)) else { return }
+  guard mayUsePort(x, port, UInt64(op.e)), notesPort(x, port, UInt64(op.e)) else { return }
   Hart.of(x)._withUnsafeGuaranteedRef {
     writePort($0, port, UInt64(op.e), x[Int(Lift.rax)])
   }
@@ -359,6 +381,8 @@ let portOutput: Helper = { x, raw in
 /// LGDT, with `c` LIDT: `a` the limit, `b` the base.
 let loadTable: Helper = { x, raw in
   let op = raw.op
+  // Of an operand of 16 bits three bytes of the base count.
+  if op.e == 2 { x[Int(op.b)] &= 0xff_ffff }
   guard X64.isCanonical(x[Int(op.b)], x) else { return X64.raise(x, 13) }
   let slot = op.c == 0 ? SystemSlot.gdtBase : SystemSlot.idtBase
   x[slot] = x[Int(op.b)]
@@ -390,7 +414,10 @@ let loadSegmentRegister: Helper = { x, raw in
   let op = raw.op
   trying(x) { (isa, hart) throws(Fault) in
     try isa.loadSegment(Int(op.c), x[Int(op.a)], hart)
-    x[Int(Lift.rsp)] &+= UInt64(op.e)
+    if op.e != 0 {
+      let sp = x[Int(Lift.rsp)] &+ UInt64(op.e)
+      x[Int(Lift.rsp)] = X64.isLegacy(x) ? sp & 0xffff_ffff : sp
+    }
     if op.c == SegmentRegister.ss {
       x[SystemSlot.shadow] = Shadow.stack
       X64.updateMode(hart)
@@ -414,7 +441,14 @@ let farTransfer: Helper = { x, raw in
   let op = raw.op
   trying(x) { (isa, hart) throws(Fault) in
     let selector = x[Int(op.b)]
+    // A descriptor of the system's is a gate, or a task.
+    if x[SystemSlot.efer] & EFER.longModeActive == 0, selector & 0xfffc != 0,
+      try !isa.descriptor(selector, hart).isSegment
+    {
+      return isa.refuse(Refusal.gate, hart)
+    }
     let found = try isa.farTarget(selector, hart)
+    guard isa.mayRun(found, hart) else { return }
     let target = x[Int(op.a)]
     guard X64.isCanonical(target, x) else { throw .protection }
     var sp = x[Int(Lift.rsp)]
@@ -428,8 +462,9 @@ let farTransfer: Helper = { x, raw in
       try isa.store(sp, size, x[Slot.pc], hart)
     }
     try isa.setCode(selector, found, privilege: x[SystemSlot.privilege], hart)
-    x[Int(Lift.rsp)] = sp
+    x[Int(Lift.rsp)] = X64.isLegacy(x) ? sp & 0xffff_ffff : sp
     x[Slot.pc] = target
+    X64.updateMode(hart)
   }
 }
 
@@ -449,6 +484,7 @@ let farReturn: Helper = { x, raw in
     let selector = try isa.load(sp &+ size, size, hart) & 0xffff
     let after = selector & 3
     let code = try isa.returnCode(selector, hart)
+    guard isa.mayRun(code, hart) else { return }
     sp &+= 2 &* size &+ drop
     var stack: (selector: UInt64, rights: UInt64)?
     if after != privilege {

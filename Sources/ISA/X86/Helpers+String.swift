@@ -26,9 +26,10 @@ let stringOperation: Helper = { x, raw in
     let short = op.e & StringOp.short != 0
     let kind = StringOp(rawValue: op.c) ?? .movs
     if kind == .ins || kind == .outs {
-      guard mayUsePort(x, UInt16(truncatingIfNeeded: x[Int(Lift.rdx)]), UInt64(op.e & 15)) else {
-        return
-      }
+      let port = UInt16(truncatingIfNeeded: x[Int(Lift.rdx)])
+      guard mayUsePort(x, port, UInt64(op.e & 15)) else { return }
+      let count = short ? x[Int(Lift.rcx)] & 0xffff_ffff : x[Int(Lift.rcx)]
+      guard repeats && count == 0 || notesPort(x, port, UInt64(op.e & 15)) else { return }
     }
     let rcx = Int(Lift.rcx)
     guard repeats else {
@@ -46,9 +47,15 @@ let stringOperation: Helper = { x, raw in
       }
       if x[rcx] == 0 { return }
       // A store to this very block must be seen before the next iteration.
-      if x[Slot.pending] != 0 { break }
+      if x[Slot.pending] != 0 {
+        x[SystemSlot.repeated] = hart.count &+ 1
+        hart.raise(X64.restart, x[Slot.pending])
+        return
+      }
+      if x[SystemSlot.debugHits] != 0 { break }
     }
     x[Int(op.d)] = hart.pc
+    x[SystemSlot.repeated] = hart.count &+ 2
   }
 }
 

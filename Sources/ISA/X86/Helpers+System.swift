@@ -18,7 +18,7 @@ let raiseTrap: Helper = { x, raw in
 /// While paging is off those of 3 and 4 are.
 let softwareInterrupt: Helper = { x, raw in
   let vector = UInt64(raw.op.c)
-  if x[SystemSlot.cr0] & CR0.paging == 0 {
+  if X64.isMapped(x) {
     guard vector == 3 || vector == 4 else { return X64.raise(x, 13, vector &* 8 &+ 2) }
   } else {
     x[SystemSlot.isSoftware] = 1
@@ -32,7 +32,7 @@ let softwareInterrupt: Helper = { x, raw in
 /// - SeeAlso: Intel SDM volume 2, 'SYSCALL - Fast System Call'.
 let systemCall: Helper = { x, _ in
   with(x) { isa, hart in
-    if x[SystemSlot.cr0] & CR0.paging != 0 {
+    if !X64.isMapped(x) {
       guard x[SystemSlot.efer] & EFER.syscall != 0 else { return X64.raise(x, 6) }
       return isa.enterSystem(hart)
     }
@@ -98,6 +98,17 @@ let readCounter: Helper = { x, raw in
   }
 }
 
+/// RDRAND and RDSEED of `e` bytes, to `d`: CF where there is a source of random bytes.
+///
+/// - SeeAlso: Intel SDM volume 2, 'RDRAND - Read Random Number'.
+let readRandom: Helper = { x, raw in
+  let op = raw.op
+  let bytes = X64.of(x)._withUnsafeGuaranteedRef { $0.random?(Int(op.e)) } ?? []
+  let value = bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+  put(x, Int(op.d), value, op.e)
+  StatusFlags.set(x, bytes.isEmpty ? 0 : StatusFlags.carry)
+}
+
 /// XGETBV of XCR0.
 let readExtendedControl: Helper = { x, _ in
   guard x[SystemSlot.cr4] & CR4.osXSAVE != 0 else { return X64.raise(x, 6) }
@@ -145,6 +156,6 @@ let enterFrame: Helper = { x, raw in
     _ = hart.loadForModify(top, size)
     if x[Slot.pending] == Pending.exception.rawValue { return }
     put(x, Int(Lift.rbp), here, op.e)
-    x[Int(Lift.rsp)] = top
+    x[Int(Lift.rsp)] = X64.isLegacy(x) ? top & 0xffff_ffff : top
   }
 }

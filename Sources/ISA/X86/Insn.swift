@@ -67,7 +67,9 @@ public enum Op: UInt16, CaseIterable, Sendable {
   case `in`, out, ins, outs, lgdt, lidt, sgdt, sidt, smsw, lmsw, lldt, ltr, sldt, str
   case verr, verw, lar, lsl, mov_from_cr, mov_to_cr, mov_from_dr, mov_to_dr, mov_to_seg
   case push_seg, pop_seg, load_far, jmp_far, call_far, ret_far, iret, sysret, vmcall, clac, stac
-  case xsetbv
+  case xsetbv, rdrand
+  // 32-bit code only.
+  case pusha, popa, bound, arpl, into, decimal
 }
 
 /// What was found in front of an opcode.
@@ -84,7 +86,7 @@ public struct Prefixes: OptionSet, Sendable {
   public static let repne = Prefixes(rawValue: 1 << 2)
   /// 66.
   public static let operandSize = Prefixes(rawValue: 1 << 3)
-  /// 67.
+  /// The address has 32 bits: by 67, or as always in 32-bit code.
   public static let addressSize = Prefixes(rawValue: 1 << 4)
   /// 64.
   public static let fs = Prefixes(rawValue: 1 << 5)
@@ -98,6 +100,8 @@ public struct Prefixes: OptionSet, Sendable {
   public static let vex = Prefixes(rawValue: 1 << 9)
   /// VEX.L.
   public static let vex256 = Prefixes(rawValue: 1 << 10)
+  /// In 32-bit code, 67: the address has 16 bits.
+  static let narrow = Prefixes(rawValue: 1 << 11)
 }
 
 /// One decoded instruction.

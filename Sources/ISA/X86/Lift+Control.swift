@@ -4,7 +4,7 @@ import Engine
 
 extension Lift {
   /// The branch's target.
-  var target: Int64 { end &+ i.imm }
+  var target: Int64 { wrapped(end &+ i.imm) }
 
   mutating func conditionalJump() {
     let a = Lift.flagA
@@ -35,6 +35,7 @@ extension Lift {
   mutating func countedJump() {
     let short = i.prefixes.contains(.addressSize)
     let rcx = Lift.rcx
+    if i.prefixes.contains(.narrow) { return builder.end(helper: refuse, c: Refusal.narrow) }
     if i.op == .jrcxz {
       if short { builder.emit(.zext32, d: T.a, a: rcx) }
       builder.end(.beq, a: short ? T.a : rcx, b: 0, imm: target)
@@ -52,6 +53,10 @@ extension Lift {
 
   /// Checks that a computed target is canonical.
   private func checked(_ slot: UInt8) -> UInt8 {
+    if legacy {
+      builder.emit(i.size == 2 ? .zext16 : .zext32, d: T.v, a: slot)
+      return T.v
+    }
     builder.emit(helper: checkTarget, a: slot)
     return slot
   }
@@ -65,6 +70,7 @@ extension Lift {
   /// - SeeAlso: Intel SDM volume 2, 'CALL - Call Procedure'.
   mutating func call() {
     let relative = row[0].place == .relative
+    let size = i.size
     var to: UInt8 = 0
     if !relative {
       to = read(0, T.a)
@@ -74,20 +80,19 @@ extension Lift {
         to = T.a
       }
       // A fault of the push comes before one of the target.
-      loadForModify(T.r, Address(a: Lift.rsp, imm: -8, stack: 1), 8)
+      loadForModify(T.r, Address(a: Lift.rsp, imm: -Int64(size), stack: 1), size)
       to = checked(to)
     }
-    builder.emit(.movi, d: T.r, imm: end)
-    push(T.r, 8)
+    builder.emit(.movi, d: T.r, imm: returnAddress)
+    push(T.r, size)
     if relative { builder.end(.goto, imm: target) } else { builder.end(.jumpr, a: to) }
   }
 
   /// - SeeAlso: Intel SDM volume 2, 'RET - Return From Procedure'.
   mutating func ret() {
-    load(T.a, Address(a: Lift.rsp, imm: 0, stack: 1), 8)
+    load(T.a, Address(a: Lift.rsp, imm: 0, stack: 1), i.size)
     let to = checked(T.a)
-    builder.emit(
-      .addi, d: Lift.rsp, a: Lift.rsp, imm: 8 &+ (row.immediate == .none ? 0 : i.imm))
+    addSP(Int64(i.size) &+ (row.immediate == .none ? 0 : i.imm))
     builder.end(.jumpr, a: to)
   }
 
@@ -97,6 +102,7 @@ extension Lift {
   ///
   /// - SeeAlso: Intel SDM volume 2, 'REP/REPE/REPZ/REPNE/REPNZ - Repeat String Operation Prefix'.
   mutating func string(_ op: StringOp) {
+    if i.prefixes.contains(.narrow) { return builder.end(helper: refuse, c: Refusal.narrow) }
     var size: UInt8 = i.opcode & 1 == 0 ? 1 : i.size
     if op == .ins || op == .outs { size = min(size, 4) }
     var e = size
@@ -152,9 +158,19 @@ extension Lift {
       push(T.a, i.size)
     default:
       load(T.a, Address(a: Lift.rsp, imm: 0, stack: 1), i.size)
-      builder.emit(.addi, d: Lift.rsp, a: Lift.rsp, imm: Int64(i.size))
+      addSP(Int64(i.size))
       // TF may have changed.
       builder.end(helper: writeFlags, a: T.a, e: i.size)
+    }
+  }
+
+  /// Says that the instruction is a branch: TF steps from one to the next.
+  private func noteBranching() {
+    if row.traits.contains(.branch) {
+      builder.emit(.movi, d: T.w, imm: target)
+      builder.emit(helper: noteBranch, a: T.w)
+    } else if row.traits.contains(.jump) {
+      builder.emit(helper: noteBranch, c: 1)
     }
   }
 
@@ -163,7 +179,9 @@ extension Lift {
   /// Lifts one instruction.
   mutating func lift(_ insn: Insn) {
     i = insn
+    // The same in both tables.
     row = Tables.shared.info.withUnsafeBufferPointer { $0[Int(insn.row)] }
+    if mode & X64.TranslationFlag.branches != 0 { noteBranching() }
     switch i.op {
     case .mov: move()
     case .movzx: moveZero()
@@ -258,7 +276,10 @@ extension Lift {
       }
     default:
       if let fault = unitFault { return builder.end(helper: raiseFault, c: fault) }
-      if !x87Instruction(), !mmxInstruction(), !stateInstruction(), !system() { vector() }
+      if !legacyInstruction(), !x87Instruction(), !mmxInstruction(), !stateInstruction(), !system()
+      {
+        vector()
+      }
     }
   }
 

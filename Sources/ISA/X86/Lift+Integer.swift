@@ -294,7 +294,7 @@ extension Lift {
   func push(_ from: UInt8, _ size: UInt8) {
     let at = Address(a: Lift.rsp, imm: -Int64(size), stack: 1)
     store(from, at, size)
-    builder.emit(.addi, d: Lift.rsp, a: Lift.rsp, imm: -Int64(size))
+    addSP(-Int64(size))
   }
 
   mutating func push() {
@@ -311,7 +311,7 @@ extension Lift {
       // An address by RSP is computed from its new value.
       if i.base == 4 { i.disp &+= Int64(size) }
       store(T.a, address(), size)
-      builder.emit(.addi, d: Lift.rsp, a: Lift.rsp, imm: Int64(size))
+      addSP(Int64(size))
       return
     }
     let d = gpr(number(0))
@@ -321,13 +321,13 @@ extension Lift {
       return
     }
     load(T.a, top, size)
-    builder.emit(.addi, d: Lift.rsp, a: Lift.rsp, imm: Int64(size))
+    addSP(Int64(size))
     write(0, T.a)
   }
 
   mutating func leave() {
     load(T.a, Address(a: Lift.rbp, imm: 0, stack: 1), i.size)
-    builder.emit(.addi, d: Lift.rsp, a: Lift.rbp, imm: Int64(i.size))
+    addSP(Int64(i.size), from: Lift.rbp)
     builder.emit(i.size == 2 ? .ins16 : .mov, d: Lift.rbp, a: T.a)
   }
 }

@@ -46,6 +46,9 @@ extension Lift {
       known = .unknown
     case .clac, .stac: builder.end(helper: setAccessControl, c: i.op == .clac ? 0 : 1)
     case .vmcall: builder.end(helper: callEnvironment)
+    case .rdrand:
+      builder.emit(helper: readRandom, d: gpr(i.rm), e: i.size)
+      known = .unknown
     case .xsetbv: builder.end(helper: writeExtendedControl)
     default: return registersAndTransfers()
     }
@@ -73,11 +76,18 @@ extension Lift {
       builder.end(helper: loadSegmentRegister, a: T.a, c: row[0].register, e: i.size)
     case .load_far:
       let (offset, selector) = farPointer(1)
-      let register: UInt8 = i.opcode == 0xb2 ? 2 : i.opcode & 7
+      // LES and LDS have opcodes of their own.
+      let register: UInt8 =
+        switch i.opcode {
+        case 0xb2: 2
+        case 0xc4: 0
+        case 0xc5: 3
+        default: i.opcode & 7
+        }
       builder.end(
         helper: loadFarPointer, d: gpr(i.reg), a: offset, b: selector, c: register, e: i.size)
     case .jmp_far, .call_far:
-      let (offset, selector) = farPointer(0)
+      let (offset, selector) = row[0].place == .farPointer ? immediatePointer() : farPointer(0)
       builder.end(
         helper: farTransfer, a: offset, b: selector, c: i.op == .call_far ? 1 : 0, e: i.size)
     case .ret_far:
@@ -90,6 +100,13 @@ extension Lift {
     default: return false
     }
     return true
+  }
+
+  /// The offset and the selector in the instruction.
+  private func immediatePointer() -> (offset: UInt8, selector: UInt8) {
+    builder.emit(.movi, d: T.a, imm: i.imm)
+    builder.emit(.movi, d: T.b, imm: i.disp)
+    return (T.a, T.b)
   }
 
   /// Loads the offset and the selector of memory operand `n`.
@@ -110,15 +127,17 @@ extension Lift {
     let at = plain(address())
     var behind = at
     behind.imm &+= 2
+    let size: UInt8 = legacy ? 4 : 8
     if isLoad {
       load(T.a, at, 2)
-      load(T.b, behind, 8)
-      builder.end(helper: loadTable, a: T.a, b: T.b, c: which)
+      load(T.b, behind, size)
+      builder.end(
+        helper: loadTable, a: T.a, b: T.b, c: which, e: legacy && i.size == 2 ? 2 : size)
     } else {
-      loadForModify(T.b, behind, 8)
+      loadForModify(T.b, behind, size)
       builder.emit(helper: readTable, d: T.a, a: T.b, c: which)
       store(T.a, at, 2)
-      store(T.b, behind, 8)
+      store(T.b, behind, size)
     }
   }
 

@@ -93,11 +93,12 @@ struct Lift {
     }
     guard short, !row.hasOffset else { return address }
     if address.a == 0, address.index == nil {
-      address.imm &= 0xffff_ffff
+      address.imm &= i.prefixes.contains(.narrow) ? 0xffff : 0xffff_ffff
       return address
     }
     address = plain(address)
     builder.emit(.addi32, d: T.address, a: address.a, imm: address.imm)
+    if i.prefixes.contains(.narrow) { builder.emit(.zext16, d: T.address, a: T.address) }
     return Address(a: T.address, imm: 0)
   }
 
@@ -118,7 +119,7 @@ struct Lift {
         return address
       }
       address = plain(address)
-      builder.emit(.add, d: T.address, a: address.a, b: segment)
+      builder.emit(legacy ? .add32 : .add, d: T.address, a: address.a, b: segment)
       return Address(a: T.address, imm: address.imm)
     }
     if !row.hasOffset, i.base == 4 || i.base == 5 { address.stack = 1 }

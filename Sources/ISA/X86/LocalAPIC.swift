@@ -49,8 +49,35 @@ extension X64 {
   /// - SeeAlso: Intel SDM volume 3, 'x2APIC Register Address Space'.
   /// - Returns: `nil` for #GP.
   func readAPIC(_ number: UInt32, _ hart: Hart) -> UInt64? {
+    guard has(APIC.extended, hart.x) else { return nil }
+    return readRegister(number, hart)
+  }
+
+  /// Reads a register where it lies in memory; all ones where none does.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Local APIC Register Address Map'.
+  public func readAPIC(at offset: UInt64, _ hart: Hart) -> UInt64 {
+    guard isInMemory(hart.x), offset & 15 == 0 else { return 0xffff_ffff }
+    switch offset >> 4 {
+    case 2: return UInt64(hart.index) << 24
+    case 0xd, 0xe: return 0xffff_ffff
+    case 0x31: return 0
+    default: return readRegister(0x800 | UInt32(truncatingIfNeeded: offset >> 4), hart) ?? 0
+    }
+  }
+
+  /// Writes a register where it lies in memory.
+  public func writeAPIC(at offset: UInt64, _ value: UInt64, _ hart: Hart) {
+    guard isInMemory(hart.x), offset & 15 == 0 else { return }
+    _ = writeRegister(0x800 | UInt32(truncatingIfNeeded: offset >> 4), value & 0xffff_ffff, hart)
+  }
+
+  private func isInMemory(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
+    has(APIC.enabled, x) && !has(APIC.extended, x)
+  }
+
+  private func readRegister(_ number: UInt32, _ hart: Hart) -> UInt64? {
     let x = hart.x
-    guard has(APIC.extended, x) else { return nil }
     switch number {
     case 0x802: return UInt64(hart.index)
     // Version 0x14, three entries in the local vector table and so the highest is 2.
@@ -82,8 +109,12 @@ extension X64 {
   ///
   /// - Returns: `false` for #GP.
   func writeAPIC(_ number: UInt32, _ value: UInt64, _ hart: Hart) -> Bool {
+    guard has(APIC.extended, hart.x) else { return false }
+    return writeRegister(number, value, hart)
+  }
+
+  private func writeRegister(_ number: UInt32, _ value: UInt64, _ hart: Hart) -> Bool {
     let x = hart.x
-    guard has(APIC.extended, x) else { return false }
     switch number {
     case 0x808:
       guard value <= 0xff else { return false }
@@ -93,6 +124,7 @@ extension X64 {
       guard value == 0 else { return false }
       if let vector = highest(SystemSlot.inService, x) {
         x[SystemSlot.inService + Int(vector >> 6)] &= ~(1 << (vector & 63))
+        onEndOfInterrupt?(vector)
       }
       x[Slot.checkInterrupts] = 1
     case 0x80f:
@@ -101,6 +133,15 @@ extension X64 {
       // Switched off, all of the local vector table is masked.
       if value & APIC.softwareEnabled == 0 { x[SystemSlot.timerEntry] |= APIC.masked }
     case 0x828: return value == 0
+    // To itself, by number or by shorthand; nobody else is there.
+    case 0x830:
+      let isSelf = value >> 18 & 3 == 1 || value >> 18 & 3 == 2 || value >> 18 & 3 == 0
+      guard isSelf else { return true }
+      switch value >> 8 & 7 {
+      case 0, 1: interrupt(value & 0xff, hart)
+      case 4: interruptNonMaskably(hart)
+      default: break
+      }
     // Only interrupts to itself: there is no other processor.
     case 0x83f:
       guard value <= 0xff else { return false }
@@ -170,14 +211,41 @@ extension X64 {
     hart.requestInterruptCheck()
   }
 
+  /// Sends the hart a non-maskable interrupt; one may wait for the end of another.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Nonmaskable Interrupt (NMI)'.
+  public func interruptNonMaskably(_ hart: Hart) {
+    hart.x[SystemSlot.nonMaskable] = 1
+    hart.requestInterruptCheck()
+  }
+
+  private func hasNonMaskable(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
+    x[SystemSlot.nonMaskable] != 0 && x[SystemSlot.blocked] == 0
+      && x[SystemSlot.shadow] == Shadow.none && x[SystemSlot.shutdown] == 0
+  }
+
   private func isOpen(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
     x[Registers.otherFlags] & RFlags.interrupt != 0 && x[SystemSlot.shadow] == Shadow.none
       && x[SystemSlot.shutdown] == 0
   }
 
-  /// Enters the handler of the most urgent interrupt that can be taken.
+  /// Enters the handler of the most urgent interrupt that can be taken; traps of the last instruction
+  /// come before.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Prioritization of Concurrent Events'.
   public func takeInterrupt(_ hart: Hart) -> Bool {
     let x = hart.x
+    if takeDebugTraps(hart) {
+      x[Slot.checkInterrupts] = 1
+      return true
+    }
+    if hasNonMaskable(x) {
+      x[SystemSlot.nonMaskable] = 0
+      x[SystemSlot.blocked] = 1
+      x[Slot.checkInterrupts] = 1
+      deliver(interrupt: 2, hart)
+      return true
+    }
     guard isOpen(x), let vector = deliverable(x) else { return false }
     x[SystemSlot.requests + Int(vector >> 6)] &= ~(1 << (vector & 63))
     x[SystemSlot.inService + Int(vector >> 6)] |= 1 << (vector & 63)
@@ -188,7 +256,7 @@ extension X64 {
   /// Whether an interrupt is there that ends HLT.
   public func wakes(_ hart: Hart) -> Bool {
     let x = hart.x
-    guard isOpen(x), deliverable(x) != nil else { return false }
+    guard isOpen(x) && deliverable(x) != nil || hasNonMaskable(x) else { return false }
     x[Slot.checkInterrupts] = 1
     return true
   }

@@ -35,7 +35,14 @@ enum MMUIndex {
   static let supervisor = 1
   /// With RFLAGS.AC: SMAP does not apply.
   static let supervisorAC = 2
-  static let count = 3
+  /// With RFLAGS.AC and CR0.AM: an access that is not aligned is #AC.
+  static let userAC = 3
+  static let count = 4
+
+  /// Whether it is one of programs.
+  static func isUser(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
+    x[Slot.mmuIndex] == user || x[Slot.mmuIndex] == userAC
+  }
 }
 
 /// Bits of a page fault's error code.
@@ -62,6 +69,8 @@ extension X64 {
   /// Translates an address as the manual says.
   public func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? {
     let x = hart.x
+    // Addresses of 32-bit code wrap.
+    let va = Self.isLegacy(x) ? va & 0xffff_ffff : va
     guard Self.isCanonical(va, x) else {
       Self.raise(x, access != .fetch && isStackAccess(hart) ? 12 : 13)
       return nil
@@ -70,7 +79,29 @@ extension X64 {
       Self.raise(x, isStackAccess(hart) ? 12 : 13)
       return nil
     }
-    guard x[SystemSlot.cr0] & CR0.paging != 0 else { return flat(va, access, hart) }
+    guard var found = translate(va, access, hart) else {
+      // A breakpoint at an instruction comes before the faults of its fetch.
+      if access == .fetch, va == x[Slot.pc], x[Slot.block] == 0 { Self.breakBefore(hart) }
+      return nil
+    }
+    let watched = Self.watches(va, x)
+    let isChecked = watched.data || x[Slot.mmuIndex] == MMUIndex.userAC
+    if isChecked {
+      found.readable = false
+      found.writable = false
+    }
+    if watched.execution { found.executable = false }
+    found.wholePage = !(access == .fetch ? watched.execution : isChecked)
+    return found
+  }
+
+  /// The same without regard to breakpoints.
+  private func translate(_ va: UInt64, _ access: Access, _ hart: Hart) -> Translation? {
+    let x = hart.x
+    if x[SystemSlot.cr0] & CR0.paging == 0 {
+      if Self.isMapped(x) { return flat(va, access, hart) }
+      return Translation(pa: va, readable: true, writable: true, executable: true)
+    }
     guard let found = leaf(va, access, hart) else { return nil }
     if found.level > 0 { largePages.note(va, found.level) }
     let offset = (UInt64(1) << UInt64(12 + 9 * found.level)) &- 1
@@ -86,12 +117,12 @@ extension X64 {
   /// Rights of all levels are in `entry`.
   ///
   /// - SeeAlso: Intel SDM volume 3, 'Determination of Access Rights'.
-  private func allows(
+  func allows(
     _ entry: UInt64, _ access: Access, _ x: UnsafeMutablePointer<UInt64>
   ) -> Bool {
     let userPage = entry & PTE.user != 0
     let cr4 = x[SystemSlot.cr4]
-    if x[Slot.mmuIndex] == MMUIndex.user {
+    if MMUIndex.isUser(x) {
       guard userPage else { return false }
       switch access {
       case .load: return true
@@ -142,6 +173,7 @@ extension X64 {
   ///   Paging' and 'Accessed and Dirty Flags'.
   private func lookUp(_ va: UInt64, _ access: Access, _ hart: Hart) -> ArchitecturalTLB.Entry? {
     let x = hart.x
+    guard Self.isLong(x) else { return lookUpLegacy(va, access, hart) }
     let hasNX = x[SystemSlot.efer] & EFER.noExecute != 0
     var level = x[SystemSlot.cr4] & CR4.fiveLevels != 0 ? 4 : 3
     var table = x[SystemSlot.cr3] & PTE.address
@@ -177,13 +209,13 @@ extension X64 {
     }
   }
 
-  private func pageFault<T>(
+  func pageFault<T>(
     _ va: UInt64, _ access: Access, _ code: UInt64, _ hart: Hart
   ) -> T? {
     let x = hart.x
     var code = code
     if access == .store { code |= FaultCode.write }
-    if x[Slot.mmuIndex] == MMUIndex.user { code |= FaultCode.user }
+    if MMUIndex.isUser(x) { code |= FaultCode.user }
     if access == .fetch,
       x[SystemSlot.efer] & EFER.noExecute != 0
         || x[SystemSlot.cr4] & CR4.executionPrevention != 0
@@ -216,7 +248,7 @@ extension X64 {
   ///
   /// - SeeAlso: Intel SDM volume 3, 'Machine-Check Exception (#MC)'.
   public func accessFault(_ va: UInt64, _ access: Access, for hart: Hart) {
-    if hart.x[SystemSlot.cr0] & CR0.paging == 0 {
+    if Self.isMapped(hart.x) {
       let _: Translation? = pageFault(va, access, 0, hart)
     } else {
       Self.raise(hart.x, 18)
@@ -233,16 +265,37 @@ extension X64 {
     guard va | 4095 == last, x[Slot.block] != 0,
       let op = UnsafePointer<MicroOp>(bitPattern: UInt(x[Slot.op]))
     else { return false }
-    let size: UInt64
-    switch op.pointee.op {
-    case .ld16s, .ld16u, .st16, .ldm16u: size = 2
-    case .ld32s, .ld32u, .st32, .ldm32u, .ldx32u, .stx32: size = 4
-    case .ldm64: size = op.pointee.c == 32 ? 32 : 8
-    case .ld64, .st64, .ldx64, .stx64, .addLd64: size = 8
-    case .ldv, .stv: size = op.pointee.c == 32 ? 32 : 16
-    default: return false
+    return va &+ (accessSize(op.pointee) ?? 1) &- 1 > last
+  }
+
+  /// The bytes that a micro-op accesses.
+  private func accessSize(_ op: MicroOp) -> UInt64? {
+    switch op.op {
+    case .ld16s, .ld16u, .st16, .ldm16u: 2
+    case .ld32s, .ld32u, .st32, .ldm32u, .ldx32u, .stx32: 4
+    case .ldm64: op.c == 32 ? 32 : 8
+    case .ld64, .st64, .ldx64, .stx64, .addLd64: 8
+    case .ldv, .stv: op.c == 32 ? 32 : 16
+    default: nil
     }
-    return va &+ size &- 1 > last
+  }
+
+  /// Whether a program's access is not aligned as CR0.AM and RFLAGS.AC ask.
+  ///
+  /// Vectors of 16 bytes count as two words; those that must be aligned are checked before.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Alignment Check Exception (#AC)'.
+  func isMisaligned(_ va: UInt64, _ part: UInt64, _ hart: Hart) -> Bool {
+    let x = hart.x
+    guard x[Slot.mmuIndex] == MMUIndex.userAC else { return false }
+    var size = part
+    // What crosses a page comes in two parts.
+    if let op = UnsafePointer<MicroOp>(bitPattern: UInt(x[Slot.op])),
+      let whole = accessSize(op.pointee)
+    {
+      size = min(whole, 8)
+    }
+    return size & (size &- 1) != 0 || va & (size &- 1) != 0
   }
 
   /// Whether the access being made goes through the stack segment.

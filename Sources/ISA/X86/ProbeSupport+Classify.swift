@@ -40,6 +40,8 @@ struct ProbedForm {
   private(set) var vex: Int?
   /// The first byte of the opcode, or behind VEX the one of the map.
   private let opcode: UInt8
+  /// The byte behind it.
+  private let second: UInt8
 
   init(_ insn: Insn, _ bytes: [UInt8]) {
     self.insn = insn
@@ -55,6 +57,7 @@ struct ProbedForm {
       at += bytes[at] == 0xc4 ? 3 : 2
     }
     opcode = at < bytes.count ? bytes[at] : 0
+    second = at + 1 < bytes.count ? bytes[at + 1] : 0
   }
 
   private static let legacyPrefixes: Set<UInt8> = [
@@ -73,6 +76,34 @@ struct ProbedForm {
     default: false
     }
   }
+  /// Whether its copy may go back by itself: nothing has to be put right behind it.
+  ///
+  /// By Linux's table; what is behind 0F 38 and 0F 3A never, and what is behind VEX as if it were of
+  /// the first map.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/kernel/kprobes/core.c`, `can_boost`, `twobyte_is_boostable`
+  var isBoostable: Bool {
+    if opcode == 0x0f, !isVector {
+      return second != 0x38 && second != 0x3a
+        && Self.boostableBehind0F[Int(second >> 4)] >> UInt16(second & 15) & 1 != 0
+    }
+    if insn.prefixes.contains(.addressSize) { return false }
+    switch opcode >> 4 {
+    case 0x7: return false
+    case 0xc: return (0xc2...0xcb).contains(opcode) || opcode == 0xcf
+    case 0xd: return opcode == 0xd7
+    case 0xe: return opcode & 4 != 0
+    case 0xf: return opcode == 0xf5 || (0xf8...0xfd).contains(opcode)
+    default: return true
+    }
+  }
+
+  /// A bit for each low half of an opcode, by its high half.
+  private static let boostableBehind0F: [UInt16] = [
+    0x034c, 0x8000, 0x000f, 0x0002, 0xffff, 0x0000, 0xcfff, 0xc0f0, 0x0000, 0xffff, 0xbb3b, 0xf8ff,
+    0xff03, 0xbb2e, 0xbb26, 0x772e,
+  ]
+
   /// MOV SS, which has debug traps wait for the next instruction.
   ///
   /// - SeeAlso: Linux, `arch/x86/include/asm/insn.h`, `insn_masking_exception`
@@ -93,12 +124,12 @@ struct ProbedForm {
     case .jmp, .call:
       if opcode != 0xff { return .simulate }
       guard insn.rmIsRegister, !insn.prefixes.contains(.addressSize) else {
-        return .refuse("\(name) through memory can't be displaced")
+        return .refuse("\(name) through memory can't be displaced", .unsupported)
       }
       return .simulate
     case .int3, .int, .int1, .ud, .iret, .call_far, .jmp_far, .ret_far, .sysret, .syscall, .vmcall,
       .hlt:
-      return .refuse("\(name) can't be displaced")
+      return .refuse("\(name) can't be displaced", insn.op == .int3 ? .invalid : .unsupported)
     default:
       if masksExceptions { return .refuse("mov ss masks exceptions") }
       if isRIPRelative, insn.prefixes.contains(.addressSize) {
@@ -113,7 +144,8 @@ struct ProbedForm {
   /// Opcodes that Linux takes no probe on.
   ///
   /// Behind VEX the same numbers mean other instructions, and are refused all the same. The second
-  /// table, of the opcodes behind 0F, is never asked, for 0F itself is good.
+  /// table, of the opcodes behind 0F (`good_2byte_insns`), is never asked: the first one says that 0F
+  /// itself is good. (In older kernels it did not.)
   ///
   /// - SeeAlso: Linux, `arch/x86/kernel/uprobes.c`, `good_insns_64`
   private static let bad: Set<UInt8> = {
@@ -135,16 +167,18 @@ struct ProbedForm {
   ///   `push_setup_xol_ops`, `arch_uprobe_analyze_insn`
   var userVerdict: ProbeVerdict {
     for prefix in prefixes where [0x26, 0x2e, 0x36, 0x3e, 0xf0].contains(prefix) {
-      return .refuse("\(name) with prefix \(Self.hex(prefix)) can't be displaced")
+      return .refuse("\(name) with prefix \(Self.hex(prefix)) can't be displaced", .unsupported)
     }
-    if masksExceptions { return .refuse("mov ss masks exceptions") }
-    if Self.bad.contains(opcode) { return .refuse("\(name) can't be displaced") }
+    if masksExceptions { return .refuse("mov ss masks exceptions", .unsupported) }
+    if Self.bad.contains(opcode) {
+      return .refuse("\(name) can't be displaced", .unsupported)
+    }
     switch insn.op {
-    case .syscall, .call_far: return .refuse("\(name) can't be displaced")
+    case .syscall, .call_far: return .refuse("\(name) can't be displaced", .unsupported)
     case .jmp, .jcc, .call:
       guard isRelativeJump else { return .outOfLine }
       return insn.prefixes.contains(.operandSize)
-        ? .refuse("\(name) with prefix 66 can't be displaced") : .simulate
+        ? .refuse("\(name) with prefix 66 can't be displaced", .unsupported) : .simulate
     case .nop where opcode == 0x90 || insn.modRM != 0: return .simulate
     case .pushf: return .simulate
     case .push where opcode >> 3 == 0x50 >> 3:

@@ -9,13 +9,19 @@ extension X86ProbeISA {
   ///
   /// - SeeAlso: Linux, `arch/x86/kernel/kprobes/core.c`, `__copy_instruction`, `prepare_singlestep`
   public func slotImage(_ insn: ProbedInsn, at va: UInt64, slot: UInt64) -> [UInt8]? {
+    guard let bytes = moved(insn, from: va, to: slot) else { return nil }
+    return kernelStep == .breakBehind ? bytes + [Self.int3] : bytes
+  }
+
+  /// The bytes at another address; `nil` where that is too far from what is relative to RIP.
+  func moved(_ insn: ProbedInsn, from va: UInt64, to place: UInt64) -> [UInt8]? {
     var bytes = insn.bytes
     if case .insn(let known) = Decoder.decode(bytes), ProbedForm(known, bytes).isRIPRelative {
-      let moved = known.disp &+ Int64(bitPattern: va &- slot)
+      let moved = known.disp &+ Int64(bitPattern: va &- place)
       guard let disp = Int32(exactly: moved) else { return nil }
       bytes.put(disp, at: Int(known.dispOffset))
     }
-    return kernelStep == .breakBehind ? bytes + [Self.int3] : bytes
+    return bytes
   }
 
   /// What is relative to RIP becomes relative to a register; a call that is not simulated, because

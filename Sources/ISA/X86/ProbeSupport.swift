@@ -13,11 +13,19 @@ public final class X86ProbeISA: ProbeISA {
   }
 
   let kernelStep: KernelStep
+  /// Whether copies of the kernel's that need nothing put right end by a jump back.
+  let boosts: Bool
   private let simulator: InsnSimulator?
 
   /// The facts, with one of the ways to end a copy in the kernel.
-  public init(kernelStep: KernelStep = .breakBehind) {
+  ///
+  /// - Parameters:
+  ///   - kernelStep: how the kernel's copies end that do not go back by themselves.
+  ///   - boosts: whether there are others, as in Linux where the kernel is not preemptible; with
+  ///     ``KernelStep/breakBehind`` only.
+  public init(kernelStep: KernelStep = .breakBehind, boosts: Bool = true) {
     self.kernelStep = kernelStep
+    self.boosts = boosts
     simulator = InsnSimulator(isa: X64(), tlbCount: X64.tlbCount)
   }
 
@@ -43,7 +51,8 @@ public final class X86ProbeISA: ProbeISA {
     switch Decoder.decode(bytes) {
     case .truncated: return nil
     case .undefined, .tooLong:
-      return ProbedInsn(bytes: Array(bytes.prefix(1)), verdict: .refuse("not an instruction"))
+      return ProbedInsn(
+        bytes: Array(bytes.prefix(1)), verdict: .refuse("not an instruction", .undecodable))
     case .insn(let insn):
       let own = Array(bytes.prefix(Int(insn.length)))
       let form = ProbedForm(insn, own)
@@ -171,6 +180,12 @@ public final class X86ProbeISA: ProbeISA {
   /// rdi, rsi, rdx, rcx, r8, r9.
   public func argumentOffset(_ n: Int) -> Int? {
     Self.arguments.indices.contains(n) ? Self.arguments[n] : nil
+  }
+  /// From the seventh on they are above the return address.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/include/asm/ptrace.h`, `regs_get_kernel_argument`
+  public func argumentWord(_ n: Int) -> Int? {
+    n < Self.arguments.count ? nil : n - Self.arguments.count + 1
   }
   /// rax.
   public var returnValueOffset: Int { PtRegs.rax }

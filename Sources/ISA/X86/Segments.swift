@@ -62,6 +62,11 @@ extension Fault {
   }
 }
 
+/// Bits of ``SystemSlot/rights``.
+enum SegmentRights {
+  static let long: UInt64 = 1 << 13
+}
+
 /// The segment registers by number.
 enum SegmentRegister {
   static let es = 0, cs = 1, ss = 2, ds = 3, fs = 4, gs = 5
@@ -75,7 +80,12 @@ extension X64 {
   func implicitly<T>(_ hart: Hart, _ body: () throws(Fault) -> T) throws(Fault) -> T {
     hart.setMode(
       mmuIndex: MMUIndex.supervisor, flags: hart.x[Slot.translationFlags])
-    defer { Self.updateMode(hart) }
+    let before = hart.x[SystemSlot.implicit]
+    hart.x[SystemSlot.implicit] = 1
+    defer {
+      hart.x[SystemSlot.implicit] = before
+      Self.updateMode(hart)
+    }
     return try body()
   }
 
@@ -114,6 +124,7 @@ extension X64 {
     external: UInt64 = 0, _ hart: Hart
   ) throws(Fault) -> Descriptor {
     let offset = selector & 0xfff8
+    let isSystem = isSystem && Self.isLong(hart.x)
     guard let table = table(selector, hart.x), offset &+ (isSystem ? 15 : 7) <= table.limit else {
       throw Fault(vector, selector: selector, external: external)
     }
@@ -145,7 +156,7 @@ extension X64 {
     let requested = selector & 3
     let isStack = register == SegmentRegister.ss
     guard selector & 0xfffc != 0 else {
-      if isStack, privilege == 3 || requested != privilege { throw .protection }
+      if isStack, privilege == 3 || Self.isLegacy(x) || requested != privilege { throw .protection }
       setSegment(register, selector, rights: 0, base: 0, hart)
       return
     }
@@ -161,6 +172,7 @@ extension X64 {
       else { throw Fault(13, selector: selector) }
       guard found.isPresent else { throw Fault(11, selector: selector) }
     }
+    guard mayLoad(register, found, hart) else { return }
     try markAccessed(selector, found, hart)
     setSegment(register, selector, rights: found.rights, base: found.base, hart)
   }
@@ -252,9 +264,12 @@ extension X64 {
     return found.isConforming || most <= found.privilege ? found : nil
   }
 
+  /// L and D together mean nothing in long mode; without it L means nothing.
+  private func isKnown(_ code: Descriptor, _ x: UnsafeMutablePointer<UInt64>) -> Bool {
+    !(Self.isLong(x) && code.isLong && code.isDefault32)
+  }
+
   /// The code segment that a far jump or call goes to.
-  ///
-  /// Deviation: there is no compatibility mode; a segment that is not of 64-bit code is refused.
   ///
   /// - SeeAlso: Intel SDM volume 2, 'JMP - Jump' and 'CALL - Call Procedure', 'Operation'.
   func farTarget(_ selector: UInt64, _ hart: Hart) throws(Fault) -> Descriptor {
@@ -262,9 +277,7 @@ extension X64 {
     guard selector & 0xfffc != 0 else { throw .protection }
     let found = try descriptor(selector, hart)
     let privilege = hart.x[SystemSlot.privilege]
-    guard found.isCode, found.isLong, !found.isDefault32 else {
-      throw Fault(13, selector: selector)
-    }
+    guard found.isCode, isKnown(found, hart.x) else { throw Fault(13, selector: selector) }
     if found.isConforming {
       guard found.privilege <= privilege else { throw Fault(13, selector: selector) }
     } else {
@@ -278,15 +291,13 @@ extension X64 {
 
   /// The code segment that IRET or a far RET goes to, at the privilege of its selector.
   ///
-  /// Deviation: there is no compatibility mode; a segment that is not of 64-bit code is refused.
-  ///
   /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return' and 'RET - Return From
   ///   Procedure', 'Operation'.
   func returnCode(_ selector: UInt64, _ hart: Hart) throws(Fault) -> Descriptor {
     guard selector & 0xfffc != 0 else { throw .protection }
     let code = try descriptor(selector, hart)
     let after = selector & 3
-    guard code.isCode, code.isLong, !code.isDefault32, after >= hart.x[SystemSlot.privilege],
+    guard code.isCode, isKnown(code, hart.x), after >= hart.x[SystemSlot.privilege],
       code.isConforming ? code.privilege <= after : code.privilege == after
     else { throw Fault(13, selector: selector) }
     guard code.isPresent else { throw Fault(11, selector: selector) }

@@ -49,6 +49,26 @@ enum SystemSlot {
   static let lastVector = Slot.system + 67, lastPC = Slot.system + 68
   /// RF was set by the instruction that is being executed, and so stays.
   static let keepsResume = Slot.system + 69
+  /// Traps of DR6 that wait for the present instruction's end; what the next #DB is for.
+  static let debugHits = Slot.system + 70, debugCauses = Slot.system + 71
+  /// Why the last #DB came, as bits of DR6.
+  static let lastDebug = Slot.system + 72
+  /// IA32_DEBUGCTL.
+  static let debugModel = Slot.system + 73
+  /// The present instruction has begun anew because an access of it matches a breakpoint.
+  static let watched = Slot.system + 74
+  /// An access that the processor makes by itself.
+  static let implicit = Slot.system + 75
+  /// #DB is for a breakpoint at the instruction.
+  static let isBreakpoint = Slot.system + 76
+  /// The target of the branch that was executed while stepping from branch to branch.
+  static let branch = Slot.system + 77
+  /// One more than the number of instructions begun when a string instruction had iterations left.
+  static let repeated = Slot.system + 78
+  /// A non-maskable interrupt waits; they are blocked until IRET.
+  static let nonMaskable = Slot.system + 79, blocked = Slot.system + 80
+  /// Why the hart was stopped for good: a ``Refusal``.
+  static let refusal = Slot.system + 81
 }
 
 /// Bits of CR0.
@@ -133,6 +153,7 @@ enum ModelRegisters {
   static let table: [ModelRegister] = [
     .init(number: 0x10, name: "IA32_TIME_STAMP_COUNTER", kind: .special),
     .init(number: 0x1b, name: "IA32_APIC_BASE", kind: .special),
+    .init(number: 0x1d9, name: "IA32_DEBUGCTL", kind: .special),
     .init(number: 0x277, name: "IA32_PAT", kind: .special),
     .init(number: 0x6e0, name: "IA32_TSC_DEADLINE", kind: .special),
     .init(number: 0xc000_0080, name: "IA32_EFER", kind: .special),
@@ -198,6 +219,7 @@ extension X64 {
     switch number {
     case 0x10: return ticks(hart)
     case 0x1b: return x[SystemSlot.apicBase]
+    case 0x1d9: return x[SystemSlot.debugModel]
     case 0x277: return x[SystemSlot.pat]
     case 0x6e0: return isDeadlineMode(x) ? x[SystemSlot.deadline] : 0
     default: return x[SystemSlot.efer]
@@ -211,6 +233,11 @@ extension X64 {
       x[SystemSlot.timeOffset] = value &- hart.count
       timerChanged(hart)
     case 0x1b: return writeAPICBase(value, hart)
+    case 0x1d9:
+      // There are no records of branches.
+      guard value & ~DebugModel.branches == 0 else { return false }
+      x[SystemSlot.debugModel] = value
+      Self.updateMode(hart)
     case 0x277:
       // Each of eight bytes is one of the memory types 0, 1, 4, 5, 6 and 7.
       for byte in 0..<8 {
@@ -247,12 +274,26 @@ extension X64 {
   /// - Returns: `false` for #GP(0).
   func writeCR0(_ value: UInt64, _ hart: Hart) -> Bool {
     let x = hart.x
+    if Self.isLegacy(x), value & CR0.protection == 0 {
+      refuse(Refusal.real, hart)
+      return true
+    }
     guard value >> 32 == 0 else { return false }
     if value & CR0.paging != 0, value & CR0.protection == 0 { return false }
     if value & CR0.notWriteThrough != 0, value & CR0.cacheDisable == 0 { return false }
     let old = x[SystemSlot.cr0]
-    // In 64-bit mode paging can't be turned off.
-    if old & CR0.paging != 0, value & CR0.paging == 0 { return false }
+    let turned = (old ^ value) & CR0.paging
+    if turned & old != 0, !Self.isLegacy(x) {
+      // In 64-bit mode paging can't be turned off.
+      return false
+    }
+    if turned & value != 0, x[SystemSlot.efer] & EFER.longMode != 0 {
+      // Long mode begins, with 32-bit code.
+      let isWide = x[SystemSlot.rights + SegmentRegister.cs] & SegmentRights.long != 0
+      if x[SystemSlot.cr4] & CR4.physicalExtension == 0 || isWide { return false }
+      x[SystemSlot.efer] |= EFER.longModeActive
+    }
+    if turned & old != 0 { x[SystemSlot.efer] &= ~EFER.longModeActive }
     let new = value & CR0.writable | CR0.extensionType
     x[SystemSlot.cr0] = new
     if (old ^ new) & (CR0.paging | CR0.writeProtect) != 0 { flushTranslations(hart) }
@@ -290,6 +331,7 @@ extension X64 {
     {
       return false
     }
+    if changed & value & CR4.contexts != 0, !Self.isLong(x) { return false }
     if changed & value & CR4.contexts != 0, x[SystemSlot.cr3] & 0xfff != 0 { return false }
     x[SystemSlot.cr4] = value
     if changed & (CR4.flushing | CR4.accessPrevention) != 0 { flushTranslations(hart) }

@@ -13,13 +13,14 @@ enum Shadow {
 
 /// Bits of DR6.
 enum DebugStatus {
-  static let step: UInt64 = 1 << 14
+  /// An access of a debug register while DR7.GD is set; a step.
+  static let guarded: UInt64 = 1 << 13, step: UInt64 = 1 << 14
   /// What DR6 has after reset: bits that are always set.
   static let fixed: UInt64 = 0xffff_0ff0
 }
 
 /// An event to be delivered through the interrupt descriptor table.
-private struct Event {
+struct Event {
   var vector: UInt64
   var code: UInt64 = 0
   /// Of an INT n, INT3 or INTO instruction.
@@ -48,51 +49,58 @@ extension X64 {
   /// Delivers the pending exception.
   public func takeException(_ hart: Hart) {
     let x = hart.x
+    if x[Slot.cause] == Self.restart {
+      // It has not begun yet.
+      x[Slot.exceptions] &-= 1
+      x[Slot.count] &-= 1
+      switch Pending(rawValue: x[Slot.tval]) {
+      case .none?: x[SystemSlot.watched] = 1
+      case .stop?: hart.requestStop()
+      default: break
+      }
+      Self.updateMode(hart)
+      return
+    }
+    let held = x[SystemSlot.debugHits]
+    x[SystemSlot.debugHits] = 0
+    x[SystemSlot.watched] = 0
+    x[SystemSlot.branch] = 0
     let isTrap = x[SystemSlot.isTrap] != 0
     let start = x[Slot.pc]
     if isTrap { x[Slot.pc] = x[SystemSlot.trapPC] }
     x[SystemSlot.isTrap] = 0
     let vector = x[Slot.cause]
-    if x[SystemSlot.cr0] & CR0.paging == 0 {
+    let isSoftware = x[SystemSlot.isSoftware] != 0
+    x[SystemSlot.isSoftware] = 0
+    // INT1 has no cause in DR6.
+    if vector == 1, !isSoftware { noteDebug(isTrap ? 0 : x[SystemSlot.debugCauses], hart) }
+    // The instruction has cleared RF when it began.
+    if isTrap { x[Registers.otherFlags] &= ~RFlags.resume }
+    if Self.isMapped(x) {
+      Self.updateMode(hart)
       reportException(hart)
       return
     }
-    let isSoftware = x[SystemSlot.isSoftware] != 0
-    x[SystemSlot.isSoftware] = 0
     deliver(
       Event(
         vector: vector, code: x[SystemSlot.errorCode], isSoftware: isSoftware,
-        isException: !isSoftware, isFault: !isTrap, address: x[Slot.tval],
-        restart: isSoftware ? start : nil), hart)
+        isException: !isSoftware,
+        isFault: !isTrap && !(vector == 1 && x[SystemSlot.isBreakpoint] != 0),
+        address: x[Slot.tval], restart: isSoftware ? start : nil), hart)
+    // Breakpoints of a load of SS have waited for INT n, and now are the handler's.
+    if isSoftware, held != 0, x[SystemSlot.lastVector] == vector {
+      x[SystemSlot.debugHits] = held
+      _ = takeDebugTraps(hart)
+    }
   }
 
-  /// The instruction behind STI or MOV SS is over, or one that began with TF or RF set.
-  ///
-  /// - SeeAlso: Intel SDM volume 3, 'Single-Step Exception Condition' and 'Instruction-Breakpoint
-  ///   Exception Condition'.
-  public func completedSingle(_ reasons: UInt64, for hart: Hart) {
-    let x = hart.x
-    if reasons & Self.shadowed != 0 {
-      x[SystemSlot.shadow] = Shadow.none
-      x[Slot.checkInterrupts] = 1
-      Self.updateMode(hart)
-    }
-    if reasons & Self.resumed != 0 {
-      if x[SystemSlot.keepsResume] == 0 { x[Registers.otherFlags] &= ~RFlags.resume }
-      x[SystemSlot.keepsResume] = 0
-      Self.updateMode(hart)
-    }
-    let isStack = x[SystemSlot.shadow] == Shadow.stack
-    guard reasons & Self.stepped != 0, x[SystemSlot.noStep] == 0, !isStack else {
-      x[SystemSlot.noStep] = 0
-      return
-    }
-    x[SystemSlot.debugStatus] |= DebugStatus.step
-    if x[SystemSlot.cr0] & CR0.paging == 0 {
-      Self.raise(x, 1)
+  /// Delivers a trap that is no instruction's own: #DB.
+  func deliverTrap(_ vector: UInt64, _ hart: Hart) {
+    if Self.isMapped(hart.x) {
+      Self.raise(hart.x, vector)
       reportException(hart)
     } else {
-      deliver(Event(vector: 1, isFault: false), hart)
+      deliver(Event(vector: vector, isFault: false), hart)
     }
   }
 
@@ -133,7 +141,7 @@ extension X64 {
   }
 
   /// - SeeAlso: Intel SDM volume 3, 'Shutdown Mode' (under 'Double Fault Exception (#DF)').
-  private func shutDown(_ hart: Hart) {
+  func shutDown(_ hart: Hart) {
     hart.x[SystemSlot.shutdown] = 1
     hart.x[SystemSlot.halted] = 1
     Self.updateMode(hart)
@@ -148,6 +156,7 @@ extension X64 {
   ///   'Operation'; volume 3, '64-Bit Mode IDT', 'Interrupt Stack Table'.
   private func attempt(_ event: Event, _ hart: Hart) throws(Fault) {
     let x = hart.x
+    guard Self.isLong(x) else { return try attemptLegacy(event, hart) }
     let external: UInt64 = event.isSoftware ? 0 : 1
     let privilege = x[SystemSlot.privilege]
     let inTable = Fault(vector: 13, code: event.vector << 3 | 2 | external)
@@ -195,7 +204,7 @@ extension X64 {
     }
     let words = [
       x[SystemSlot.selectors + SegmentRegister.ss], x[Int(Lift.rsp)],
-      event.isFault ? flags | RFlags.resume : flags,
+      event.isFault || isRepeating(x) ? flags | RFlags.resume : flags,
       x[SystemSlot.selectors + SegmentRegister.cs], x[Slot.pc],
     ]
     for word in words {
@@ -211,7 +220,16 @@ extension X64 {
       x[SystemSlot.selectors + SegmentRegister.ss] = after
       x[SystemSlot.rights + SegmentRegister.ss] = 0
     }
-    x[SystemSlot.privilege] = after
+    enterHandler(event, kind, target, sp, after, hart)
+  }
+
+  /// The frame stands: the handler begins.
+  func enterHandler(
+    _ event: Event, _ kind: UInt64, _ target: UInt64, _ sp: UInt64, _ privilege: UInt64,
+    _ hart: Hart
+  ) {
+    let x = hart.x
+    x[SystemSlot.privilege] = privilege
     x[Int(Lift.rsp)] = sp
     x[SystemSlot.lastVector] = event.vector
     x[SystemSlot.lastPC] = x[Slot.pc]
@@ -223,13 +241,20 @@ extension X64 {
 
   /// IRET, of operands of `size` bytes.
   ///
-  /// Deviation: there is no compatibility mode.
-  ///
   /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return', 'Operation'.
   func returnFromInterrupt(size: UInt64, _ hart: Hart) throws(Fault) {
     let x = hart.x
     let privilege = x[SystemSlot.privilege]
-    guard x[Registers.otherFlags] & RFlags.nested == 0 else { throw .protection }
+    // Whatever becomes of it.
+    if x[SystemSlot.blocked] != 0 {
+      x[SystemSlot.blocked] = 0
+      x[Slot.checkInterrupts] = 1
+    }
+    if x[Registers.otherFlags] & RFlags.nested != 0 {
+      if Self.isLong(x) { throw .protection }
+      return refuse(Refusal.task, hart)
+    }
+    if Self.isLegacy(x) { return try returnFromInterruptLegacy(size: size, hart) }
     let sp = x[Int(Lift.rsp)]
     x[SystemSlot.stackAccess] = 1
     defer { x[SystemSlot.stackAccess] = 0 }
@@ -239,21 +264,28 @@ extension X64 {
     let stack = words[4] & 0xffff
     let after = selector & 3
     let code = try returnCode(selector, hart)
+    guard mayRun(code, hart) else { return }
     let stackRights = try returnStack(stack, privilege: after, hart)
     guard Self.isCanonical(words[0], x) else { throw .protection }
     try setCode(selector, code, privilege: after, hart)
     x[SystemSlot.selectors + SegmentRegister.ss] = stack
     x[SystemSlot.rights + SegmentRegister.ss] = stackRights
-    let writable = (RFlags.writable(x) | RFlags.resume) & mask(UInt8(size))
-    // An instruction clears RF at its end, but this one.
-    if x[Slot.single] & Self.resumed != 0 { x[SystemSlot.keepsResume] = 1 }
-    RFlags.write(x, RFlags.read(x) & ~writable | words[2] & writable)
+    restoreFlags(words[2], size, hart)
     x[SystemSlot.privilege] = after
     x[Int(Lift.rsp)] = words[3]
     x[Slot.pc] = words[0]
     if after != privilege { dropSegments(x, privilege: after) }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)
+  }
+
+  /// Flags that an interrupt has saved.
+  func restoreFlags(_ flags: UInt64, _ size: UInt64, _ hart: Hart) {
+    let x = hart.x
+    let writable = (RFlags.writable(x) | RFlags.resume) & mask(UInt8(size))
+    // An instruction clears RF at its end, but this one.
+    if x[Slot.single] & Self.resumed != 0 { x[SystemSlot.keepsResume] = 1 }
+    RFlags.write(x, RFlags.read(x) & ~writable | flags & writable)
   }
 
   /// SYSCALL.
@@ -291,6 +323,10 @@ extension X64 {
     x[SystemSlot.rights + SegmentRegister.cs] = 0xa0fb
     x[SystemSlot.rights + SegmentRegister.ss] = 0xc0f3
     x[SystemSlot.privilege] = 3
+    // A step that it restores ends before the first instruction.
+    if x[Registers.otherFlags] & RFlags.trap != 0 {
+      x[SystemSlot.debugHits] |= DebugStatus.step
+    }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)
   }

@@ -53,6 +53,10 @@ public final class X64: GuestISA {
   public private(set) var lastException: X64Exception?
   /// What answers IN and OUT; without anybody all bits read as ones.
   public weak var ports: (any PortBus)?
+  /// Who hears that an interrupt has ended: the I/O APIC, whose pins may still be high.
+  public var onEndOfInterrupt: ((_ vector: UInt64) -> Void)?
+  /// Where RDRAND and RDSEED get so many bytes from; without anybody they fail.
+  public var random: ((_ count: Int) -> [UInt8])?
   /// Who reacts when the timer was set: the machine, whose slices end at deadlines.
   public var onTimerChange: (() -> Void)?
 
@@ -102,7 +106,7 @@ public final class X64: GuestISA {
     x[SystemSlot.spuriousVector] = 0xff
     x[SystemSlot.timerEntry] = APIC.masked
     x[SystemSlot.debugStatus] = DebugStatus.fixed
-    x[SystemSlot.debugControl] = 0x400
+    x[SystemSlot.debugControl] = DebugControl.fixed
     x[Slot.pc] = pc
     flushTranslations(hart)
     Self.updateMode(hart)
@@ -135,17 +139,20 @@ public final class X64: GuestISA {
   // MARK: Modes
 
   /// Bits of the translation flags: TF; SSE is not there; TS; HLT waits; EM; WAIT heeds TS too; XSAVE
-  /// and AVX state are not enabled.
+  /// and AVX state are not enabled; TF steps to branches.
   enum TranslationFlag {
     static let stepping: UInt64 = 1, noSSE: UInt64 = 2, switched: UInt64 = 4
     static let halted: UInt64 = 8, emulated: UInt64 = 16, waitTraps: UInt64 = 32
-    static let noXSAVE: UInt64 = 64, noAVX: UInt64 = 128
+    static let noXSAVE: UInt64 = 64, noAVX: UInt64 = 128, branches: UInt64 = 256
+    /// 32-bit code.
+    static let legacy: UInt64 = 512
     /// A unit may be off.
     static let units = noSSE | switched | emulated | waitTraps | noXSAVE | noAVX
   }
 
-  /// Bits of `Slot.single`: the instruction began with TF set; behind STI or MOV SS; with RF set.
-  static let stepped: UInt64 = 1, shadowed: UInt64 = 2, resumed: UInt64 = 4
+  /// Bits of `Slot.single`: the instruction began with TF set; behind STI or MOV SS; with RF set; its
+  /// accesses match a breakpoint.
+  static let stepped: UInt64 = 1, shadowed: UInt64 = 2, resumed: UInt64 = 4, watched: UInt64 = 8
 
   /// Says what translations and blocks depend on.
   static func updateMode(_ hart: Hart) {
@@ -157,7 +164,9 @@ public final class X64: GuestISA {
     if other & RFlags.trap != 0 {
       flags |= TranslationFlag.stepping
       single |= stepped
+      if x[SystemSlot.debugModel] & DebugModel.branches != 0 { flags |= TranslationFlag.branches }
     }
+    if x[SystemSlot.watched] != 0 { single |= watched }
     if x[SystemSlot.shadow] != Shadow.none { single |= shadowed }
     if other & RFlags.resume != 0 { single |= resumed }
     if cr0 & CR0.emulation != 0 || x[SystemSlot.cr4] & CR4.osFXSR == 0 {
@@ -174,11 +183,14 @@ public final class X64: GuestISA {
       flags |= TranslationFlag.noAVX
     }
     if x[SystemSlot.halted] != 0 { flags |= TranslationFlag.halted }
+    if isLegacy(x) { flags |= TranslationFlag.legacy }
     x[Slot.single] = single
+    let isUser = x[SystemSlot.privilege] == 3
     let index =
-      x[SystemSlot.privilege] == 3
-      ? MMUIndex.user
-      : other & RFlags.alignment != 0 ? MMUIndex.supervisorAC : MMUIndex.supervisor
+      other & RFlags.alignment == 0
+      ? isUser ? MMUIndex.user : MMUIndex.supervisor
+      : !isUser
+        ? MMUIndex.supervisorAC : cr0 & CR0.alignment != 0 ? MMUIndex.userAC : MMUIndex.user
     hart.setMode(mmuIndex: index, flags: flags)
   }
 
@@ -197,7 +209,7 @@ public final class X64: GuestISA {
   }
 
   /// The MMU indices under which programs run, for ``Hart/observe(_:modes:)``.
-  public static let userModes: UInt64 = 1 << MMUIndex.user
+  public static let userModes: UInt64 = 1 << MMUIndex.user | 1 << MMUIndex.userAC
 
   /// The instruction set behind a helper's first argument.
   @inline(__always)
@@ -251,11 +263,6 @@ public final class X64: GuestISA {
 
   // MARK: Translation
 
-  /// Whole pages only.
-  public func allows(
-    _ pa: UInt64, _ size: UInt64, _ va: UInt64, _ access: Access, for hart: Hart
-  ) -> Bool { true }
-
   /// Lifts instructions into a block: decodes as many as go, finds which flags anybody may see, and
   /// lifts.
   public func translate(_ builder: BlockBuilder, for hart: Hart) {
@@ -266,12 +273,15 @@ public final class X64: GuestISA {
       builder.endInsn(length: 1)
       return
     }
+    let isLegacy = flags & TranslationFlag.legacy != 0
     insns.removeAll(keepingCapacity: true)
     let limit = builder.room
     var va = builder.pc
     var illegal: UInt64?
     while insns.count < limit, (va ^ builder.start) & ~4095 == 0 {
-      guard let decoded = fetch(va, first: insns.isEmpty, builder) else { break }
+      guard let decoded = fetch(va, first: insns.isEmpty, isLegacy: isLegacy, builder) else {
+        break
+      }
       guard case .insn(let insn) = decoded else {
         if case .tooLong = decoded { illegal = 13 } else { illegal = 6 }
         break
@@ -284,6 +294,7 @@ public final class X64: GuestISA {
     var lift = Lift(builder: builder, flags: flags)
     for index in insns.indices {
       builder.beginInsn()
+      if index == 0, Self.breaks(at: builder.pc, hart.x) { builder.emit(helper: breakpointBefore) }
       lift.flagsLive = live[index]
       lift.lift(insns[index])
       builder.endInsn(length: UInt64(insns[index].length))
@@ -291,6 +302,9 @@ public final class X64: GuestISA {
     }
     if let illegal {
       builder.beginInsn()
+      if insns.isEmpty, Self.breaks(at: builder.pc, hart.x) {
+        builder.emit(helper: breakpointBefore)
+      }
       builder.end(helper: raiseFault, c: UInt8(truncatingIfNeeded: illegal))
       builder.endInsn(length: 1)
     }
@@ -299,12 +313,15 @@ public final class X64: GuestISA {
   /// The instruction at `va`.
   ///
   /// - Returns: `nil` where the block must end before it.
-  private func fetch(_ va: UInt64, first: Bool, _ builder: BlockBuilder) -> Decoded? {
+  private func fetch(
+    _ va: UInt64, first: Bool, isLegacy: Bool, _ builder: BlockBuilder
+  ) -> Decoded? {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { bytes in
       var count = builder.window(at: va, bytes)
       while true {
         let decoded = Decoder.decode(
-          UnsafeBufferPointer(rebasing: bytes[0..<count]), features: features)
+          UnsafeBufferPointer(rebasing: bytes[0..<count]), features: features,
+          isLegacy: isLegacy)
         guard case .truncated = decoded else { return decoded }
         guard let byte = builder.byte(at: va &+ UInt64(count), first: first) else { return nil }
         bytes[count] = byte

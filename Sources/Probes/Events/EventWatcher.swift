@@ -273,7 +273,12 @@ public final class EventWatcher: InsnObserver {
 
     var userEnd: UInt64 { watcher.kernel.isa.userEnd }
     func register(_ name: String) -> UInt64? { watcher.isa.registerOffset(name).map(watcher.load) }
-    func argument(_ index: Int) -> UInt64? { watcher.isa.argumentOffset(index).map(watcher.load) }
+    func argument(_ index: Int) -> UInt64? {
+      if let offset = watcher.isa.argumentOffset(index) { return watcher.load(offset) }
+      guard let word = watcher.isa.argumentWord(index) else { return nil }
+      let at = stackPointer &+ UInt64(word) &* 8
+      return (isUser ? readUser(at, 8) : readKernel(at, 8))?.load64(0)
+    }
     func entryValue(_ index: Int) -> UInt64? { entry.indices.contains(index) ? entry[index] : nil }
     var returnValue: UInt64 { watcher.load(watcher.isa.returnValueOffset) }
     var stackPointer: UInt64 { watcher.load(watcher.kernel.frameSP) }

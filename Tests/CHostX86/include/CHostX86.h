@@ -83,6 +83,21 @@ int hostx86_begin(int which);
 int hostx86_wait(void);
 void hostx86_stop(void);
 
+/// A program that runs with debug registers set: at HOSTX86_CODE, ended by INT3.
+struct hostx86_debug_run {
+  uint8_t code[64];
+  uint64_t codeLength;
+  uint64_t dr[4], dr7;
+  int steps;  // under TF
+};
+struct hostx86_debug_stop {
+  uint64_t rip, dr6;
+};
+/// Runs it in a child with ptrace. Returns how many debug exceptions there were, at most `most`; -1
+/// where the host does not let us.
+int hostx86_debug(
+    const struct hostx86_debug_run *run, struct hostx86_debug_stop *stops, int most);
+
 /// libcapstone, loaded when first used. Returns the instruction's length, 0 where it knows none, -1
 /// where there is no libcapstone.
 int hostx86_disassemble(

@@ -21,6 +21,7 @@
 #define GATE_FORKED 10
 #define GATE_DIE 11
 #define GATE_CONSOLE 12
+#define GATE_OPTIMIZED_KPROBE 13
 
 /* What the guest has to do after a call, because only its own instructions may do it. */
 #define GATE_FLUSH_ALL 1

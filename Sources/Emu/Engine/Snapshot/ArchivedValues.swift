@@ -44,9 +44,11 @@ extension Array: Archived where Element: Archived {
   package static func placeholder(_ archive: Archive) -> [Element] { [] }
   /// Number, then elements.
   package mutating func archive(_ archive: Archive) {
-    if Element.self == UInt8.self, var bytes = self as? [UInt8] {
-      archive.raw(&bytes)
-      if archive.isReading, let value = bytes as? Self { self = value }
+    if Element.self == UInt8.self {
+      // It is that type; `as?` would look at each byte.
+      withUnsafeMutablePointer(to: &self) {
+        $0.withMemoryRebound(to: [UInt8].self, capacity: 1) { archive.raw(&$0.pointee) }
+      }
       return
     }
     var length = count

@@ -25,6 +25,10 @@ public struct BareImage {
   let pieces: [Piece]
   /// The physical address of the first instruction.
   public let entry: UInt64
+  /// How an image for x86-64 is started; `nil` of one for RISC-V.
+  let boot: PCBoot?
+  /// The board that it is for.
+  public var architecture: ProgramArchitecture { boot == nil ? .riscv64 : .x86_64 }
   private let symbols: ELFSymbolTable?
   private let segments: [ELFSegment]
 
@@ -35,10 +39,23 @@ public struct BareImage {
     if let loadAddress {
       pieces = [Piece(pa: loadAddress, bytes: bytes[...], size: UInt64(bytes.count))]
       entry = loadAddress
+      boot = nil
       symbols = nil
       segments = []
       return
     }
+    if PCImage.isOne(bytes) {
+      let image = try PCImage(bytes)
+      pieces = image.pieces
+      entry = image.entry
+      boot = image.boot
+      let elf = try? ELFFile(
+        bytes, requirements: ELFRequirements(addressLimit: .max, memoryLimit: 1 << 40))
+      symbols = elf?.symbols
+      segments = elf?.header.loadable ?? []
+      return
+    }
+    boot = nil
     let elf = try ELFFile(
       bytes,
       requirements: ELFRequirements(
@@ -89,7 +106,7 @@ public struct BareImage {
       }
       piece.bytes.withUnsafeBytes { _ = ram.write(piece.pa, $0) }
     }
-    guard entry & 1 == 0 else {
+    guard boot != nil || entry & 1 == 0 else {
       return "the entry 0x\(String(entry, radix: 16)) is odd"
     }
     guard ram.contains(entry, 2) else {

@@ -1,5 +1,19 @@
 import Engine
 import RISCV
+import X86
+
+/// An instruction set with a timer of the hart's own.
+protocol TimedISA: GuestISA {
+  /// Says how far the machine's ticks are ahead of the hart's count.
+  func setTimeOffset(_ offset: UInt64, _ hart: Hart)
+  /// Fires the timer where its time has come.
+  func updateTimer(_ hart: Hart)
+  /// When it fires, in its own time.
+  func timerDeadline(_ hart: Hart) -> UInt64?
+}
+
+extension RV64: TimedISA {}
+extension X64: TimedISA {}
 
 /// How a bare run ended.
 public enum BareExit: Sendable, Equatable {
@@ -13,12 +27,17 @@ public enum BareExit: Sendable, Equatable {
   case limit
   /// Every hart waits and nothing can wake one.
   case stuck
+  /// The processor was shut down: by a fault while a double fault was delivered, or because it was to
+  /// do what it can't.
+  case shutDown
   /// The user interrupted the run.
   case interrupted
 }
 
 /// What a bare board is made of.
 public struct BareConfiguration {
+  /// The instruction set, and with it the board: QEMU's `virt`, or of a PC what an image needs.
+  public var architecture = ProgramArchitecture.riscv64
   /// Bytes of RAM.
   public var memory: UInt64 = 128 << 20
   /// How many harts.
@@ -50,9 +69,10 @@ public struct BareConfiguration {
 
 /// A board without a kernel model: the image brings its own.
 ///
-/// Addresses, interrupts and firmware are those of QEMU's `virt`.
+/// For RISC-V, addresses, interrupts and firmware are those of QEMU's `virt`; for x86-64 the board
+/// is a PC of one processor.
 ///
-/// - SeeAlso: QEMU, "'virt' Generic Virtual Platform (virt)".
+/// - SeeAlso: QEMU, "'virt' Generic Virtual Platform (virt)", "i440fx PC (pc-i440fx, pc)".
 public final class BareMachine {
   /// RAM.
   public let ram: PhysicalMemory
@@ -61,7 +81,11 @@ public final class BareMachine {
   /// Set from outside (a signal handler's flag, a test) to end the run soon.
   public var isInterrupted: () -> Bool = { false }
 
+  /// The harts' instruction sets: as such, those of RISC-V harts, and that of a PC's.
+  private let timed: [any TimedISA]
   let isas: [RV64]
+  let pcISA: X64?
+  var pc: PCBoard?
   let console: any BareConsole
   let configuration: BareConfiguration
   private let bus: Bus
@@ -121,9 +145,12 @@ public final class BareMachine {
     _ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64,
     chooser: (any Chooser)?
   ) {
-    guard let ram = PhysicalMemory(base: BoardMap.ramBase, size: configuration.memory) else {
-      return nil
-    }
+    let isPC = configuration.architecture == .x86_64
+    guard
+      let ram = PhysicalMemory(
+        base: isPC ? 0 : BoardMap.ramBase, size: configuration.memory),
+      !isPC || (2 << 20...PCMap.ramLimit).contains(ram.size)
+    else { return nil }
     self.ram = ram
     self.configuration = configuration
     self.console = console
@@ -131,22 +158,24 @@ public final class BareMachine {
     let bus = Bus(ram: ram)
     self.bus = bus
     var harts: [Hart] = []
-    var isas: [RV64] = []
-    for index in 0..<max(configuration.harts, 1) {
-      let isa = RV64()
+    var timed: [any TimedISA] = []
+    for index in 0..<(isPC ? 1 : max(configuration.harts, 1)) {
+      let isa: any TimedISA = isPC ? X64() : RV64()
       harts.append(
         Hart(
           index: index, bus: bus, isa: isa, cacheModel: configuration.cacheModel,
-          tlbCount: RV64.tlbCount, sharing: harts.first, engine: configuration.engine,
-          jit: configuration.jit))
-      isas.append(isa)
+          tlbCount: isPC ? X64.tlbCount : RV64.tlbCount, sharing: harts.first,
+          engine: configuration.engine, jit: configuration.jit))
+      timed.append(isa)
     }
     self.harts = harts
-    self.isas = isas
+    self.timed = timed
+    isas = timed.compactMap { $0 as? RV64 }
+    pcISA = timed.first as? X64
     states = Array(repeating: .started, count: harts.count)
     waiting = Array(repeating: false, count: harts.count)
     resumeAt = Array(repeating: nil, count: harts.count)
-    attachDevices(startOfRun)
+    if let pcISA { attachPC(pcISA, startOfRun) } else { attachDevices(startOfRun) }
     chooser?.attach(self)
   }
 
@@ -190,6 +219,22 @@ public final class BareMachine {
     }
   }
 
+  private func attachPC(_ isa: X64, _ startOfRun: UInt64) {
+    let line = ConsoleLine(console)
+    let pc = PCBoard(self, startOfRun: startOfRun, sink: line, source: line)
+    let hart = harts[0]
+    pc.ioapic.onInterrupt = { [unowned isa, unowned hart] in
+      if let vector = $0 { isa.interrupt(vector, hart) } else { isa.interruptNonMaskably(hart) }
+    }
+    isa.onEndOfInterrupt = { [unowned pc] in pc.ioapic.end($0) }
+    isa.onTimerChange = { [unowned hart] in hart.requestStop() }
+    isa.random = { [unowned self] in chooser?.randomBytes($0) ?? [] }
+    isa.ports = pc
+    attach(pc.ioapic, PCMap.ioapic)
+    attach(LocalAPICWindow(isa, hart), PCMap.localAPIC)
+    self.pc = pc
+  }
+
   /// Drives from the first transport on; console and random numbers from the last one down.
   private func virtIODevice(_ index: Int) -> (any VirtIODevice)? {
     if configuration.drives.indices.contains(index) {
@@ -223,6 +268,21 @@ public final class BareMachine {
       ramBase: ram.base, ramSize: ram.size, blobSize: blob.count)
     ram.write(address, blob)
     return address
+  }
+
+  /// Starts an image that was loaded; one for x86-64 as its boot protocol says.
+  public func enter(_ image: BareImage, _ mode: BareImage.EntryMode) {
+    if let boot = image.boot { return enterProtectedMode(image.entry, boot) }
+    switch mode {
+    case .machine: enterMachineMode(image.entry)
+    case .supervisor: enterSupervisorMode(image.entry)
+    case .auto:
+      if image.base >= BoardMap.supervisorEntry {
+        enterSupervisorMode(image.entry)
+      } else {
+        enterMachineMode(image.entry)
+      }
+    }
   }
 
   /// Starts every hart in machine mode at `entry`, as QEMU does with `-bios none`.
@@ -283,6 +343,9 @@ public final class BareMachine {
 
   var currentHart: Hart? { running.map { harts[$0] } }
 
+  /// What the image asked of the processor that is not done, where that ended the run.
+  public var refusal: String? { harts.first.flatMap { pcISA?.refusal($0) } }
+
   /// The hart that runs, or ran last.
   public var latestHart: Hart { harts[max(running ?? last, 0)] }
 
@@ -312,6 +375,7 @@ public final class BareMachine {
         refreshTimers()
         checkHTIF(now: ticks)
         uart?.poll()
+        pc?.uart.poll()
         for transport in transports { transport.poll() }
         guard exit == nil else { break }
         let deadline = nextDeadline
@@ -334,6 +398,9 @@ public final class BareMachine {
     running = index
     sliceStart = hart.count
     let stop = hart.run(until: sliceStart &+ slice)
+    if let pcISA, exit == nil, pcISA.isShutDown(hart) {
+      exit = .shutDown
+    }
     base &+= hart.count &- sliceStart
     running = nil
     if stop == .waiting { waiting[index] = true }
@@ -359,7 +426,7 @@ public final class BareMachine {
     switch states[index] {
     case .started: break
     case .suspended:
-      guard isas[index].wakes(harts[index]) else { return false }
+      guard timed[index].wakes(harts[index]) else { return false }
       states[index] = .started
       waiting[index] = false
       if let resume = resumeAt[index] {
@@ -369,7 +436,7 @@ public final class BareMachine {
     default: return false
     }
     if waiting[index] {
-      guard isas[index].wakes(harts[index]) else { return false }
+      guard timed[index].wakes(harts[index]) else { return false }
       waiting[index] = false
     }
     return true
@@ -378,16 +445,20 @@ public final class BareMachine {
   private func refreshTimers() {
     clint?.update()
     rtc?.update()
-    for (isa, hart) in zip(isas, harts) {
+    pc?.pit.update()
+    for (isa, hart) in zip(timed, harts) {
       isa.setTimeOffset((clint?.time ?? base) &- hart.count, hart)
       isa.updateTimer(hart)
     }
   }
 
   private var nextDeadline: UInt64? {
-    var deadlines = [clint?.nextDeadline, rtc?.nextDeadline, htif?.nextDeadline]
-    for (isa, hart) in zip(isas, harts) {
-      deadlines.append(isa.timerDeadline(hart).flatMap { clint?.tick(ofTime: $0) })
+    var deadlines = [
+      clint?.nextDeadline, rtc?.nextDeadline, htif?.nextDeadline, pc?.pit.nextDeadline,
+    ]
+    for (isa, hart) in zip(timed, harts) {
+      let time = isa.timerDeadline(hart)
+      deadlines.append(pc == nil ? time.flatMap { clint?.tick(ofTime: $0) } : time)
     }
     return deadlines.compactMap { $0 }.min()
   }

@@ -120,11 +120,24 @@ public final class BareSession {
     machine = try Self.machine(image, path, options, chooser, console)
   }
 
+  /// What a PC does not have.
+  private static func unfit(_ options: BareRun.Options) -> String? {
+    if options.harts > 1 {
+      return "other processors start in real mode, which is not done; one hart it is"
+    }
+    if options.memory > PCMap.ramLimit || options.memory < 2 << 20 {
+      return "its memory has 2 MiB to 3 GiB"
+    }
+    let hasVirtIO = !options.drives.isEmpty || options.virtIOConsole || options.virtIORandom
+    return hasVirtIO ? "its board has no virtio" : nil
+  }
+
   private static func machine(
     _ image: BareImage, _ path: String, _ options: BareRun.Options, _ chooser: any Chooser,
     _ console: ChosenConsole
   ) throws(LaunchError) -> BareMachine {
     var configuration = BareConfiguration()
+    configuration.architecture = image.architecture
     configuration.memory = options.memory
     configuration.harts = options.harts
     configuration.cacheModel = options.cacheModel
@@ -137,6 +150,12 @@ public final class BareSession {
       configuration.drives.append(
         ChosenDrive(chooser, index, readOnly: BareRun.drive(drive).isReadOnly))
     }
+    if image.boot != nil {
+      if let problem = unfit(options) {
+        throw LaunchError(
+          description: "\(path): an image for x86-64: \(problem)", status: RunReport.Status.failure)
+      }
+    }
     guard let machine = BareMachine(configuration, chooser: chooser, console: console) else {
       throw LaunchError(
         description: "the host refuses \(options.memory) bytes of RAM",
@@ -146,16 +165,7 @@ public final class BareSession {
       throw LaunchError(
         description: "\(path): \(problem)", status: RunReport.Status.notExecutable)
     }
-    switch options.entry {
-    case .machine: machine.enterMachineMode(image.entry)
-    case .supervisor: machine.enterSupervisorMode(image.entry)
-    case .auto:
-      if image.base >= BoardMap.supervisorEntry {
-        machine.enterSupervisorMode(image.entry)
-      } else {
-        machine.enterMachineMode(image.entry)
-      }
-    }
+    machine.enter(image, options.entry)
     if let tohost = image.physical(of: "tohost") {
       machine.watchHTIF(tohost: tohost, fromhost: image.physical(of: "fromhost"))
     }
@@ -225,6 +235,10 @@ public final class BareSession {
       return RunReport(
         status: RunReport.Status.failure,
         "\(path): every hart waits and nothing can wake one, \(places)")
+    case .shutDown:
+      let why =
+        machine.refusal.map { "stopped: \($0)" } ?? "the processor was shut down by a triple fault"
+      return RunReport(status: RunReport.Status.failure, "\(path): \(why), \(places)")
     case .interrupted:
       return RunReport(status: RunReport.Status.interrupted, "\(path): interrupted, \(places)")
     }

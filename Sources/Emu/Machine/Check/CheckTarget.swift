@@ -18,6 +18,8 @@ protocol CheckTarget: AnyObject {
   func setMode(_ hart: Hart, _ mode: Int)
   /// Whether an instruction's result is no matter of the processor alone: time, counters.
   func isVolatile(_ bytes: [UInt8]) -> Bool
+  /// Whether an instruction stores only if nobody else has, and may fail to for no reason.
+  func isStoreConditional(_ bytes: [UInt8]) -> Bool
   /// Whether an instruction calls the operating system.
   func isSystemCall(_ bytes: [UInt8]) -> Bool
   /// Whether an instruction traps for other reasons than memory: it may not be in a log.
@@ -50,6 +52,8 @@ protocol CheckTarget: AnyObject {
 }
 
 extension CheckTarget {
+  /// There are none.
+  func isStoreConditional(_ bytes: [UInt8]) -> Bool { false }
   /// It raises an exception and goes nowhere.
   var skipsSystemCalls: Bool { false }
   /// None.
@@ -91,6 +95,11 @@ final class RISCVCheck: CheckTarget {
     let number = UInt16(bytes[2]) >> 4 | UInt16(bytes[3]) << 4
     // cycle, time, instret and their machine forms; mip, which devices drive.
     return [0xc00, 0xc01, 0xc02, 0xb00, 0xb02, 0x344, 0x144].contains(number)
+  }
+
+  /// - SeeAlso: RISC-V Unprivileged ISA, 'RV32/64G Instruction Set Listings'.
+  func isStoreConditional(_ bytes: [UInt8]) -> Bool {
+    bytes.count == 4 && bytes[0] & 0x7f == 0x2f && bytes[3] >> 3 == 3
   }
 
   func isSystemCall(_ bytes: [UInt8]) -> Bool { bytes == [0x73, 0, 0, 0] }

@@ -28,10 +28,13 @@ public protocol ProgramISA: AnyObject {
   /// What a snapshot's machine must agree in.
   var details: [String: String] { get }
 
-  /// What Linux makes of a cause that is neither a system call nor a page fault.
-  func signal(_ cause: UInt64) -> TrapSignal
+  /// What Linux makes of a cause that is neither a system call nor a page fault, of a trap that
+  /// `hart` has just taken or of one that was only emulated.
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal
   /// Puts the hart at the entry of the guest kernel's image.
   func start(_ hart: Hart, pc: UInt64, root: UInt64)
+  /// Says where an instruction for random numbers gets so many bytes from.
+  func setRandom(_ source: @escaping (Int) -> [UInt8])
   /// Says how far the machine's ticks are ahead of the hart's count.
   func setTimeOffset(_ offset: UInt64, _ hart: Hart)
   /// Has the hart's timer fire at a tick; `nil`: never.
@@ -80,6 +83,16 @@ public enum ProgramArchitecture: String, Sendable, CaseIterable {
     self.init(elfMachine: UInt16(bytes[18]) | UInt16(bytes[19]) << 8)
   }
 
+  /// The guest kernel that is built in: an ELF file.
+  var kernelImage: [UInt8] {
+    let (bytes, size) =
+      switch self {
+      case .riscv64: (emu_kernel_riscv64_bytes(), emu_kernel_riscv64_size())
+      case .x86_64: (emu_kernel_x86_64_bytes(), emu_kernel_x86_64_size())
+      }
+    return Array(UnsafeRawBufferPointer(start: bytes, count: Int(size)))
+  }
+
   /// What a kernel must know of it.
   public var kernel: any KernelISA {
     switch self {
@@ -118,11 +131,7 @@ final class RISCVProgramISA: ProgramISA {
   var guest: any GuestISA { rv }
   var tlbCount: Int { RV64.tlbCount }
   var ramBase: UInt64 { BoardMap.ramBase }
-  var kernelImage: [UInt8] {
-    Array(
-      UnsafeRawBufferPointer(
-        start: emu_kernel_riscv64_bytes(), count: Int(emu_kernel_riscv64_size())))
-  }
+  var kernelImage: [UInt8] { ProgramArchitecture.riscv64.kernelImage }
   let userModes = RV64.userModes
   let trace: any TraceISA = RISCVTraceISA()
   var details: [String: String] {
@@ -130,7 +139,7 @@ final class RISCVProgramISA: ProgramISA {
   }
 
   /// - SeeAlso: Linux, `arch/riscv/kernel/traps.c`.
-  func signal(_ cause: UInt64) -> TrapSignal {
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal {
     switch cause {
     case 0, 4, 6: .misaligned
     case 1, 5, 7: .access
@@ -139,6 +148,8 @@ final class RISCVProgramISA: ProgramISA {
     }
   }
 
+  /// There is none.
+  func setRandom(_ source: @escaping (Int) -> [UInt8]) {}
   func start(_ hart: Hart, pc: UInt64, root: UInt64) {
     rv.enterSupervisor(hart, pc: pc, root: root)
   }
@@ -180,22 +191,23 @@ final class X86ProgramISA: ProgramISA {
   var guest: any GuestISA { x86 }
   var tlbCount: Int { X64.tlbCount }
   var ramBase: UInt64 { 0 }
-  var kernelImage: [UInt8] {
-    Array(
-      UnsafeRawBufferPointer(
-        start: emu_kernel_x86_64_bytes(), count: Int(emu_kernel_x86_64_size())))
-  }
+  var kernelImage: [UInt8] { ProgramArchitecture.x86_64.kernelImage }
   let userModes = X64.userModes
   var trace: any TraceISA { X86TraceISA(features: x86.features) }
   var details: [String: String] { [:] }
   /// Linux's `RESCHEDULE_VECTOR`.
   private static let wake: UInt64 = 0xfd
 
-  /// - SeeAlso: Linux, `arch/x86/kernel/traps.c`.
-  func signal(_ cause: UInt64) -> TrapSignal {
+  /// - SeeAlso: Linux, `arch/x86/kernel/traps.c`, `get_si_code`.
+  func signal(_ cause: UInt64, _ hart: Hart?) -> TrapSignal {
     switch cause {
     case 0: TrapSignal(signal: Signal.SIGFPE, code: 1)
-    case 1: .trace
+    case 1:
+      switch hart.map({ x86.lastDebugCause($0) }) {
+      case .breakpoint: .hardwareBreakpoint
+      case .instruction: .breakpoint
+      case .step, nil: .trace
+      }
     case 3: .kernel(Signal.SIGTRAP)
     case 6: TrapSignal(signal: Signal.SIGILL, code: 2)
     case 11, 12: .kernel(Signal.SIGBUS)
@@ -206,6 +218,7 @@ final class X86ProgramISA: ProgramISA {
   }
 
   func start(_ hart: Hart, pc: UInt64, root: UInt64) { x86.enterKernel(hart, pc: pc, root: root) }
+  func setRandom(_ source: @escaping (Int) -> [UInt8]) { x86.random = source }
   func setTimeOffset(_ offset: UInt64, _ hart: Hart) { x86.setTimeOffset(offset, hart) }
   func setTimer(_ deadline: UInt64?, _ hart: Hart) {
     // The counter never is 0 when a deadline could be, and 0 disarms.

@@ -164,7 +164,8 @@ public final class ProgramMachine {
     let ticks: () -> UInt64 = { [unowned self] in (programTime?() ?? hart.count) &+ skipped }
     kernel.clock = ticks
     time = { host.startOfRun &+ ticks() }
-    kernel.classifyTrap = { isa.signal($0) }
+    isa.setRandom { [unowned host] in host.randomBytes($0) }
+    kernel.classifyTrap = { isa.signal($0, $1) }
     kernel.interruptHart = { [unowned self] in wake() }
     kernel.log = { [unowned self] in log($0) }
     hart.environment = self

@@ -24,7 +24,7 @@ extension BareMachine: SnapshotSubject {
   var facts: MachineFacts {
     var facts = MachineFacts()
     facts.kind = "board"
-    facts.isa = "riscv64"
+    facts.isa = configuration.architecture.rawValue
     facts.memory = ram.size
     facts.harts = harts.count
     facts.caches = configuration.cacheModel.rawValue
@@ -68,6 +68,7 @@ extension BareMachine: SnapshotSubject {
       device?(archive)
     }
     for transport in transports { transport.archive(archive) }
+    pc?.archive(archive)
   }
 
   private func archiveTurn(_ archive: Archive) {
@@ -141,8 +142,9 @@ extension BareExit: Archived {
     case .limit: kind = 3
     case .stuck: kind = 4
     case .interrupted: kind = 5
+    case .shutDown: kind = 6
     }
-    kind = archive.choice(kind, below: 6)
+    kind = archive.choice(kind, below: 7)
     archive("", &status)
     archive("", &test)
     switch kind {
@@ -151,7 +153,8 @@ extension BareExit: Archived {
     case 2: self = .testFailed(test)
     case 3: self = .limit
     case 4: self = .stuck
-    default: self = .interrupted
+    case 5: self = .interrupted
+    default: self = .shutDown
     }
   }
 }

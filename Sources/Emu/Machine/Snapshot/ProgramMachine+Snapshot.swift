@@ -46,7 +46,7 @@ extension ProgramMachine: SnapshotSubject {
   var archiveContext: AnyObject? { kernel }
 
   var probeSubsystem: ProbeSubsystem? {
-    for case let probes as ProbeSubsystem in kernel.trapHooks { return probes }
+    for case let probes as ProbeSubsystem in kernel.trapHooks.map(\.hook) { return probes }
     return nil
   }
 

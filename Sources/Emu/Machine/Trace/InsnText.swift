@@ -107,13 +107,20 @@ final class InsnWriter {
 
   // MARK: Spike
 
+  private static let ecall: [UInt8] = [0x73, 0, 0, 0]
+
+  /// Whether a trapped instruction has a line: one that did its work, behind which the next could not
+  /// be fetched; and, where the kernel is not in the trace, a call of it, for what that gave.
+  private func isCommitted(_ record: InsnRecord) -> Bool {
+    let written = record.writes.map(\.slot).filter { $0 < Slot.system }
+    if record.isRepeated || written.isEmpty { return false }
+    let own = isa.written(record.bytes)
+    return record.bytes == Self.ecall || written.allSatisfy(own.contains)
+  }
+
   /// - SeeAlso: riscv-isa-sim, `riscv/execute.cc`, `commit_log_print_insn`.
   private func spike(_ record: InsnRecord) -> String {
-    // A trapped instruction was not committed; but what a call of the kernel gave is of interest
-    // where the kernel is not in the trace.
-    if record.trapped, record.isRepeated || record.writes.allSatisfy({ $0.slot >= Slot.system }) {
-      return ""
-    }
+    if record.trapped, !isCommitted(record) { return "" }
     var line = "core\(padded("\(record.hart)", 4, left: true)): \(record.modeNumber) "
     line += "0x\(hex(record.pc, 16)) (0x\(isa.digits(record.bytes)))"
     for write in record.writes {

@@ -18,11 +18,12 @@ final class RetireWatch: InsnObserver {
   /// The one of ``tasks`` that was seen last.
   private var seen: Int32 = -1
 
-  // The machine outlives its watch; counted references to it would cost more than the rest.
+  // The machine outlives its watch, which its hart keeps; and counted references to it would cost
+  // more than the rest.
   private unowned(unsafe) let machine: ProgramMachine
-  private let kernel: Kernel
+  private unowned(unsafe) let kernel: Kernel
+  private unowned(unsafe) let probes: ProbeSubsystem?
   private let guest: any ProgramISA
-  private let probes: ProbeSubsystem?
   private let watchesKernel: Bool
   private let limit: UInt64
   private let isa: any ProbeISA

@@ -344,7 +344,7 @@ public final class Verification {
     switch insn.verdict {
     case .simulate: how = "simulated"
     case .outOfLine: how = "out of line"
-    case .refuse(let why): how = "not probed: \(why)"
+    case .refuse(let why, _): how = "not probed: \(why)"
     }
     return ": \(isa.disassemble(insn.bytes, at: pc).replacing("\t", with: " ")) (\(how))"
   }

@@ -121,6 +121,19 @@ noinstr void exc_int3(struct pt_regs *regs, unsigned long error_code) {
   irqentry_exit(regs);
 }
 
+/*
+ * The handlers of a probe that is a jump. What no jump saves is made up as of an INT3; the pc is the instruction's. Linux,
+ * arch/x86/kernel/kprobes/opt.c.
+ */
+void optimized_callback(unsigned long address, struct pt_regs *regs);
+noinstr void optimized_callback(unsigned long address, struct pt_regs *regs) {
+  regs->cs = __KERNEL_CS;
+  regs->sp += sizeof(long);
+  regs->ip = address;
+  regs->orig_ax = ~0UL;
+  gate_call(GATE_OPTIMIZED_KPROBE, (long)address, (long)regs, 0);
+}
+
 void exc_debug(struct pt_regs *regs, unsigned long error_code);
 void asm_exc_debug(void);
 noinstr void exc_debug(struct pt_regs *regs, unsigned long error_code) {

@@ -1,0 +1,163 @@
+import Engine
+import Image
+import X86
+
+/// What boots an x86-64 image: both protocols enter 32-bit protected mode.
+enum PCBoot: Equatable {
+  /// - SeeAlso: Multiboot Specification 0.6.96.
+  case multiboot
+  /// - SeeAlso: Xen, 'x86/HVM direct boot ABI'.
+  case pvh
+}
+
+/// The program headers of an ELF32 or ELF64 file for x86, and how it wants to be started.
+struct PCImage {
+  private static let multibootMagic: UInt64 = 0x1bad_b002
+  /// `XEN_ELFNOTE_PHYS32_ENTRY`.
+  private static let entryNote: UInt64 = 18
+
+  private(set) var pieces: [BareImage.Piece] = []
+  private(set) var entry: UInt64 = 0
+  private(set) var boot: PCBoot = .multiboot
+  private let bytes: [UInt8]
+  private let isWide: Bool
+
+  /// Whether bytes are an ELF file for this machine.
+  static func isOne(_ bytes: [UInt8]) -> Bool {
+    bytes.count > 20 && bytes.starts(with: [0x7f, 0x45, 0x4c, 0x46]) && bytes[5] == 1
+      && (bytes[18] == 62 && bytes[4] == 2 || bytes[18] == 3 && bytes[4] == 1) && bytes[19] == 0
+  }
+
+  /// Reads one for which ``isOne(_:)`` holds.
+  init(_ bytes: [UInt8]) throws(ELFError) {
+    self.bytes = bytes
+    isWide = bytes[4] == 2
+    let virtualEntry = try number(24, isWide ? 8 : 4)
+    let table = try number(isWide ? 32 : 28, isWide ? 8 : 4)
+    let entrySize = try number(isWide ? 54 : 42, 2)
+    let count = try number(isWide ? 56 : 44, 2)
+    guard entrySize >= (isWide ? 56 : 32), count <= 64 else {
+      throw .malformed("program headers of \(entrySize) bytes, \(count) of them")
+    }
+    var start: UInt64?
+    var physical = virtualEntry
+    for index in 0..<count {
+      let at = table &+ index &* entrySize
+      let kind = try number(at, 4)
+      let offset = try number(at &+ (isWide ? 8 : 4), isWide ? 8 : 4)
+      let va = try number(at &+ (isWide ? 16 : 8), isWide ? 8 : 4)
+      let pa = try number(at &+ (isWide ? 24 : 12), isWide ? 8 : 4)
+      let size = try number(at &+ (isWide ? 32 : 16), isWide ? 8 : 4)
+      let memory = try number(at &+ (isWide ? 40 : 20), isWide ? 8 : 4)
+      guard offset <= UInt64(bytes.count), size <= UInt64(bytes.count) &- offset else {
+        throw .truncated("segments")
+      }
+      let content = bytes[Int(offset)..<Int(offset &+ size)]
+      switch kind {
+      case 1 where memory > 0:
+        guard size <= memory, pa < 1 << 32, memory < 1 << 32 else {
+          throw .malformed("a segment that does not fit below 4 GiB")
+        }
+        pieces.append(BareImage.Piece(pa: pa, bytes: content, size: memory))
+        if virtualEntry &- va < memory { physical = pa &+ (virtualEntry &- va) }
+      case 4 where start == nil: start = try note(content)
+      default: break
+      }
+    }
+    if let start, isWide || !hasMultibootHeader {
+      boot = .pvh
+      entry = start
+    } else {
+      guard hasMultibootHeader else {
+        throw .malformed("neither a multiboot header nor a PVH note")
+      }
+      entry = physical
+    }
+  }
+
+  private func number(_ at: UInt64, _ size: UInt64) throws(ELFError) -> UInt64 {
+    guard at <= UInt64(bytes.count), size <= UInt64(bytes.count) &- at else {
+      throw .truncated("headers")
+    }
+    return (0..<size).reversed().reduce(0) { $0 << 8 | UInt64(bytes[Int(at + $1)]) }
+  }
+
+  /// - SeeAlso: Multiboot Specification, 'The layout of Multiboot header'.
+  private var hasMultibootHeader: Bool {
+    stride(from: UInt64(0), to: 8192, by: 4).contains { at in
+      guard let magic = try? number(at, 4), magic == Self.multibootMagic,
+        let flags = try? number(at &+ 4, 4), let sum = try? number(at &+ 8, 4)
+      else { return false }
+      return (magic &+ flags &+ sum) & 0xffff_ffff == 0
+    }
+  }
+
+  /// The address in Xen's note.
+  private func note(_ bytes: ArraySlice<UInt8>) throws(ELFError) -> UInt64? {
+    var at = UInt64(bytes.startIndex)
+    while at &+ 12 <= UInt64(bytes.endIndex) {
+      let name = try number(at, 4)
+      let size = try number(at &+ 4, 4)
+      let kind = try number(at &+ 8, 4)
+      let data = at &+ 12 &+ (name &+ 3) & ~3
+      if kind == Self.entryNote, name == 4, try number(at &+ 12, 4) == 0x006e_6558, size >= 4 {
+        return try number(data, 4)
+      }
+      at = data &+ (size &+ 3) & ~3
+    }
+    return nil
+  }
+}
+
+extension BareMachine {
+  /// What the boot protocols tell an image lies here.
+  private static let information: UInt64 = 0x7000
+
+  /// Starts the hart in 32-bit protected mode, as a multiboot or PVH loader does.
+  func enterProtectedMode(_ entry: UInt64, _ boot: PCBoot) {
+    guard let isa = pcISA, let hart = harts.first else { return }
+    let at = Self.information
+    let line = Array((configuration.bootargs ?? "").utf8) + [0]
+    let lineAt = at + 0x200
+    ram.write(lineAt, Array(line.prefix(0x700)) + [0])
+    // Memory below 640 KiB and from 1 MiB on.
+    let areas: [(UInt64, UInt64)] = [(0, 0xa_0000), (1 << 20, ram.size - (1 << 20))]
+    func put(_ offset: UInt64, _ value: UInt64, _ size: Int = 4) {
+      ram.write(at + offset, (0..<size).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) })
+    }
+    isa.enterProtected(hart, pc: entry)
+    hart.x[Registers.slot(3)] = at
+    switch boot {
+    case .multiboot:
+      // Memory, command line, map of memory, the loader's name.
+      put(0, 1 | 1 << 2 | 1 << 6 | 1 << 9)
+      put(4, 640)
+      put(8, (ram.size - (1 << 20)) >> 10)
+      put(16, lineAt)
+      put(44, UInt64(areas.count) * 24)
+      put(48, at + 0x100)
+      put(64, at + 0x180)
+      ram.write(at + 0x180, Array("emu\0".utf8))
+      for (index, area) in areas.enumerated() {
+        let place = 0x100 + UInt64(index) * 24
+        put(place, 20)
+        put(place + 4, area.0, 8)
+        put(place + 12, area.1, 8)
+        put(place + 20, 1)
+      }
+      hart.x[Registers.slot(0)] = 0x2bad_b002
+    case .pvh:
+      put(0, 0x336e_c578)
+      put(4, 1)
+      put(24, lineAt, 8)
+      put(40, at + 0x100, 8)
+      put(48, UInt64(areas.count))
+      for (index, area) in areas.enumerated() {
+        let place = 0x100 + UInt64(index) * 24
+        put(place, area.0, 8)
+        put(place + 8, area.1, 8)
+        put(place + 16, 1)
+      }
+    }
+  }
+}
