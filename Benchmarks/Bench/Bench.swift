@@ -45,6 +45,9 @@ struct Bench: ParsableCommand {
   @Option(help: "Only one part: \(parts.joined(separator: ", ")).")
   var only: String?
 
+  @Option(help: "Only hits of this kind, as the table of 'probes' calls it: for a profile.")
+  var probe: String?
+
   static let parts = [
     "kernels", "x86", "float", "bare", "cold", "script", "start", "fork", "memory", "probes",
     "record",
@@ -87,7 +90,9 @@ struct Bench: ParsableCommand {
     if wants("fork") { try measureFork() }
     if wants("memory") { try measureMemory() }
     if wants("probes") {
-      for guest in [ProgramArchitecture.riscv64, .x86_64] { try measureProbes(guest) }
+      for guest in ProgramArchitecture.allCases {
+        for engine in engines.compactMap(BackEnd.init) { try measureProbes(guest, engine) }
+      }
     }
     if wants("record") { try measureRecord() }
   }
@@ -109,20 +114,23 @@ struct Bench: ParsableCommand {
   }
 
   private func measureStart() throws {
-    let image = "\(images)/user/riscv64/hello.elf"
-    let both = try samples([[emu, "run", image], [qemu, image]])
-    let (mine, theirs) = (both[0], both[1])
-    printLine("start to exit of hello: wall milliseconds")
+    printLine("start to exit of hello: wall milliseconds (goal: 15)")
     printLine(row("", "emu", "spread", "qemu", "spread", "ratio"))
-    printLine(
-      row(
-        "hello", text(mine.wall.median * 1000, 1), mine.wall.spread,
-        text(theirs.wall.median * 1000, 1), theirs.wall.spread,
-        text(theirs.wall.median / mine.wall.median, 2)))
-    let help = try good([emu, "--version"])
-    printLine("  of emu's: starting the process (emu --version) \(text(help.wall * 1000, 1)) ms")
-    for line in try good([emu, "run", "--stats", image]).errors.split(separator: "\n")
-    where line.contains("time") || line.contains("first instruction") { printLine("  \(line)") }
+    for (architecture, peer) in [("riscv64", qemu), ("x86_64", qemuX86)] {
+      let image = "\(images)/user/\(architecture)/hello.elf"
+      let both = try samples([[emu, "run", image], [peer, image], [emu, "--version"]])
+      let (mine, theirs) = (both[0], both[1])
+      printLine(
+        row(
+          architecture, text(mine.wall.median * 1000, 1), mine.wall.spread,
+          text(theirs.wall.median * 1000, 1), theirs.wall.spread,
+          text(theirs.wall.median / mine.wall.median, 2)))
+      printLine(
+        "  of emu's: starting the process (emu --version) \(text(both[2].wall.median * 1000, 1)) ms"
+      )
+      for line in try good([emu, "run", "--stats", image]).errors.split(separator: "\n")
+      where line.contains("time") || line.contains("first instruction") { printLine("  \(line)") }
+    }
     printLine("")
   }
 

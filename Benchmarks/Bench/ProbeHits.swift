@@ -13,6 +13,7 @@ import X86
 struct ProbeHits {
   let image: String
   let guest: ProgramArchitecture
+  let engine: BackEnd
 
   /// What is measured.
   enum Kind: String, CaseIterable {
@@ -54,10 +55,11 @@ struct ProbeHits {
     let elf: ELFFile
 
     init(
-      _ bytes: [UInt8], _ guest: ProgramArchitecture, kernel: Bool, count: Int
+      _ bytes: [UInt8], _ guest: ProgramArchitecture, _ engine: BackEnd, kernel: Bool, count: Int
     ) throws {
       var configuration = ProgramConfiguration()
       configuration.architecture = guest
+      configuration.engine = engine
       configuration.memory = 64 << 20
       machine = try ProgramMachine(configuration, host: host) { false }
       probes = ProbeSubsystem(
@@ -103,7 +105,7 @@ struct ProbeHits {
 
   /// The instruction of a class that is run most often.
   private func place(_ kind: Kind, _ bytes: [UInt8]) throws -> UInt64 {
-    let rig = try Rig(bytes, guest, kernel: kind.isOfKernel, count: 1)
+    let rig = try Rig(bytes, guest, engine, kernel: kind.isOfKernel, count: 1)
     let function = try rig.function(kind)
     guard let elf = kind.isOfKernel ? rig.machine.kernel.image?.elf : rig.elf else {
       throw BenchFailure("no kernel image")
@@ -137,7 +139,7 @@ struct ProbeHits {
   func run(_ kind: Kind, count: Int) throws -> Run {
     let bytes = try Host.contents(of: image)
     let place = kind.verdict == nil ? nil : try place(kind, bytes)
-    let rig = try Rig(bytes, guest, kernel: kind.isOfKernel, count: count)
+    let rig = try Rig(bytes, guest, engine, kernel: kind.isOfKernel, count: count)
     let function = try rig.function(kind)
     let hits: () -> UInt64
     switch kind {
@@ -171,7 +173,8 @@ struct ProbeHits {
 
   /// Runs a loop `count` times, without a probe or with two that are never hit.
   func runUnhit(count: Int, idle: Bool, kernel: Bool = false) throws -> Double {
-    let rig = try Rig(try Host.contents(of: image), guest, kernel: kernel, count: count)
+    let rig = try Rig(
+      try Host.contents(of: image), guest, engine, kernel: kernel, count: count)
     if idle {
       guard let mean = rig.elf.symbols.symbol("mean") else {
         throw BenchFailure("the image has no function 'mean'")
@@ -208,16 +211,16 @@ struct BenchFailure: Error, CustomStringConvertible {
 
 extension Bench {
   /// Hits a second beside ptrace and native uprobes of this host; and what an idle probe costs.
-  func measureProbes(_ guest: ProgramArchitecture) throws {
+  func measureProbes(_ guest: ProgramArchitecture, _ engine: BackEnd) throws {
     let image = "\(images)/user/\(guest.rawValue)/selftest.elf"
-    let bench = ProbeHits(image: image, guest: guest)
+    let bench = ProbeHits(image: image, guest: guest, engine: engine)
     printLine(
-      "probe hits (\(image)): millions a CPU second, empty handler, whole path, less the same run without"
+      "probe hits (\(image), \(engine)): millions a CPU second, empty handler, whole path, less the same run without"
     )
     printLine(row(widths: (20, 15), "", "M/s", "spread", "x ptrace", "x native uprobe"))
     var ptrace = Series()
     var native = Series()
-    for _ in 0..<runs {
+    for _ in 0..<runs where probe == nil {
       if let rate = ProbeHits.ptrace(count: 20_000) { ptrace.values.append(rate / 1e6) }
       if let rate = ProbeHits.nativeUprobe(count: 200_000) { native.values.append(rate / 1e6) }
     }
@@ -225,9 +228,10 @@ extension Bench {
       peer.values.isEmpty ? "-" : text(mine / peer.median, 1)
     }
     do {
-      for kind in ProbeHits.Kind.allCases where kind.exists(guest) {
+      for kind in ProbeHits.Kind.allCases
+      where kind.exists(guest) && (probe == nil || kind.rawValue == probe) {
         var rates = Series()
-        let count = kind.isOfKernel ? 4_000 : 8_000
+        let count = kind.isOfKernel ? 40_000 : 80_000
         for _ in 0..<runs {
           let run = try bench.run(kind, count: count)
           let bare = try bench.runUnhit(count: count, idle: false, kernel: kind.isOfKernel)
@@ -239,6 +243,7 @@ extension Bench {
             kind.rawValue, text(rates.median, 3), rates.spread, ratio(rates.median, ptrace),
             ratio(rates.median, native)))
       }
+      if probe != nil { return }
       for (name, peer) in [("host: ptrace", ptrace), ("host: uprobe", native)] {
         printLine(
           row(

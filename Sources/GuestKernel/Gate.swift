@@ -166,12 +166,22 @@ extension Kernel {
   /// Access types in the order of the gate's numbers.
   private static let accesses: [Access] = [.load, .store, .fetch]
 
-  private func faultGate(regs regsVA: UInt64, address: UInt64, access: UInt64) -> GateReply {
-    for entry in trapHooks {
-      if let reply = entry.hook.trap(self, regs: regsVA, address: address, cause: access) {
-        return reply
-      }
+  /// Asks the hooks about a trap or a page fault (``KernelTrap``).
+  ///
+  /// - Returns: the answer of the one that deals with it.
+  package func askHooks(_ regsVA: UInt64, address: UInt64?, cause: UInt64) -> GateReply? {
+    guard !trapHooks.isEmpty, let pa = kernelAddress(regsVA, frameSize) else { return nil }
+    ram.willWrite(pa)
+    ram.willWrite(pa &+ frameSize &- 1)
+    let trap = KernelTrap(regs: regsVA, frame: ram.pointer(pa), address: address, cause: cause)
+    for index in trapHooks.indices {
+      if let reply = trapHooks[index].hook.trap(self, trap) { return reply }
     }
+    return nil
+  }
+
+  private func faultGate(regs regsVA: UInt64, address: UInt64, access: UInt64) -> GateReply {
+    if let reply = askHooks(regsVA, address: address, cause: access) { return reply }
     guard let task = current, let space = task.space,
       let regs = readKernel(regsVA, isa.ptRegs.size)
     else { return GateReply(value: 1) }
@@ -194,11 +204,7 @@ extension Kernel {
   }
 
   private func trapGate(regs regsVA: UInt64, cause: UInt64) -> GateReply {
-    for entry in trapHooks {
-      if let reply = entry.hook.trap(self, regs: regsVA, address: nil, cause: cause) {
-        return reply
-      }
-    }
+    if let reply = askHooks(regsVA, address: nil, cause: cause) { return reply }
     guard let task = current, let before = readKernel(regsVA, isa.ptRegs.size),
       isa.isUser(before)
     else { return GateReply(value: 1) }

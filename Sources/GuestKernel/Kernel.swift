@@ -62,7 +62,7 @@ public final class Kernel {
   /// Whether the idle task runs.
   @exclusivity(unchecked) public internal(set) var isIdle = true
   /// The first program: the run ends with it.
-  public internal(set) var firstProcess: Process?
+  @exclusivity(unchecked) public internal(set) var firstProcess: Process?
   /// Tasks by number.
   public internal(set) var tasks: [Int32: Task] = [:]
   /// Processes by number, zombies too.
@@ -193,6 +193,22 @@ public final class Kernel {
     return hasRunnable ? min(quantumEnd, timer) : timer
   }
 
+  /// The task that runs.
+  ///
+  /// `nil`: the idle task.
+  @inline(never)
+  public var running: RunningTask? {
+    guard let task = current else { return nil }
+    let space = task.space
+    return RunningTask(
+      task: task, space: space, taskState: task.probeState, spaceState: space?.probeState)
+  }
+
+  /// Whether the run is over, or ``nextDeadline`` is another than the given one.
+  public func isAnother(than deadline: UInt64?) -> Bool {
+    exitStatus != nil || nextDeadline != deadline
+  }
+
   /// Whether a task waits for console input.
   public var waitingForConsole: Bool { !(console?.readQueue?.isEmpty ?? true) }
 
@@ -245,6 +261,30 @@ public struct TrapSignal: Sendable, Equatable {
   public static let access = TrapSignal(signal: Signal.SIGSEGV, code: 2)
 }
 
+/// A trap or page fault as the guest's entry code has saved it.
+public struct KernelTrap: ~Copyable {
+  /// Address of the saved registers in guest memory.
+  public let regs: UInt64
+  /// The same in the host's; it is marked as written.
+  public let frame: UnsafeMutableRawPointer
+  /// The faulting address, `nil` for a `TRAP`.
+  public let address: UInt64?
+  /// The ISA's cause, or for a fault the access (0 load, 1 store, 2 fetch).
+  public let cause: UInt64
+}
+
+/// The task that runs, with what a trap of user mode needs of it.
+public struct RunningTask {
+  /// The task.
+  public let task: Task
+  /// Its memory.
+  public let space: AddressSpace?
+  /// What probes keep for the task.
+  public let taskState: AnyObject?
+  /// What probes keep for its memory.
+  public let spaceState: AnyObject?
+}
+
 /// One of a kernel's hooks: whoever adds it takes it out before it goes.
 public struct TrapHookEntry {
   // Counting would cost as much as the rest of a hit.
@@ -271,13 +311,10 @@ extension Kernel {
 
 /// Sees traps before the kernel does.
 public protocol TrapHook: AnyObject {
-  /// A trap or page fault with the registers at `regs` in guest memory.
-  ///
-  /// `address` is the faulting address, `nil` for a `TRAP`; `cause` is the ISA's cause, or for a
-  /// fault the access (0 load, 1 store, 2 fetch).
+  /// A trap or page fault.
   ///
   /// - Returns: an answer where the hook deals with it.
-  func trap(_ kernel: Kernel, regs: UInt64, address: UInt64?, cause: UInt64) -> GateReply?
+  func trap(_ kernel: Kernel, _ trap: borrowing KernelTrap) -> GateReply?
 
   /// A kernel probe that is a jump was hit, with the registers at `regs` in guest memory.
   func jumpedProbe(_ kernel: Kernel, address: UInt64, regs: UInt64)

@@ -47,7 +47,7 @@ public final class Kprobe {
   /// How often it hit.
   @exclusivity(unchecked) public internal(set) var hits: UInt64 = 0
   /// How often it was missed, because another probe was being served.
-  public internal(set) var nmissed: UInt64 = 0
+  @exclusivity(unchecked) public internal(set) var nmissed: UInt64 = 0
   /// Whether its handlers run.
   @exclusivity(unchecked) public internal(set) var isEnabled: Bool
   /// Whether it is registered.
@@ -100,11 +100,11 @@ public final class Kretprobe {
   /// How many calls may be under way at once.
   public let maxactive: Int
   /// Returns that it saw.
-  public internal(set) var hits: UInt64 = 0
+  @exclusivity(unchecked) public internal(set) var hits: UInt64 = 0
   /// Calls that it missed, because `maxactive` were under way.
   public internal(set) var nmissed: UInt64 = 0
   /// Calls under way.
-  public internal(set) var active = 0
+  @exclusivity(unchecked) public internal(set) var active = 0
   /// Whether its handlers run.
   public var isEnabled: Bool { kprobe.isEnabled }
 

@@ -21,14 +21,15 @@ enum KprobeLevel {
 
 /// An instruction that runs in a slot.
 struct KprobeStep {
-  fileprivate(set) var point: KprobePoint
+  /// Kept by the table, or by ``KprobeMachine/retired``.
+  fileprivate(set) unowned(unsafe) var point: KprobePoint
   fileprivate(set) var slot: UInt64
   fileprivate(set) var state: SlotState
 
   /// Where the break behind the copy is.
   var end: UInt64 { slot &+ point.length }
   /// The copy.
-  var copy: SlotCopy { SlotCopy(point.insn, at: point.address, slot: slot, .kernel) }
+  var copy: SlotCopy { SlotCopy(point.copied, at: point.address, slot: slot, .kernel) }
 }
 
 /// Kernel probes: the table, the patching, and what happens at a hit.
@@ -54,6 +55,8 @@ final class KprobeMachine {
   @exclusivity(unchecked) private var latest: KprobePoint?
   @exclusivity(unchecked) private(set) var state = KprobeState.idle
   @exclusivity(unchecked) var slots: KprobeSlots
+  /// Places that were taken off ``points`` while one was being served.
+  @exclusivity(unchecked) private var retired: [KprobePoint] = []
   /// Code of probes that are jumps.
   @exclusivity(unchecked) var detourSlots: KprobeSlots
   /// Whether a copy that goes back by itself may still be under way: the next trap of a probe tells
@@ -66,13 +69,13 @@ final class KprobeMachine {
   /// Is told of all text that is written, in its order.
   var didPatch: ((UInt64, [UInt8]) -> Void)?
   /// Whether breaks are in the text at all (`/sys/kernel/debug/kprobes/enabled`).
-  private(set) var isOn = true
+  @exclusivity(unchecked) private(set) var isOn = true
   /// What ``LegacyPolicies/publishedFirst`` leaves for later.
   @exclusivity(unchecked) private var unpublished: [() -> Void] = []
   /// Calls whose return is awaited, the newest last, by task block.
   @exclusivity(unchecked) var calls: [UInt64: [KretprobeCall]] = [:]
   var kretprobes: [ObjectIdentifier: Kretprobe] = [:]
-  private(set) var trampolineIsReady = false
+  @exclusivity(unchecked) private(set) var trampolineIsReady = false
 
   let blacklist: [(Range<UInt64>, String)]
   let blacklistedFunctions: Set<UInt64>
@@ -130,6 +133,7 @@ final class KprobeMachine {
     updateArming(point)
     guard point.probes.isEmpty else { return }
     points[point.address] = nil
+    if isServing { retired.append(point) }
     if let slot = point.slot { release(slot) }
     releaseDetour(point)
     offer(around: point.address)
@@ -451,7 +455,9 @@ final class KprobeMachine {
     reclaim()
   }
 
+  /// What was kept for what is being served may go, once nothing is.
   private func reclaim() {
+    if !isServing, !retired.isEmpty { retired = [] }
     guard !isAway else { return }
     slots.reclaim()
     detourSlots.reclaim()
@@ -563,11 +569,12 @@ extension KprobeMachine {
     }
     a("trampolineIsReady", &trampolineIsReady)
     a.transient([
-      "kernel", "isa", "fetch", "stepCause", "latest", "unpublished", "kretprobes", "blacklist",
-      "blacklistedFunctions", "exceptionTable", "didPatch",
+      "kernel", "isa", "fetch", "stepCause", "latest", "unpublished", "kretprobes", "retired",
+      "blacklist", "blacklistedFunctions", "exceptionTable", "didPatch",
     ])
     guard a.isReading else { return }
     latest = nil
+    retired = state.steps.map(\.point)
     a.afterwards { [self] in
       for point in points.values where point.insn.verdict == .simulate {
         point.simulation = isa.simulation(of: point.insn.bytes, at: point.address, .kernel)
@@ -594,6 +601,17 @@ extension KprobeMachine {
     kretprobes = [:]
     trampolineIsReady = false
     isOn = true
+  }
+}
+
+extension KprobeState {
+  /// The instructions that run in slots.
+  fileprivate var steps: [KprobeStep] {
+    switch self {
+    case .idle, .serving(.active): []
+    case .serving(.stepping(let step)), .nested(let step, under: .active): [step]
+    case .nested(let step, under: .stepping(let below)): [step, below]
+    }
   }
 }
 
@@ -628,7 +646,9 @@ extension KprobeStep: Archived {
     KprobeStep(point: a.placeholder(KprobePoint.self), slot: 0, state: SlotState())
   }
   mutating func archive(_ a: Archive) {
+    var point = point
     a.ref("point", &point)
+    self.point = point
     a("slot", &slot)
     a("state", &state)
   }

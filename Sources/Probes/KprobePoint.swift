@@ -4,14 +4,16 @@ import GuestKernel
 /// One probed address of the kernel: all of its probes, and what is needed to get past its
 /// instruction (an aggregate kprobe, whether it has one child or many).
 final class KprobePoint: Archivable {
-  private(set) var address: UInt64
+  @exclusivity(unchecked) private(set) var address: UInt64
   /// Where the text is in RAM.
-  private(set) var pa: UInt64
-  private(set) var symbol: String
-  private(set) var offset: UInt64
-  private(set) var insn: ProbedInsn
+  @exclusivity(unchecked) private(set) var pa: UInt64
+  @exclusivity(unchecked) private(set) var symbol: String
+  @exclusivity(unchecked) private(set) var offset: UInt64
+  @exclusivity(unchecked) private(set) var insn: ProbedInsn
   /// Bytes of the instruction.
-  private(set) var length: UInt64
+  @exclusivity(unchecked) private(set) var length: UInt64
+  /// What a trap must know of it.
+  @exclusivity(unchecked) private(set) var copied: CopiedInsn
   /// Its probes, the newest first.
   @exclusivity(unchecked) var probes: [Kprobe] = []
   @exclusivity(unchecked) var isArmed = false
@@ -34,11 +36,13 @@ final class KprobePoint: Archivable {
     self.offset = offset
     self.insn = insn
     length = UInt64(insn.length)
+    copied = CopiedInsn(insn)
   }
 
   init(placeholderFor a: Archive) {
     (address, pa, symbol, offset, length) = (0, 0, "", 0, 0)
     insn = ProbedInsn(bytes: [], verdict: .outOfLine)
+    copied = CopiedInsn(insn)
   }
 
   func archive(_ a: Archive) {
@@ -54,8 +58,11 @@ final class KprobePoint: Archivable {
     a("detour", &detour)
     a("isNoDetour", &isNoDetour)
     // The table makes simulations ready.
-    a.transient(["length", "simulation"])
-    if a.isReading { length = UInt64(insn.length) }
+    a.transient(["length", "copied", "simulation"])
+    if a.isReading {
+      length = UInt64(insn.length)
+      copied = CopiedInsn(insn)
+    }
   }
 
   /// Whether a handler is to run behind the instruction, or when it faults.

@@ -14,7 +14,7 @@ public final class ProbeContext {
   /// The kernel.
   public let kernel: Kernel
   /// The task that hit; `nil` for the idle task.
-  @exclusivity(unchecked) public internal(set) var task: Task?
+  public var task: Task? { inUserMode ? kernel.current : owner.task }
   /// Address of the saved registers in guest memory.
   @exclusivity(unchecked) public internal(set) var regsVA: UInt64
   /// Whether this is a return probe's handler at the return.
@@ -29,37 +29,45 @@ public final class ProbeContext {
   let isa: any ProbeISA
   private let simulations: SimulationObserver
   /// The kernel stack in use.
-  @exclusivity(unchecked) var stack: UInt64 = 0
+  var stack: UInt64 { inUserMode ? 0 : owner.block }
+  @exclusivity(unchecked) private var inUserMode: Bool
+  /// The stack pointer at the hit.
+  @exclusivity(unchecked) private var interruptedSP: UInt64 = 0
   /// The frame, in guest RAM.
   @exclusivity(unchecked) private(set) var frame: UnsafeMutableRawPointer
 
   init(
-    kernel: Kernel, isa: any ProbeISA, task: Task?, regsVA: UInt64,
-    frame: UnsafeMutableRawPointer, simulations: SimulationObserver
+    kernel: Kernel, isa: any ProbeISA, regsVA: UInt64, frame: UnsafeMutableRawPointer,
+    isUser: Bool, simulations: SimulationObserver
   ) {
     self.simulations = simulations
     self.kernel = kernel
     self.isa = isa
-    self.task = task
     self.regsVA = regsVA
     self.frame = frame
+    inUserMode = isUser
+    interruptedSP = sp
   }
 
   /// Serves another hit: one object does for all hits whose handlers do not keep it.
-  func begin(_ task: Task?, _ regsVA: UInt64, _ frame: UnsafeMutableRawPointer) {
-    self.task = task
+  func begin(_ regsVA: UInt64, _ frame: UnsafeMutableRawPointer, isUser: Bool) {
     self.regsVA = regsVA
     self.frame = frame
     isReturn = false
     function = 0
     returnAddress = 0
-    stack = 0
+    inUserMode = isUser
+    interruptedSP = sp
   }
 
   /// The hit has been served.
-  func end() {
-    task = nil
-    data = nil
+  func end() { if data != nil { data = nil } }
+
+  /// Whose kernel stack is in use: the frame may lie on one of the exception's own; the interrupted
+  /// one is the task's.
+  private var owner: (task: Task?, block: UInt64) {
+    let owner = kernel.stackOwner(regsVA)
+    return owner.block == 0 ? kernel.stackOwner(interruptedSP) : owner
   }
 
   // MARK: Registers

@@ -204,74 +204,59 @@ public final class ProbeSubsystem {
     return kernel.ram.pointer(pa)
   }
 
-  /// What handlers see of a hit; ``end(_:)`` takes it back.
-  private func begin(
-    _ task: Task?, _ regsVA: UInt64, _ frame: UnsafeMutableRawPointer
+  /// What handlers see of a hit: the same object for all hits whose handlers do not keep it.
+  private func context(
+    _ regs: UInt64, _ frame: UnsafeMutableRawPointer, isUser: Bool
   ) -> ProbeContext {
-    guard let context = spare else {
-      return ProbeContext(
-        kernel: kernel, isa: isa, task: task, regsVA: regsVA, frame: frame,
-        simulations: simulations)
+    if isKnownUniquelyReferenced(&spare), let spare {
+      spare.begin(regs, frame, isUser: isUser)
+      return spare
     }
-    spare = nil
-    context.begin(task, regsVA, frame)
-    return context
-  }
-
-  /// Keeps it for the next hit, unless a handler kept it.
-  private func end(_ context: inout ProbeContext) {
-    guard isKnownUniquelyReferenced(&context) else { return }
-    context.end()
-    spare = context
+    let made = ProbeContext(
+      kernel: kernel, isa: isa, regsVA: regs, frame: frame, isUser: isUser,
+      simulations: simulations)
+    spare = made
+    return made
   }
 }
 
 extension ProbeSubsystem: TrapHook {
   /// Whose trap it is is decided by its mode and pc.
-  public func trap(
-    _ kernel: Kernel, regs: UInt64, address: UInt64?, cause: UInt64
-  ) -> GateReply? {
-    guard let frame = frame(regs) else { return nil }
-    let isUser = isa.isUser(UnsafeRawPointer(frame))
+  public func trap(_ kernel: Kernel, _ trap: borrowing KernelTrap) -> GateReply? {
+    let cause = trap.cause
+    let isUser = isa.isUser(UnsafeRawPointer(trap.frame))
     if isUser {
-      guard address == nil, let task = kernel.current else { return nil }
+      guard trap.address == nil else { return nil }
       let isBreak = isa.isBreak(cause: cause)
-      guard isBreak || isa.stepCause(.user) == cause else { return nil }
-      var context = begin(task, regs, frame)
-      let reply = isBreak ? uprobes.trapped(task, context) : uprobes.stepped(task, context)
-      end(&context)
-      if isBreak, reply != nil { breaksTaken &+= 1 }
+      guard isBreak || isa.stepCause(.user) == cause, let running = kernel.running else {
+        return nil
+      }
+      let task = running.task
+      let utask = running.taskState as? UprobeTask
+      let context = context(trap.regs, trap.frame, isUser: true)
+      defer { context.end() }
+      guard isBreak else { return utask.flatMap { uprobes.stepped(task, $0, context) } }
+      guard let space = running.space, let own = running.spaceState as? UprobeSpace else {
+        return nil
+      }
+      let reply = uprobes.trapped(task, utask ?? UprobeTask.of(task), space, own, context)
+      if reply != nil { breaksTaken &+= 1 }
       return reply
     }
-    var context = begin(nil, regs, frame)
-    // The frame may lie on a stack of the exception's own; the interrupted one is the task's.
-    var owner = kernel.stackOwner(regs)
-    if owner.block == 0 { owner = kernel.stackOwner(context.sp) }
-    context.task = owner.task
-    context.stack = owner.block
-    let reply: GateReply?
-    if address != nil {
-      reply = kprobes.faulted(context, address ?? 0)
-    } else if isa.isBreak(cause: cause) {
-      reply = kprobes.trapped(context)
-    } else if isa.stepCause(.kernel) == cause {
-      reply = kprobes.stepped(context)
-    } else {
-      reply = kprobes.faulted(context, 0)
-    }
-    end(&context)
-    return reply
+    let context = context(trap.regs, trap.frame, isUser: false)
+    defer { context.end() }
+    if let address = trap.address { return kprobes.faulted(context, address) }
+    if isa.isBreak(cause: cause) { return kprobes.trapped(context) }
+    if isa.stepCause(.kernel) == cause { return kprobes.stepped(context) }
+    return kprobes.faulted(context, 0)
   }
 
   /// A kernel probe that is a jump was hit.
   public func jumpedProbe(_ kernel: Kernel, address: UInt64, regs: UInt64) {
     guard let frame = frame(regs) else { return }
-    var context = begin(nil, regs, frame)
-    let owner = kernel.stackOwner(regs)
-    context.task = owner.task
-    context.stack = owner.block
+    let context = context(regs, frame, isUser: false)
+    defer { context.end() }
     kprobes.jumped(address, context)
-    end(&context)
   }
 
   /// A signal of a slot's instruction is one of the probed instruction.

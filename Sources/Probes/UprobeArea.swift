@@ -8,20 +8,20 @@ import GuestKernel
 /// instruction, finds it ready, and need not have the guest synchronise its fetch. Slots that were
 /// released longest ago are given away first.
 final class UprobeArea: Archivable {
-  private(set) var base: UInt64
+  @exclusivity(unchecked) private(set) var base: UInt64
   /// The page's frame, kept even where the program unmaps it: slots are written to it.
-  private var pages: SpecialPages
-  private var pa: UInt64
-  private var slotSize: UInt64
+  @exclusivity(unchecked) private var pages: SpecialPages
+  @exclusivity(unchecked) private var pa: UInt64
+  @exclusivity(unchecked) private var slotSize: UInt64
   /// The free slots in the order of their release: a ring through slot 0, which is never free.
-  private var slots: UnsafeMutablePointer<Slot>
-  private var identity = AreaIdentity()
+  @exclusivity(unchecked) private var slots: UnsafeMutablePointer<Slot>
+  @exclusivity(unchecked) private var identity = AreaIdentity()
   /// What each slot holds the copy of, and which slot holds a copy: places with the same
   /// instruction share their slots.
-  private var copies: [[UInt8]]
-  private var held: [[UInt8]: Int] = [:]
+  @exclusivity(unchecked) private var copies: [[UInt8]]
+  @exclusivity(unchecked) private var held: [[UInt8]: Int] = [:]
   /// Tasks that wait for a slot.
-  private(set) var queue = WaitQueue()
+  @exclusivity(unchecked) private(set) var queue = WaitQueue()
 
   private struct Slot {
     var next: Int

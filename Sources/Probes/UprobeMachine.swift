@@ -104,17 +104,18 @@ final class UprobeMachine {
   /// Serves a break of user mode.
   ///
   /// - Returns: `nil` where no probe has to do with it.
-  func trapped(_ task: Task, _ context: ProbeContext) -> GateReply? {
-    guard let space = task.space, let own = space.probeState as? UprobeSpace else { return nil }
+  func trapped(
+    _ task: Task, _ utask: UprobeTask, _ space: AddressSpace, _ own: UprobeSpace,
+    _ context: ProbeContext
+  ) -> GateReply? {
     if legacy.contains(.probesOfOneProcess), task.process !== kernel.firstProcess { return nil }
-    let utask = UprobeTask.of(task)
     let mayBeOurs = own.hasBreaks
     guard mayBeOurs || !utask.calls.isEmpty || own.area != nil else { return nil }
     if case .waiting(let point, let va) = utask.state {
       // The call of the gate that found no slot, made again: the pc is the instruction's already.
       utask.state = .running
       guard va == context.pc, !task.hasFatalSignal else { return GateReply() }
-      return getPast(point, va, task, utask, context)
+      return getPast(point, va, task, utask, space, own, context)
     }
     let pc = context.pc &- breakOffset
     switch (utask.state, classify(pc, utask.state, space, own)) {
@@ -126,10 +127,10 @@ final class UprobeMachine {
       // A handler of a signal can't run meanwhile, so the program left its slot by other means.
       if let copy = step.copy { isa.abandonSlot(context.frame, copy, step.state) }
       end(step, task, utask)
-      return trapped(task, context)
+      return trapped(task, utask, space, own, context)
     case (.running, .hit(let point)):
       context.pc = pc
-      return serve(point, pc, task, utask, context)
+      return serve(point, pc, task, utask, space, own, context)
     case (.running, .trampoline):
       return returned(task, utask, context)
     case (.running, .stepEnd):
@@ -150,10 +151,8 @@ final class UprobeMachine {
   /// Serves a single step of user mode: any one ends what runs in a slot.
   ///
   /// - Returns: `nil` where no probe has to do with it.
-  func stepped(_ task: Task, _ context: ProbeContext) -> GateReply? {
-    guard let utask = task.probeState as? UprobeTask, case .stepping(let step) = utask.state else {
-      return nil
-    }
+  func stepped(_ task: Task, _ utask: UprobeTask, _ context: ProbeContext) -> GateReply? {
+    guard case .stepping(let step) = utask.state else { return nil }
     return leave(step, task, utask, context)
   }
 
@@ -181,7 +180,8 @@ final class UprobeMachine {
 
   /// - SeeAlso: Linux, `kernel/events/uprobes.c`, `handle_swbp`, `handler_chain`
   private func serve(
-    _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask, _ context: ProbeContext
+    _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask,
+    _ space: AddressSpace, _ own: UprobeSpace, _ context: ProbeContext
   ) -> GateReply {
     let length = point.length
     guard length != 0 else { return GateReply() }
@@ -206,7 +206,7 @@ final class UprobeMachine {
       }
       isUnanimous = false
     }
-    if isUnanimous, let space = task.space {
+    if isUnanimous {
       if !point.isWanted(in: space) { removeUnwanted(point, in: space) }
     } else if wantsReturn {
       expectReturn(point, va, task, utask, context, kept)
@@ -226,16 +226,16 @@ final class UprobeMachine {
       context.pc = va &+ length
       return GateReply()
     }
-    return getPast(point, va, task, utask, context)
+    return getPast(point, va, task, utask, space, own, context)
   }
 
   /// Simulates the instruction, or sends the task to a slot.
   private func getPast(
     _ point: UprobePoint, _ va: UInt64, _ task: Task, _ utask: UprobeTask,
-    _ context: ProbeContext
+    _ space: AddressSpace, _ own: UprobeSpace, _ context: ProbeContext
   ) -> GateReply {
     utask.state = .running
-    guard let insn = point.insn else { return GateReply() }
+    guard let insn = point.insn, let copied = point.copied else { return GateReply() }
     if point.isSimulated {
       context.pc = va
       if point.simulation(at: va, isa)?.run(context.frame, context) ?? false {
@@ -244,7 +244,7 @@ final class UprobeMachine {
       }
       // It would trap: in its slot it does, and the trap becomes the instruction's own.
     }
-    guard let space = task.space, let area = area(of: space) else { return GateReply() }
+    guard let area = own.area ?? area(of: space) else { return GateReply() }
     guard
       let (slot, written) =
         area.take(for: point, { slotImage(insn) }, kernel.ram)
@@ -256,7 +256,7 @@ final class UprobeMachine {
     if written { fetch.text(of: space) }
     var step = UprobeStep(
       point: point, va: va, area: area, slot: slot, length: point.length)
-    step.state = isa.enterSlot(context.frame, SlotCopy(insn, at: va, slot: step.start, .user))
+    step.state = isa.enterSlot(context.frame, SlotCopy(copied, at: va, slot: step.start, .user))
     utask.state = .stepping(step)
     point.knownEnd = step.end
     return GateReply()

@@ -19,9 +19,9 @@ struct UprobeKey: Hashable {
 
 /// One probed place of a file, with everybody who wants to know of it (`struct uprobe`).
 final class UprobePoint: Archivable {
-  private(set) var inode: Inode
-  private(set) var offset: UInt64
-  private(set) var referenceCounter: UInt64
+  @exclusivity(unchecked) private(set) var inode: Inode
+  @exclusivity(unchecked) private(set) var offset: UInt64
+  @exclusivity(unchecked) private(set) var referenceCounter: UInt64
   /// The newest first.
   @exclusivity(unchecked) var consumers: [Uprobe] = []
   /// The instruction, once a process that maps it was found (`UPROBE_COPY_INSN`).
@@ -29,13 +29,15 @@ final class UprobePoint: Archivable {
     didSet {
       length = UInt64(insn?.length ?? 0)
       isSimulated = insn?.verdict == .simulate
+      copied = insn.map { CopiedInsn($0) }
     }
   }
   /// Of the instruction: what each hit asks for.
   @exclusivity(unchecked) private(set) var length: UInt64 = 0
   @exclusivity(unchecked) private(set) var isSimulated = false
+  @exclusivity(unchecked) private(set) var copied: CopiedInsn?
   /// Ready simulations by address, and the one that was used last.
-  private var simulations: [UInt64: any InsnSimulation] = [:]
+  @exclusivity(unchecked) private var simulations: [UInt64: any InsnSimulation] = [:]
   @exclusivity(unchecked) private var latest: (any InsnSimulation)?
   @exclusivity(unchecked) private var latestVA: UInt64 = 0
   /// Where it stands among the probed places of its file (``UprobePoints``).
@@ -68,7 +70,7 @@ final class UprobePoint: Archivable {
     a("knownEnd", &knownEnd)
     a("onlyAddress", &onlyAddress)
     a("place", &place)
-    a.transient(["length", "isSimulated", "simulations", "latest", "latestVA"])
+    a.transient(["length", "isSimulated", "copied", "simulations", "latest", "latestVA"])
   }
 
   /// Whether a consumer wants this memory probed.
@@ -183,7 +185,7 @@ struct UprobeStep {
   var start: UInt64 { area.address(slot) }
   var end: UInt64 { start &+ length }
   /// The copy; `nil` only where nothing is known of the instruction.
-  var copy: SlotCopy? { point.insn.map { SlotCopy($0, at: va, slot: start, .user) } }
+  var copy: SlotCopy? { point.copied.map { SlotCopy($0, at: va, slot: start, .user) } }
 }
 
 /// What a task has for probes (`struct uprobe_task`).

@@ -39,8 +39,13 @@ public final class Hart {
   #if arch(x86_64) && os(Linux)
   lazy var compiler = Compiler(hart: self)
   #endif
-  /// Who serves its environment calls; the ISA raises an exception where nobody does.
-  @exclusivity(unchecked) public unowned var environment: (any HartEnvironment)?
+  /// Who serves its environment calls, and lives as long as the hart runs; the ISA raises an exception
+  /// where nobody does.
+  @exclusivity(unchecked) public unowned(unsafe) var environment: (any HartEnvironment)? {
+    didSet { servesCalls = environment != nil }
+  }
+  /// Whether somebody serves its environment calls.
+  @exclusivity(unchecked) public private(set) var servesCalls = false
   /// TLB entries filled so far.
   public private(set) var tlbMisses: UInt64 = 0
   /// Accesses to devices so far.

@@ -87,10 +87,27 @@ public protocol InsnSimulation: AnyObject {
   func run(_ frame: UnsafeMutableRawPointer, _ memory: any ProbedMemory) -> Bool
 }
 
+/// What a trap must know of an instruction that runs in a slot.
+public struct CopiedInsn: Sendable {
+  /// How many bytes it has.
+  public var length: Int
+  /// See ``ProbedInsn/plan``.
+  public var plan: UInt32
+  /// Whether its class is ``ProbeVerdict/simulate``.
+  public var isSimulated: Bool
+
+  /// What is to be known of `insn`.
+  public init(_ insn: ProbedInsn) {
+    length = insn.length
+    plan = insn.plan
+    isSimulated = insn.verdict == .simulate
+  }
+}
+
 /// An instruction's copy in a slot.
 public struct SlotCopy: Sendable {
   /// What it is a copy of.
-  public var insn: ProbedInsn
+  public var insn: CopiedInsn
   /// Where that is.
   public var va: UInt64
   /// Where the copy is.
@@ -99,11 +116,16 @@ public struct SlotCopy: Sendable {
   public var text: ProbedText
 
   /// A copy of the given parts.
-  public init(_ insn: ProbedInsn, at va: UInt64, slot: UInt64, _ text: ProbedText) {
+  public init(_ insn: CopiedInsn, at va: UInt64, slot: UInt64, _ text: ProbedText) {
     self.insn = insn
     self.va = va
     self.slot = slot
     self.text = text
+  }
+
+  /// A copy of an instruction that was classified just now.
+  public init(_ insn: ProbedInsn, at va: UInt64, slot: UInt64, _ text: ProbedText) {
+    self.init(CopiedInsn(insn), at: va, slot: slot, text)
   }
 }
 

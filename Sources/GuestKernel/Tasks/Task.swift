@@ -19,11 +19,11 @@ public final class Task: Waiter, Archivable {
   /// Its number (`gettid`).
   public internal(set) var tid: Int32
   /// The thread group it belongs to.
-  public private(set) var process: Process
+  @exclusivity(unchecked) public private(set) var process: Process
   /// The kernel it belongs to.
   public unowned let kernel: Kernel
   /// Its 16 KiB block in guest memory.
-  public private(set) var block: TaskBlock
+  @exclusivity(unchecked) public private(set) var block: TaskBlock
   /// What it is doing.
   @exclusivity(unchecked) public internal(set) var state = TaskState.runnable
   /// Its name (`PR_SET_NAME`), at most 15 bytes.

@@ -44,7 +44,7 @@ let checkTarget: Helper = { x, _ in
 let environmentCall: Helper = { x, _ in
   with(x) { _, hart in
     let privilege = x[SystemSlot.privilege]
-    if privilege == 1, hart.environment != nil {
+    if privilege == 1, hart.servesCalls {
       x[Slot.pending] = Pending.environment.rawValue
     } else {
       hart.raise(8 &+ privilege, 0)
@@ -143,26 +143,6 @@ enum CSRFunction: UInt8 {
   case write = 0
   case set = 1
   case clear = 2
-}
-
-/// CSR instructions on a register of ``SystemRegisters/supervisorStorage(_:)``: `d` destination, `a`
-/// source register, `b` function, `c` the slot, `e` the low bits that are always zero.
-let accessStorage: Helper = { x, raw in
-  let op = raw.op
-  guard x[SystemSlot.privilege] >= 1 else {
-    with(x) { isa, hart in isa.raiseIllegal(hart) }
-    return
-  }
-  let slot = Slot.system + Int(op.c)
-  let old = x[slot]
-  let source = x[Int(op.a)]
-  // With x0, set and clear write what was there.
-  switch CSRFunction(rawValue: op.b) ?? .write {
-  case .write: x[slot] = source & ~UInt64(op.e)
-  case .set: x[slot] = (old | source) & ~UInt64(op.e)
-  case .clear: x[slot] = old & ~source
-  }
-  x[Int(op.d)] = old
 }
 
 /// CSR instructions on `sstatus`: `d` destination, `a` source register, `b` function (4: with an

@@ -7,6 +7,8 @@ struct Lift {
   let builder: BlockBuilder
   /// mstatus.FS when the block is translated: 0 off, 3 dirty.
   let fpState: UInt64
+  /// Whether it runs in supervisor or machine mode.
+  var isPrivileged = false
   /// Whether jumps must go to multiples of four (a hart without C).
   var checksTargets = false
 
@@ -240,15 +242,35 @@ struct Lift {
       helper: atomicOperation, d: to(i.rd), a: i.rs1, b: i.rs2, c: size, e: function.rawValue)
   }
 
+  /// A CSR instruction on a register that is a slot of which the bits in `mask` are kept.
+  private func storage(_ i: Insn, _ function: CSRFunction, _ slot: UInt8, _ mask: UInt64) {
+    guard isPrivileged else {
+      builder.end(helper: illegalInstruction)
+      return
+    }
+    // With x0, set and clear write what was there.
+    if function != .write, i.rs1 == 0 {
+      builder.emit(.mov, d: to(i.rd), a: slot)
+      return
+    }
+    let old = UInt8(Slot.temp)
+    builder.emit(.mov, d: old, a: slot)
+    switch function {
+    case .write: builder.emit(.mov, d: slot, a: i.rs1)
+    case .set: builder.emit(.or, d: slot, a: slot, b: i.rs1)
+    case .clear: builder.emit(.andn, d: slot, a: slot, b: i.rs1)
+    }
+    if mask != .max { builder.emit(.andi, d: slot, a: slot, imm: Int64(bitPattern: mask)) }
+    if i.rd != 0 { builder.emit(.mov, d: i.rd, a: old) }
+  }
+
   /// Reads do not leave the block, nor do writes to floating-point state and to registers that
   /// nothing else looks at; every other write may change what follows.
   private func csr(_ i: Insn, _ function: CSRFunction, immediate: Bool) {
     let number = UInt16(truncatingIfNeeded: i.imm)
     if !immediate, let (slot, kept) = SystemRegisters.supervisorStorage(number) {
       let mask = checksTargets && slot == SystemSlot.sepc ? kept & ~2 : kept
-      builder.emit(
-        helper: accessStorage, d: to(i.rd), a: i.rs1, b: function.rawValue,
-        c: UInt8(truncatingIfNeeded: slot - Slot.system), e: UInt8(truncatingIfNeeded: ~mask))
+      storage(i, function, UInt8(slot), mask)
       return
     }
     if number == 0x100 {

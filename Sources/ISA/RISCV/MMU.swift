@@ -28,6 +28,14 @@ enum MMUIndex {
   static let count = 5
 }
 
+/// What the translation of instructions depends on.
+enum TranslationFlag {
+  /// mstatus.FS.
+  static let fpState: UInt64 = 3
+  /// Supervisor or machine mode.
+  static let privileged: UInt64 = 4
+}
+
 extension RV64 {
   /// Chooses TLB and translation flags for the present privilege and status.
   func updateMode(_ hart: Hart) {
@@ -39,7 +47,9 @@ extension RV64 {
     case 1: index = status & Status.sum != 0 ? MMUIndex.supervisorSUM : MMUIndex.supervisor
     default: index = status & Status.mprv != 0 ? MMUIndex.machineMPRV : MMUIndex.machine
     }
-    hart.setMode(mmuIndex: index, flags: status >> 13 & 3)
+    let isPrivileged = x[SystemSlot.privilege] != 0
+    hart.setMode(
+      mmuIndex: index, flags: status >> 13 & 3 | (isPrivileged ? TranslationFlag.privileged : 0))
   }
 
   /// The privilege that an access is made with: under mstatus.MPRV not the present one.

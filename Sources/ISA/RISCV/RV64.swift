@@ -150,7 +150,7 @@ public final class RV64: GuestISA {
 
   /// Lifts instructions into a block.
   public func translate(_ builder: BlockBuilder, for hart: Hart) {
-    let fp = hart.x[Slot.translationFlags]
+    let flags = hart.x[Slot.translationFlags]
     while builder.canContinue {
       let low = builder.firstHalf()
       var bits = UInt32(low)
@@ -160,7 +160,10 @@ public final class RV64: GuestISA {
       }
       builder.beginInsn()
       if let insn = Decoder.decode(bits), hasCompressed || insn.length == 4 {
-        Lift(builder: builder, fpState: fp, checksTargets: !hasCompressed).lift(insn)
+        Lift(
+          builder: builder, fpState: flags & TranslationFlag.fpState,
+          isPrivileged: flags & TranslationFlag.privileged != 0, checksTargets: !hasCompressed
+        ).lift(insn)
         builder.endInsn(length: UInt64(insn.length))
       } else {
         builder.end(helper: illegalInstruction)

@@ -2,6 +2,11 @@ import Engine
 
 /// Where the RISC-V system state lives in ``Slot``.
 enum SystemSlot {
+  // What every trap's entry code moves is where micro-ops reach it.
+  static let sscratch = Slot.isa
+  static let sepc = Slot.isa + 1
+  static let scause = Slot.isa + 2
+  static let stval = Slot.isa + 3
   static let fflags = Slot.fpFlags
   static let frm = Slot.fpRounding
   /// 0 user, 1 supervisor, 3 machine.
@@ -25,10 +30,6 @@ enum SystemSlot {
   static let stvec = Slot.system + 15
   static let scounteren = Slot.system + 16
   static let senvcfg = Slot.system + 17
-  static let sscratch = Slot.system + 18
-  static let sepc = Slot.system + 19
-  static let scause = Slot.system + 20
-  static let stval = Slot.system + 21
   static let satp = Slot.system + 22
   static let stimecmp = Slot.system + 23
   static let mhartid = Slot.system + 24

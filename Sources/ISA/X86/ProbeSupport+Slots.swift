@@ -95,7 +95,7 @@ extension X86ProbeISA {
     case .call:
       let sp = load(frame, PtRegs.rsp)
       // The simulation of a relative call has failed to push: the call begins anew.
-      if copy.insn.verdict == .simulate || !memory.correctMemory(sp, 8, next) {
+      if copy.insn.isSimulated || !memory.correctMemory(sp, 8, next) {
         store(frame, PtRegs.rsp, sp &+ 8)
         store(frame, PtRegs.rip, copy.va)
       }

@@ -123,7 +123,7 @@ import Testing
           func trap(_ pc: UInt64) -> Bool {
             regs.store64(kernel.isa.ptRegs.pc, pc)
             kernel.writeKernel(frame, regs)
-            return rig.probes.trap(kernel, regs: frame, address: nil, cause: 3) != nil
+            return kernel.askHooks(frame, address: nil, cause: 3) != nil
           }
           #expect(trap(second.address))
           #expect(!trap(second.address))

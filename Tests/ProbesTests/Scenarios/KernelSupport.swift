@@ -116,13 +116,13 @@ extension Rig {
     var frame = context.regs
     frame.store64(kernel.isa.ptRegs.pc, address)
     kernel.writeKernel(at, frame)
-    guard probes.trap(kernel, regs: at, address: nil, cause: 3) != nil else { return false }
+    guard kernel.askHooks(at, address: nil, cause: 3) != nil else { return false }
     guard var after = kernel.readKernel(at, Int(size)) else { return false }
     let pc = after.load64(kernel.isa.ptRegs.pc)
     guard slots.contains(pc) else { return true }
     after.store64(kernel.isa.ptRegs.pc, pc &+ (text(pc)[0] & 3 == 3 ? 4 : 2))
     kernel.writeKernel(at, after)
-    return probes.trap(kernel, regs: at, address: nil, cause: 3) != nil
+    return kernel.askHooks(at, address: nil, cause: 3) != nil
   }
 
   @discardableResult

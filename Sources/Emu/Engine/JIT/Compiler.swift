@@ -34,7 +34,11 @@ extension Hart {
       // Something is pending, or pc says where to go on.
       if exit == 0 || exit == Stubs.exitToPC {
         if x[Slot.stale] != 0 { renew(cache) }
-        return left
+        guard exit != 0, x[Slot.pending] | x[Slot.checkInterrupts] | x[Slot.single] == 0,
+          let next = compiled(&left)
+        else { return left }
+        block = next
+        continue
       }
       let way = Block.Link(raw: UInt(exit & ~Stubs.exitBudget))
       guard let from = way.block else { return left }
@@ -57,20 +61,28 @@ extension Hart {
       fall
       ? from.pointee.end : UInt64(bitPattern: from.pointee.ops[from.pointee.opCount - 1].imm)
     x[Slot.pc] = target
-    guard left > 0, !blocks.isFull else { return nil }
-    x[Slot.block] = 0
-    guard let next = find(target) else {
-      // The fetch faulted, which begins an instruction.
-      left &-= 1
-      return nil
-    }
-    guard next.pointee.count <= left, next.pointee.code != 0 || heat(next) else { return nil }
+    guard let next = compiled(&left) else { return nil }
     if jitOptions.chains, (from.pointee.pc ^ target) & TLB.pageMask == 0,
       from.pointee.secondPA == Block.onePage, next.pointee.secondPA == Block.onePage,
       from.pointee.flags == next.pointee.flags
     {
       blocks.chainCode(from, fall: fall, to: next)
     }
+    return next
+  }
+
+  /// The block at `Slot.pc`, with host code that fits in what is left.
+  ///
+  /// - Returns: `nil` where the caller must look around first.
+  private func compiled(_ left: inout Int64) -> UnsafeMutablePointer<Block>? {
+    guard left > 0, !blocks.isFull else { return nil }
+    x[Slot.block] = 0
+    guard let next = find(x[Slot.pc]) else {
+      // The fetch faulted, which begins an instruction.
+      left &-= 1
+      return nil
+    }
+    guard next.pointee.count <= left, next.pointee.code != 0 || heat(next) else { return nil }
     return next
   }
 

@@ -3,9 +3,11 @@
 enum JITRuntime {
   /// (x, op) -> whether the block must be left, `Slot.left` then being what is left.
   typealias Step = @convention(c) (UnsafeMutablePointer<UInt64>, UnsafeMutableRawPointer) -> UInt64
+  typealias Settle = @convention(c) (UnsafeMutablePointer<UInt64>) -> UInt64
   typealias Leave = @convention(c) (UnsafeMutablePointer<UInt64>, UnsafeMutableRawPointer) -> Void
 
   static var stepAddress: UnsafeRawPointer { unsafeBitCast(step, to: UnsafeRawPointer.self) }
+  static var settleAddress: UnsafeRawPointer { unsafeBitCast(settle, to: UnsafeRawPointer.self) }
   static var pendingAddress: UnsafeRawPointer { unsafeBitCast(pending, to: UnsafeRawPointer.self) }
   static var helperExitAddress: UnsafeRawPointer {
     unsafeBitCast(helperExit, to: UnsafeRawPointer.self)
@@ -108,7 +110,17 @@ enum JITRuntime {
     x[Slot.pc] = block.pointee.pc &+ UInt64(block.pointee.offsets[exception ? gi : gi &+ 1])
   }
 
-  private static let pending: Leave = { x, _ in leave(x) }
+  /// (x) -> whether compiled code may go on at `Slot.pc`, with `Slot.left`: the micro-op has left
+  /// something pending, which is done here (``Hart/settle()``).
+  private static let pending: Settle = { x in
+    leave(x)
+    return Hart.of(x)._withUnsafeGuaranteedRef { $0.settle() } ? 1 : 0
+  }
+
+  /// The same where `Slot.pc` and `Slot.left` are as the micro-op leaves them.
+  private static let settle: Settle = { x in
+    Hart.of(x)._withUnsafeGuaranteedRef { $0.settle() } ? 1 : 0
+  }
 
   /// (x, op) -> whether compiled code may go on at `Slot.pc`, with `Slot.left`.
   ///

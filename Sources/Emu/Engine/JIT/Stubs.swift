@@ -28,11 +28,11 @@ struct Stubs {
   private(set) var enter = 0
   /// Returns from `enter`.
   private(set) var leave = 0
-  /// Does the micro-op at rdx + ecx on the slots; leaves where something is pending.
+  /// Does the micro-op at rdx + ecx on the slots; leaves the block where something is pending.
   private(set) var step = 0
-  /// Calls the helper of the micro-op at rdx + ecx; leaves where something is pending.
+  /// Calls the helper of the micro-op at rdx + ecx; leaves the block where something is pending.
   private(set) var helper = 0
-  /// Calls the helper that ends the block, and leaves.
+  /// Calls the helper that ends the block, and goes on where pc is then.
   private(set) var helperExit = 0
   /// Makes the condition codes that `Slot.flagSource` sets known to memory.
   private(set) var resolve = 0
@@ -133,11 +133,8 @@ struct Stubs {
     call(JITRuntime.stepAddress)
     asm.ri(0, Host.rsp, 8)
     asm.test(Host.rax, Host.rax)
-    let pending = asm.jccShort(Condition.notEqual)
+    let stepLeaves = asm.jcc(Condition.notEqual)
     asm.ret()
-    asm.bindShort(pending)
-    asm.ri(0, Host.rsp, 8)
-    leaveWithLeft()
 
     helper = begin()
     spill()
@@ -145,17 +142,13 @@ struct Stubs {
     asm.indirect(2, Host.rsi, 8)
     asm.ri(0, Host.rsp, 8)
     asm.mi(7, Host.rbx, Self.slot(Slot.pending), imm: 0)
-    let raised = asm.jccShort(Condition.notEqual)
+    let helperLeaves = asm.jcc(Condition.notEqual)
     asm.ret()
-    asm.bindShort(raised)
-    asm.ri(0, Host.rsp, 8)
-    asm.lea(Host.rdi, Host.rbx, slotsToFirst)
-    call(JITRuntime.pendingAddress)
-    leaveWithLeft()
 
     helperExit = begin()
     spill()
     call(JITRuntime.helperExitAddress)
+    let onward = asm.p
     asm.load(Host.r15, Host.rbx, Self.slot(Slot.left))
     asm.test(Host.rax, Host.rax)
     asm.jcc(Condition.equal, to: start + leaveQuietly)
@@ -176,6 +169,17 @@ struct Stubs {
     asm.rm(Alu.cmp, Host.rdx, Host.rcx, Translator.entryTag)
     let stale = asm.jcc(Condition.notEqual)
     asm.indirect(4, Host.rcx, Translator.entryCode)
+
+    // The block is left in its middle: with what is pending done, on as from its end.
+    for (site, function) in [
+      (stepLeaves, JITRuntime.settleAddress), (helperLeaves, JITRuntime.pendingAddress),
+    ] {
+      Assembler.patch(site, to: start + begin())
+      asm.ri(0, Host.rsp, 8)
+      asm.lea(Host.rdi, Host.rbx, slotsToFirst)
+      call(function)
+      asm.jmp(to: onward)
+    }
 
     resolve = begin()
     deliver()

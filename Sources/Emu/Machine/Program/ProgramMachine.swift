@@ -273,6 +273,6 @@ extension ProgramMachine: HartEnvironment {
   public func call(from hart: Hart) {
     guard let call = isa.gateCall(hart) else { return }
     isa.answer(kernel.gate(call.function, call.a0, call.a1, call.a2), hart)
-    if kernel.exitStatus != nil || kernel.nextDeadline != deadline { hart.requestStop() }
+    if kernel.isAnother(than: deadline) { hart.requestStop() }
   }
 }
