@@ -415,10 +415,7 @@ public final class Hart {
         return .requested
       }
       x[Slot.pending] = 0
-      if x[Slot.checkInterrupts] != 0 {
-        x[Slot.checkInterrupts] = 0
-        _ = isa.takeInterrupt(self)
-      }
+      takeInterrupts()
       let count = x[Slot.count]
       guard count < target else { return .budget }
       if blocks.isFull || blocksAreStale { clearBlocks() }
@@ -483,14 +480,21 @@ public final class Hart {
     }
     if x[Slot.pending] != Pending.stop.rawValue {
       x[Slot.pending] = 0
-      if x[Slot.checkInterrupts] != 0 {
-        x[Slot.checkInterrupts] = 0
-        _ = isa.takeInterrupt(self)
-      }
+      // At the end ``run(until:)`` does, as with the interpreter.
+      if x[Slot.count] != x[Slot.target] { takeInterrupts() }
     }
     x[Slot.left] = x[Slot.target] &- x[Slot.count]
     // An ISA that must see every instruction sees it from Swift.
     return x[Slot.pending] | x[Slot.single] == 0 && x[Slot.left] != 0 && !blocksAreStale
+  }
+
+  /// Takes all that is deliverable between two instructions: behind a debug trap there may be an
+  /// interrupt, before its handler's first instruction.
+  private func takeInterrupts() {
+    while x[Slot.checkInterrupts] != 0 {
+      x[Slot.checkInterrupts] = 0
+      guard isa.takeInterrupt(self), x[Slot.pending] == 0 else { return }
+    }
   }
 
   private func takeException() {

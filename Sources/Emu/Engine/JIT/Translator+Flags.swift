@@ -56,7 +56,8 @@ extension Translator {
     if Self.isFlagSlot(op.a) && (shape.contains(.a) || shape == [])
       || Self.isFlagSlot(op.b) && (shape.contains(.b) || shape == []) || op.op == .setcc
     {
-      if flagCondition(op) == nil { storeFlags() }
+      // What it writes may be what they follow from.
+      if flagCondition(op) == nil || shape.contains(.d) && needs(op.d) { storeFlags() }
       return
     }
     if shape == [] {
@@ -72,7 +73,8 @@ extension Translator {
 
   /// What is deferred can't be told any more: memory gets it unless nobody will ask.
   private mutating func dropFlags() {
-    if scratch.flagsLive[at + 1] { storeFlags() } else { deferred = nil }
+    // Before this micro-op, not behind it: it may fault.
+    if scratch.flagsLive[at] { storeFlags() } else { deferred = nil }
   }
 
   /// Finds before which micro-ops of the block somebody may still ask for the condition codes: those

@@ -128,7 +128,7 @@ final class RISCVCheck: CheckTarget {
 enum CheckedRegisters {
   static let system: [String: Int] = {
     var slots: [String: Int] = [:]
-    for register in RISCVTraceISA().registers where register.slot >= Slot.system {
+    for register in RISCVTraceISA().registers where register.slot >= Slot.isa {
       slots[register.name] = register.slot
     }
     // A part of it.

@@ -289,7 +289,7 @@ final class TraceCheck: InsnObserver {
         lines.append("\(register.name) becomes \(hex(ours)), of which the log says nothing")
       }
     }
-    for (slot, theirs) in step.after where slot >= Slot.system {
+    for (slot, theirs) in step.after where slot >= Slot.isa {
       if hart.x[slot] != theirs,
         let name = CheckedRegisters.system.first(where: { $0.value == slot })
       {

@@ -112,7 +112,7 @@ final class InsnWriter {
   /// Whether a trapped instruction has a line: one that did its work, behind which the next could not
   /// be fetched; and, where the kernel is not in the trace, a call of it, for what that gave.
   private func isCommitted(_ record: InsnRecord) -> Bool {
-    let written = record.writes.map(\.slot).filter { $0 < Slot.system }
+    let written = record.writes.map(\.slot).filter { $0 < Slot.isa }
     if record.isRepeated || written.isEmpty { return false }
     let own = isa.written(record.bytes)
     return record.bytes == Self.ecall || written.allSatisfy(own.contains)

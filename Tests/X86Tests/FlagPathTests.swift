@@ -1,0 +1,71 @@
+import Testing
+
+@testable import Engine
+@testable import X86
+
+/// Status flags that compiled code has told nobody yet, where a way leads out of it.
+@Suite struct FlagPathTests {
+  private static let code: UInt64 = 0x1_0000, handler: UInt64 = 0x3_0000
+  private static let gdt: UInt64 = 0x1000, idt: UInt64 = 0x2000, tables: UInt64 = 0x8000
+  /// Not present.
+  private static let hole: UInt64 = 0xf_f000
+  /// OF, SF, AF and PF: 0x7fffffff + 1.
+  private static let overflow: UInt64 = 0x894
+  private static let status: UInt64 = 0x8d5
+
+  private func hart(_ engine: BackEnd, _ code: [UInt8]) throws -> Hart {
+    let ram = try #require(PhysicalMemory(base: 0, size: 1 << 20))
+    let isa = X64()
+    var options = JITOptions()
+    options.threshold = 1
+    let hart = Hart(
+      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
+      engine: engine, jit: options)
+    for level in UInt64(0)..<3 {
+      ram.store(Self.tables + level << 12, (Self.tables + (level + 1) << 12) | 3)
+    }
+    for page in UInt64(0)..<255 { ram.store(Self.tables + 3 << 12 + page * 8, page << 12 | 3) }
+    ram.store(Self.gdt + 0x10, UInt64(0x00af_9b00_0000_ffff))
+    let gate = Self.handler & 0xffff | 0x10 << 16 | 0x8e00 << 32 | (Self.handler >> 16) << 48
+    ram.store(Self.idt + 14 * 16, gate)
+    isa.enterKernel(hart, pc: Self.code, root: Self.tables)
+    hart.x[SystemSlot.gdtBase] = Self.gdt
+    hart.x[SystemSlot.gdtLimit] = 127
+    hart.x[SystemSlot.idtBase] = Self.idt
+    hart.x[SystemSlot.idtLimit] = 4095
+    hart.x[Registers.slot(4)] = 0x4_0000
+    hart.x[Registers.slot(3)] = 0x5_0000
+    hart.x[Registers.slot(7)] = 1
+    ram.write(Self.code, code)
+    ram.store(0x5_0000, UInt32(0x7fff_ffff))
+    return hart
+  }
+
+  /// The second instruction faults after it has taken the temporary that the first one's flags
+  /// follow from.
+  @Test(arguments: [BackEnd.interpreter, .jit])
+  func faultBehindAnAddition(engine: BackEnd) throws {
+    // add [rbx], edi; add [rcx], dl
+    let hart = try hart(engine, [0x01, 0x3b, 0x00, 0x11, 0xeb, 0xfe])
+    hart.x[Registers.slot(1)] = Self.hole
+    hart.ram.write(Self.handler, [0xeb, 0xfe])
+    // Further than the block's three, of which a shorter run would have a part interpreted.
+    #expect(hart.run(until: 8) == .budget)
+    #expect(hart.pc == Self.handler)
+    let frame = hart.x[Registers.slot(4)]
+    #expect(hart.ram.load(frame + 8, as: UInt64.self) == Self.code + 2)
+    let flags = try #require(hart.ram.load(frame + 32 - 8, as: UInt64.self))
+    #expect(flags & Self.status == Self.overflow)
+  }
+
+  /// LOOPE tests a flag into the temporary that all of them follow from.
+  @Test(arguments: [BackEnd.interpreter, .jit])
+  func loopBehindAnAddition(engine: BackEnd) throws {
+    // add [rbx], edi; loope .+2
+    let hart = try hart(engine, [0x01, 0x3b, 0xe1, 0x00, 0xeb, 0xfe])
+    hart.x[Registers.slot(1)] = 5
+    #expect(hart.run(until: 2) == .budget)
+    #expect(hart.x[Registers.slot(1)] == 4)
+    #expect(RFlags.read(hart.x) & Self.status == Self.overflow)
+  }
+}
