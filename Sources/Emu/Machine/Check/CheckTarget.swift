@@ -26,6 +26,8 @@ protocol CheckTarget: AnyObject {
   func mayTrap(_ bytes: [UInt8]) -> Bool
   /// The slot of the system register that an instruction names.
   func systemRegister(_ bytes: [UInt8]) -> Int?
+  /// The name of the system register in a slot that logs show.
+  func systemName(_ slot: Int) -> String?
   /// The slots of system registers that a trap writes.
   var trapRegisters: [Int] { get }
   /// Whether a system call must not be executed, as it would go to a kernel.
@@ -52,6 +54,8 @@ protocol CheckTarget: AnyObject {
 }
 
 extension CheckTarget {
+  /// Logs show none.
+  func systemName(_ slot: Int) -> String? { nil }
   /// There are none.
   func isStoreConditional(_ bytes: [UInt8]) -> Bool { false }
   /// It raises an exception and goes nowhere.
@@ -117,6 +121,10 @@ final class RISCVCheck: CheckTarget {
       if let slot = CheckedRegisters.system[String(word)] { return slot }
     }
     return nil
+  }
+
+  func systemName(_ slot: Int) -> String? {
+    CheckedRegisters.system.first { $0.value == slot }?.key
   }
 
   let trapRegisters = [

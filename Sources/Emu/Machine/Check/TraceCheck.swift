@@ -289,12 +289,9 @@ final class TraceCheck: InsnObserver {
         lines.append("\(register.name) becomes \(hex(ours)), of which the log says nothing")
       }
     }
-    for (slot, theirs) in step.after where slot >= Slot.isa {
-      if hart.x[slot] != theirs,
-        let name = CheckedRegisters.system.first(where: { $0.value == slot })
-      {
-        lines.append("\(name.key) is \(hex(hart.x[slot])), the log has \(hex(theirs))")
-      }
+    for (slot, theirs) in step.after where hart.x[slot] != theirs {
+      guard let name = target.systemName(slot) else { continue }
+      lines.append("\(name) is \(hex(hart.x[slot])), the log has \(hex(theirs))")
     }
     if let next = step.next, hart.x[Slot.pc] != next {
       lines.append("the next pc is \(hex(hart.x[Slot.pc])), the log has \(hex(next))")
