@@ -7,24 +7,7 @@
  * do_idle. So the kernel is not preemptible and a run is easier to reason about; a guest program can't tell.
  */
 #include "asm-offsets.h"
-
-  .macro PUSH_REGS rax=%rax
-  pushq %rdi
-  pushq %rsi
-  pushq %rdx
-  pushq %rcx
-  pushq \rax
-  pushq %r8
-  pushq %r9
-  pushq %r10
-  pushq %r11
-  pushq %rbx
-  pushq %rbp
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  .endm
+#include "regs.h"
 
   .macro CLEAR_REGS
   xorl %esi, %esi
@@ -40,24 +23,6 @@
   xorl %r13d, %r13d
   xorl %r14d, %r14d
   xorl %r15d, %r15d
-  .endm
-
-  .macro POP_REGS
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbp
-  popq %rbx
-  popq %r11
-  popq %r10
-  popq %r9
-  popq %r8
-  popq %rax
-  popq %rcx
-  popq %rdx
-  popq %rsi
-  popq %rdi
   .endm
 
   /* As Linux, entry text is between __irqentry_text_start and __irqentry_text_end: no probes. */

@@ -5,6 +5,7 @@
  * arch/x86/kernel/kprobes/opt.c (optprobe_template_func).
  */
 #include "asm-offsets.h"
+#include "regs.h"
 
   .section .rodata, "a"
   .globl optprobe_template_entry
@@ -15,21 +16,7 @@ optprobe_template_entry:
   cld
   clac
   subq $(3 * 8), %rsp /* orig_ax, ip, cs */
-  pushq %rdi
-  pushq %rsi
-  pushq %rdx
-  pushq %rcx
-  pushq %rax
-  pushq %r8
-  pushq %r9
-  pushq %r10
-  pushq %r11
-  pushq %rbx
-  pushq %rbp
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
+  PUSH_REGS
   movq %rsp, %rsi
   .globl optprobe_template_val
 optprobe_template_val:
@@ -39,21 +26,7 @@ optprobe_template_call:
   .skip 5, 0xcc /* call optimized_callback */
   movq PT_EFLAGS(%rsp), %rdx
   movq %rdx, PT_SS(%rsp)
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbp
-  popq %rbx
-  popq %r11
-  popq %r10
-  popq %r9
-  popq %r8
-  popq %rax
-  popq %rcx
-  popq %rdx
-  popq %rsi
-  popq %rdi
+  POP_REGS
   addq $(5 * 8), %rsp /* orig_ax, ip, cs, flags, sp */
   popfq
   .globl optprobe_template_end
