@@ -113,10 +113,13 @@ struct Bench: ParsableCommand {
     return run
   }
 
+  /// The guests by the names of their images' folders, with their peers in user mode.
+  var guests: [(architecture: String, peer: String)] { [("riscv64", qemu), ("x86_64", qemuX86)] }
+
   private func measureStart() throws {
     printLine("start to exit of hello: wall milliseconds (goal: 15)")
     printLine(row("", "emu", "spread", "qemu", "spread", "ratio"))
-    for (architecture, peer) in [("riscv64", qemu), ("x86_64", qemuX86)] {
+    for (architecture, peer) in guests {
       let image = "\(images)/user/\(architecture)/hello.elf"
       let both = try samples([[emu, "run", image], [peer, image], [emu, "--version"]])
       let (mine, theirs) = (both[0], both[1])

@@ -5,8 +5,6 @@ import Image
 import Machine
 import NativeProbes
 import Probes
-import RISCV
-import X86
 
 /// Hits of probes with an empty handler, the whole path: break, the guest's entry code, handler,
 /// slot, the break behind it, and on.
@@ -62,8 +60,7 @@ struct ProbeHits {
       configuration.engine = engine
       configuration.memory = 64 << 20
       machine = try ProgramMachine(configuration, host: host) { false }
-      probes = ProbeSubsystem(
-        kernel: machine.kernel, isa: guest == .riscv64 ? RISCVProbeISA() : X86ProbeISA())
+      probes = ProgramProbes(machine).subsystem
       elf = try ELFFile(bytes)
       try machine.kernel.vfs.installProgram(Path(ProbeHits.path), HostBytes(bytes))
       let arguments = ["selftest", kernel ? "k" : "h", "\(count)"]

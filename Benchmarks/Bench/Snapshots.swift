@@ -55,25 +55,25 @@ struct Snapshots {
     }
     var value: UInt8 = 0
     var last = own
-    let full = try median({
-      value &+= 1
-      fill(value)
-    }) { last = try machine.snapshot() }
+    let full = try median(
+      {
+        value &+= 1
+        fill(value)
+      }, { last = try machine.snapshot() })
     print("snapshot, 20 MiB written since the last", full)
-    let back = try median({
-      value &+= 1
-      fill(value)
-    }) { try machine.restore(last) }
+    let back = try median(
+      {
+        value &+= 1
+        fill(value)
+      }, { try machine.restore(last) })
     print("restore, 20 MiB written since the snapshot", back)
-    let again = try median({ _ = machine.run(limit: machine.hart.count &+ 100_000) }) {
-      last = try machine.snapshot()
-    }
+    let again = try median(
+      { _ = machine.run(limit: machine.hart.count &+ 100_000) }, { last = try machine.snapshot() })
     print("snapshot after 100,000 instructions", again)
-    let undone = try median({ _ = machine.run(limit: machine.hart.count &+ 100_000) }) {
-      try machine.restore(last)
-    }
+    let undone = try median(
+      { _ = machine.run(limit: machine.hart.count &+ 100_000) }, { try machine.restore(last) })
     print("restore after 100,000 instructions", undone)
-    print("restore after nothing", try median({}) { try machine.restore(last) })
+    print("restore after nothing", try median({}, { try machine.restore(last) }))
     print("fingerprint of the state", median({}) { _ = machine.stateHash() })
     var bytes: [UInt8] = []
     print("encoding all", median({}) { bytes = last.encoded() })

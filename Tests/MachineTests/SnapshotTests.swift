@@ -86,7 +86,7 @@ import Testing
     }
     var foreign = bytes
     foreign[8] = 77
-    #expect(throws: SnapshotError("the snapshot has version 77, known is 1")) {
+    #expect(throws: SnapshotError("the snapshot has version 77, known is 2")) {
       try MachineSnapshot(decoding: foreign)
     }
     #expect(throws: SnapshotError("the snapshot has no parent")) {

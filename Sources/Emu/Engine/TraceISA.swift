@@ -22,6 +22,8 @@ public protocol TraceISA: AnyObject {
   func written(_ bytes: [UInt8]) -> [Int]
   /// The slots that an instruction reads.
   func read(_ bytes: [UInt8]) -> [Int]
+  /// Whether an instruction calls the operating system.
+  func isSystemCall(_ bytes: [UInt8]) -> Bool
   /// The text of an instruction.
   func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String
 }

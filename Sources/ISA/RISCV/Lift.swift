@@ -254,7 +254,7 @@ struct Lift {
       return
     }
     let old = UInt8(Slot.temp)
-    builder.emit(.mov, d: old, a: slot)
+    if i.rd != 0 { builder.emit(.mov, d: old, a: slot) }
     switch function {
     case .write: builder.emit(.mov, d: slot, a: i.rs1)
     case .set: builder.emit(.or, d: slot, a: slot, b: i.rs1)

@@ -43,6 +43,11 @@ public final class RISCVTraceISA: TraceISA {
     return halves.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)] }
   }
 
+  /// `ecall`.
+  ///
+  /// - SeeAlso: RISC-V Unprivileged ISA Manual, 'Environment Call and Breakpoints'.
+  public func isSystemCall(_ bytes: [UInt8]) -> Bool { bytes == [0x73, 0, 0, 0] }
+
   /// The destination register.
   public func written(_ bytes: [UInt8]) -> [Int] {
     let bits = Self.bits(bytes)

@@ -104,6 +104,13 @@ public final class X86TraceISA: TraceISA {
     return slots(first, insn)
   }
 
+  /// `syscall`, and the ways of 32-bit programs.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/entry`.
+  public func isSystemCall(_ bytes: [UInt8]) -> Bool {
+    op(bytes) == .syscall || bytes == [0xcd, 0x80] || bytes.starts(with: [0x0f, 0x34])
+  }
+
   /// The registers of all operands, and those of addresses.
   public func read(_ bytes: [UInt8]) -> [Int] {
     guard case .insn(let insn) = decode(bytes) else { return [] }

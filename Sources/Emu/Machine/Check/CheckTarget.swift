@@ -20,8 +20,6 @@ protocol CheckTarget: AnyObject {
   func isVolatile(_ bytes: [UInt8]) -> Bool
   /// Whether an instruction stores only if nobody else has, and may fail to for no reason.
   func isStoreConditional(_ bytes: [UInt8]) -> Bool
-  /// Whether an instruction calls the operating system.
-  func isSystemCall(_ bytes: [UInt8]) -> Bool
   /// Whether an instruction traps for other reasons than memory: it may not be in a log.
   func mayTrap(_ bytes: [UInt8]) -> Bool
   /// The slot of the system register that an instruction names.
@@ -105,8 +103,6 @@ final class RISCVCheck: CheckTarget {
   func isStoreConditional(_ bytes: [UInt8]) -> Bool {
     bytes.count == 4 && bytes[0] & 0x7f == 0x2f && bytes[3] >> 3 == 3
   }
-
-  func isSystemCall(_ bytes: [UInt8]) -> Bool { bytes == [0x73, 0, 0, 0] }
 
   func mayTrap(_ bytes: [UInt8]) -> Bool {
     guard let first = bytes.first else { return false }

@@ -110,7 +110,7 @@ final class TraceCheck: InsnObserver {
     for (index, register) in target.compared.enumerated() {
       saved[index] = target.trace.value(register.slot, hart)
     }
-    let isCall = step.insns.last.map { target.isSystemCall($0.bytes) } ?? false
+    let isCall = step.insns.last.map { target.trace.isSystemCall($0.bytes) } ?? false
     // Who logs the call has its effects from elsewhere.
     isa.takesTraps = !isUserMode && !isCall
     for (index, insn) in step.insns.enumerated() {

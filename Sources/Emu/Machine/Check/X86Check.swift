@@ -25,10 +25,6 @@ final class X86Check: CheckTarget {
     }
   }
 
-  func isSystemCall(_ bytes: [UInt8]) -> Bool {
-    facts.op(bytes) == .syscall || bytes == [0xcd, 0x80] || bytes.starts(with: [0x0f, 0x34])
-  }
-
   let skipsSystemCalls = true
   func mayTrap(_ bytes: [UInt8]) -> Bool { false }
   func systemRegister(_ bytes: [UInt8]) -> Int? { nil }

@@ -107,15 +107,13 @@ final class InsnWriter {
 
   // MARK: Spike
 
-  private static let ecall: [UInt8] = [0x73, 0, 0, 0]
-
   /// Whether a trapped instruction has a line: one that did its work, behind which the next could not
   /// be fetched; and, where the kernel is not in the trace, a call of it, for what that gave.
   private func isCommitted(_ record: InsnRecord) -> Bool {
     let written = record.writes.map(\.slot).filter { $0 < Slot.isa }
     if record.isRepeated || written.isEmpty { return false }
     let own = isa.written(record.bytes)
-    return record.bytes == Self.ecall || written.allSatisfy(own.contains)
+    return isa.isSystemCall(record.bytes) || written.allSatisfy(own.contains)
   }
 
   /// - SeeAlso: riscv-isa-sim, `riscv/execute.cc`, `commit_log_print_insn`.
