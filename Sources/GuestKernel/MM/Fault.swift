@@ -164,13 +164,21 @@ extension AddressSpace {
       if frames.takeKept(run &+ va % Self.runBytes & MM.pageMask, for: owner) {
         return run &+ va % Self.runBytes & MM.pageMask
       }
-    } else if vma.count >= Self.leastForRun, !vma.flags.contains(.growsDown),
-      let run = frames.keepRun(for: owner)
+    } else if wantsRun(vma), let run = frames.keepRun(for: owner)
     {
       runs[region] = run
       return try frame(for: va, in: vma)
     }
     return try frames.allocate()
+  }
+
+  /// Initialised data counts with the zeroes behind it.
+  private func wantsRun(_ vma: VMA) -> Bool {
+    if vma.flags.contains(.growsDown) { return false }
+    if vma.count >= Self.leastForRun { return true }
+    let next = findIndex(vma.end)
+    return next < vmas.count && vmas[next].start == vma.end
+      && vmas[next].isAnonymousPrivate && vma.count &+ vmas[next].count >= Self.leastForRun
   }
 
   private static let runBytes = UInt64(PageAllocator.runPages) &* MM.pageSize
