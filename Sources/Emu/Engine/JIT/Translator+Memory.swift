@@ -62,29 +62,21 @@ extension Translator {
     }
   }
 
+  private static let tlbShift = UInt8(MemoryLayout<TLBEntry>.stride.trailingZeroBitCount)
+
   /// Compares the TLB entry's tag with the page of the access at rax: rcx = the entry, rdx = the page.
   ///
   /// The index is that of ``TLB/index(_:)``; the page compared is that of the access's last byte,
   /// which is never in the same entry as the page before it.
   mutating func lookUp(size: Int32, tag: Int32) {
-    if cache.features.bmi2 {
-      asm.rorx(Host.rcx, Host.rax, 12)
-      asm.rorx(Host.rdx, Host.rax, UInt8(12 + TLB.bits))
-    } else {
-      asm.mov(Host.rcx, Host.rax)
-      asm.mov(Host.rdx, Host.rax)
-      asm.shift(5, Host.rcx, 12)
-      asm.shift(5, Host.rdx, UInt8(12 + TLB.bits))
-    }
-    asm.rr(Alu.add, Host.rcx, Host.rdx, w: false)
+    asm.shiftedRight(Host.rcx, Host.rax, 12 - Self.tlbShift, bmi2: cache.features.bmi2)
     if size > 1 {
       asm.lea(Host.rdx, Host.rax, size - 1)
     } else {
       asm.mov(Host.rdx, Host.rax)
     }
-    asm.ri(4, Host.rcx, Int32(TLB.entries - 1), w: false)
+    asm.ri(4, Host.rcx, Int32(TLB.entries - 1) << Int32(Self.tlbShift), w: false)
     asm.ri(4, Host.rdx, -4096)
-    asm.shift(4, Host.rcx, UInt8(MemoryLayout<TLBEntry>.stride.trailingZeroBitCount), w: false)
     asm.rx(Alu.cmp, Host.rdx, Host.r14, Host.rcx, tag)
   }
 

@@ -236,13 +236,19 @@ extension Translator {
       asm.testImmediate(read(op.a, else: Host.rax), Int32(op.c))
       cold(.helper, jump(Condition.notEqual))
     case .canonical:
-      // Its upper bits, with the highest of the others added.
+      if isCheckedByJump(at) { return }
       readInto(Host.rax, op.a)
-      asm.shift(7, Host.rax, 47)
-      asm.ri(0, Host.rax, 1, w: false)
-      asm.ri(7, Host.rax, 1, w: false)
+      notCanonical(Host.rax)
       cold(.helper, jump(Condition.above))
     }
+  }
+
+  /// Condition "above" where the register's address is not canonical; the register is changed.
+  mutating func notCanonical(_ register: HostRegister) {
+    // Its upper bits, with the highest of the others added.
+    asm.shift(7, register, 47)
+    asm.ri(0, register, 1, w: false)
+    asm.ri(7, register, 1, w: false)
   }
 }
 #endif

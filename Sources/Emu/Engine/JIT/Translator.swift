@@ -72,6 +72,8 @@ struct Translator {
       /// Begin to collect floating-point exceptions; the same as the above where rounding is not to
       /// nearest.
       case collect
+      /// A computed jump's target that the jump cache does not have, not checked yet.
+      case target
       /// Way out: 0 taken, 1 fall-through.
       case way(fall: Bool)
       /// The budget is short.
@@ -608,6 +610,7 @@ struct Translator {
         asm.jmp(to: cold.resume)
       case .site(let group): siteMissed(cold, group)
       case .leader(let group, let tag): leaderMissed(cold, group, tag)
+      case .target: targetMissed(cold)
       case .forget:
         if let forget { asm.call(forget) }
         asm.jmp(to: cold.resume)
