@@ -397,8 +397,9 @@ struct Assembler {
     modrm(3, reg, rm)
   }
 
-  /// The low 32 bits of `rm` shifted right by a constant; the flags are lost. With BMI2 what leaves at
-  /// the right comes in at the left of 64 bits: only bits 0 to `32 - count` are of use.
+  /// The low bits of `rm` shifted right by a constant; the flags are lost.
+  ///
+  /// With BMI2 what leaves at the right comes in at the left of 64 bits.
   mutating func shiftedRight(_ reg: UInt8, _ rm: UInt8, _ count: UInt8, bmi2: Bool) {
     if bmi2 { return rorx(reg, rm, count) }
     mov(reg, rm)
