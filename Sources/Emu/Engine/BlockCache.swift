@@ -8,6 +8,9 @@ struct Block {
   /// The micro-ops; the last one is a terminator.
   var ops: UnsafeMutablePointer<MicroOp>
   var opCount: Int
+  /// How many micro-ops behind them are not run: they say condition codes that the others did not
+  /// store (``FlagDeferral``).
+  var deferred = 0
   /// The instructions.
   var count: Int64
   /// Where the terminator's two ways lead, once known: taken, fall-through.
@@ -176,7 +179,8 @@ public final class BlockCache {
     }
     block.initialize(
       to: Block(
-        pc: builder.start, end: builder.pc, ops: ops, opCount: builder.ops.count,
+        pc: builder.start, end: builder.pc, ops: ops,
+        opCount: builder.ops.count - builder.deferred, deferred: builder.deferred,
         count: Int64(builder.count), offsets: offsets, pa: builder.pa,
         secondPA: builder.secondPA ?? Block.onePage, flags: flags))
     translated += 1

@@ -70,6 +70,8 @@ public protocol GuestISA: AnyObject {
   /// The slot of a register that is as the host's MXCSR, if there is one: vectors of 16 bytes then lie in
   /// slots 128 to 191, four for each, and in the pair of slots from ``Slot/temp`` + 8 on.
   var floatControl: UInt8? { get }
+  /// Whether its lifts make micro-ops that set condition codes.
+  var hasConditionCodes: Bool { get }
   /// Whether the JIT has host code for enough of what it lifts to be faster than the interpreter.
   var gainsByCompilation: Bool { get }
   /// Saves or restores what it knows of the hart and the hart's slots do not say, such as an
@@ -90,6 +92,8 @@ extension GuestISA {
   public var nativeHelpers: [(helper: Helper, native: NativeHelper)] { [] }
   /// None.
   public var floatControl: UInt8? { nil }
+  /// They don't.
+  public var hasConditionCodes: Bool { false }
   /// It has.
   public var gainsByCompilation: Bool { true }
   /// The slots say everything.

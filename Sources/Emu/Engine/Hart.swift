@@ -109,6 +109,7 @@ public final class Hart {
     x[Slot.isaObject] = UInt64(
       UInt(bitPattern: Unmanaged.passUnretained(isa as AnyObject).toOpaque()))
     x[Slot.jumpCache] = UInt64(UInt(bitPattern: jumpCache))
+    x[Slot.conditionCodes] = isa.hasConditionCodes ? 1 : 0
     x[Slot.reservation] = .max
     setMode(mmuIndex: 0, flags: 0)
     ram.attach(self)

@@ -95,6 +95,8 @@ public enum Slot {
   static let flagSource = 279
   /// The operand of that micro-op that its result took the place of.
   static let flagOperand = 280
+  /// Non-zero where the instruction set has condition codes: which of the interpreter's loops runs.
+  static let conditionCodes = 281
   /// The first slot of an ISA's system registers.
   public static let system = 512
   /// Number of slots.

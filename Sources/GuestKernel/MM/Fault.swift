@@ -164,8 +164,7 @@ extension AddressSpace {
       if frames.takeKept(run &+ va % Self.runBytes & MM.pageMask, for: owner) {
         return run &+ va % Self.runBytes & MM.pageMask
       }
-    } else if wantsRun(vma), let run = frames.keepRun(for: owner)
-    {
+    } else if wantsRun(vma), let run = frames.keepRun(for: owner) {
       runs[region] = run
       return try frame(for: va, in: vma)
     }

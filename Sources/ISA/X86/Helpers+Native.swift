@@ -4,6 +4,9 @@ extension X64 {
   /// MXCSR.
   public var floatControl: UInt8? { UInt8(Registers.mxcsr) }
 
+  /// They do.
+  public var hasConditionCodes: Bool { true }
+
   /// What the host's own SSE does as helpers do.
   public var nativeHelpers: [(helper: Helper, native: NativeHelper)] {
     var rows: [(helper: Helper, native: NativeHelper)] = [

@@ -32,6 +32,13 @@ public final class BlockBuilder {
   var partial = false
 
   private let hart: Unmanaged<Hart>
+  /// What helpers do, where the instruction set has condition codes.
+  private lazy var natives: NativeTable? = hart._withUnsafeGuaranteedRef {
+    $0.isa.hasConditionCodes ? NativeTable($0.isa) : nil
+  }
+  private var originals: [MicroOp] = []
+  /// How many of `ops`, the last ones, are not run but say condition codes (``FlagDeferral``).
+  private(set) var deferred = 0
 
   init(hart: Hart) {
     self.hart = .passUnretained(hart)
@@ -51,6 +58,8 @@ public final class BlockBuilder {
     self.logging = logging
     isSeen = false
     ops.removeAll(keepingCapacity: true)
+    originals.removeAll(keepingCapacity: true)
+    deferred = 0
     offsets.removeAll(keepingCapacity: true)
   }
 
@@ -227,7 +236,12 @@ public final class BlockBuilder {
       ended = true
     }
     offsets.append(UInt16(truncatingIfNeeded: pc &- start))
-    if !observing { Fusion.apply(&ops, start: start, pairs: pairs) }
+    if observing { return }
+    guard pairs, let natives else { return Fusion.apply(&ops, start: start, pairs: pairs) }
+    FlagDeferral.apply(&ops, natives, into: &originals)
+    Fusion.apply(&ops, start: start, pairs: true, natives: natives)
+    ops.append(contentsOf: originals)
+    deferred = originals.count
   }
 
   @inline(__always)

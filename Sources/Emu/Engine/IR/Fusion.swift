@@ -8,20 +8,38 @@ enum Fusion {
   /// Fuses within `ops`, the micro-ops of one whole block that starts at `start`.
   ///
   /// Without `pairs` only constants are folded, which serves compiled code too.
-  static func apply(_ ops: inout [MicroOp], start: UInt64, pairs: Bool) {
+  ///
+  /// - Parameter natives: what helpers do, for an instruction set with condition codes.
+  static func apply(
+    _ ops: inout [MicroOp], start: UInt64, pairs: Bool, natives: NativeTable? = nil
+  ) {
     guard pairs else {
       foldConstants(&ops)
       return
     }
+    if let natives { FlagFusion.prepare(&ops, natives) }
     var write = 0
     var read = 0
     let count = ops.count
     var optimistic: [(at: Int, op: MicroOp)] = []
     while read < count {
+      if natives != nil, let (fused, length) = FlagFusion.optimistic(ops[read..<count]) {
+        optimistic.append((write, fused))
+        for index in read..<read + length {
+          ops[write] = ops[index]
+          write += 1
+        }
+        read += length
+        continue
+      }
       if read + 1 < count {
         let first = ops[read]
         let second = ops[read + 1]
-        if let fused = replacement(first, second, start: start) {
+        // A fault of x86 asks its micro-op for size and segment: loads are fused optimistically there.
+        if let fused = natives == nil || second.op.access == nil
+          ? replacement(first, second, start: start)
+            ?? (natives == nil ? nil : FlagFusion.replacement(first, second, start: start)) : nil
+        {
           ops[write] = fused
           write += 1
           read += 2
@@ -77,7 +95,7 @@ enum Fusion {
     return MicroOp(op, d: second.d, gi: second.gi, imm: imm)
   }
 
-  private static func pack(_ low: Int64, _ high: Int64) -> Int64? {
+  static func pack(_ low: Int64, _ high: Int64) -> Int64? {
     guard let low = Int32(exactly: low), let high = Int32(exactly: high) else { return nil }
     return Int64(high) << 32 | Int64(UInt32(bitPattern: low))
   }

@@ -104,6 +104,34 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case ldv, stv, movv
   // Terminators: where condition `c` holds go to imm; go to (a + imm), odd addresses included.
   case bcc, jumpr
+
+  // MARK: Fused for guests with condition codes, never by a lift
+
+  // What sets the condition codes, and the branch that asks for them: `e` is a ``BranchCondition``. The target
+  // is imm, or with an immediate operand (lo) hi bytes from the block's start.
+  case ccmpBranch, ccmpiBranch, ctestBranch, ctestiBranch, caddiBranch, csubiBranch
+  // x[c] = x[a] << e; x[d] = x[c] ^ x[b]
+  case slliXor
+  // Calls, returns and checked jumps, optimistic: where the next block is not known, or an access needs
+  // the slow path, nothing is done and what they stand for follows.
+  // memory[x[a] - 8] = imm; x[a] -= 8; go where the block's terminator does.
+  case pushCall
+  // target = memory[x[a]]; x[a] += imm.
+  case popReturn
+  // target = x[a]; target = memory[x[a] + (x[b] << c) + imm].
+  case checkedJump, ldxJump
+  // x[d] = memory[x[a] + imm]; x[d + 1] = 0.
+  case ld64Zero
+  // A load into the slot hi, and x[d] = x[e] op what was loaded, by bits 4 and up of `c`
+  // (``LoadedOperation``), from x[a] + lo or x[a] + (x[b] << (c & 15)) + lo.
+  case ldAlu32, ldAlu64, ldxAlu32, ldxAlu64
+  // The same as those without `keep`, and the first operand is kept in ``FlagDeferral``'s slot.
+  case keepSlli, keepSrli, keepSrai, keepShl32i, keepShr32i, keepSar32i, keepMul, keepMul32
+  // Where all is well (``NativeCheck``) nothing, else the ``Helper`` at `imm`.
+  case canonical, aligned
+  // Double-precision arithmetic on vectors' first halves, as `fadd64` is done, with the control register
+  // of x86 in slot `e`: x[d] = x[a] op x[b], of a root of x[b].
+  case vadd64, vsub64, vmul64, vdiv64, vsqrt64
 }
 
 extension Op {

@@ -21,6 +21,81 @@ public enum FlagKind {
   }
 }
 
+/// Branches fused with what sets the condition codes. Of a comparison there are eight outcomes: zero 1,
+/// carry (below) 2, less (signed) 4; bit n of a branch's byte says whether outcome n takes it.
+enum BranchCondition {
+  private static let zero: UInt8 = 0b1010_1010
+  private static let carry: UInt8 = 0b1100_1100
+  private static let less: UInt8 = 0b1111_0000
+
+  /// Of a condition numbered as in the opcodes of Jcc.
+  ///
+  /// - Returns: `nil` for one that asks for something else.
+  static func of(condition: UInt8) -> UInt8? {
+    let taken: UInt8
+    switch condition &>> 1 {
+    case 1: taken = carry
+    case 2: taken = zero
+    case 3: taken = carry | zero
+    case 6: taken = less
+    case 7: taken = less | zero
+    default: return nil
+    }
+    return condition & 1 != 0 ? ~taken : taken
+  }
+
+  /// Of a branch that compares the two parts of the condition codes behind a comparison.
+  static func of(_ branch: MicroOp) -> UInt8? {
+    let a = UInt8(Slot.flagA)
+    let b = UInt8(Slot.flagB)
+    switch (branch.op, branch.a == a && branch.b == b, branch.a == b && branch.b == a) {
+    case (.bltu, true, _): return carry
+    case (.bgeu, true, _): return ~carry
+    case (.beq, true, _): return zero
+    case (.bne, true, _): return ~zero
+    case (.bgeu, _, true): return carry | zero
+    case (.bltu, _, true): return ~(carry | zero)
+    case (.blt, true, _): return less
+    case (.bge, true, _): return ~less
+    case (.bge, _, true): return less | zero
+    case (.blt, _, true): return ~(less | zero)
+    default: return nil
+    }
+  }
+
+  /// Of a branch by the sign of a result of bits.
+  static func sign(_ branch: MicroOp) -> UInt8 { branch.op == .blt ? less : ~less }
+
+  /// Whether the branch is taken behind the comparison of `a` with `b`.
+  ///
+  /// Without a branch of its own: bits 0 to 2 of what is looked up say which outcomes take it.
+  @inline(__always)
+  static func isTaken(_ condition: UInt8, _ a: UInt64, _ b: UInt64) -> Bool {
+    isTaken(
+      condition, isZero: a == b, carries: a < b,
+      isLess: Int64(bitPattern: a) < Int64(bitPattern: b))
+  }
+
+  /// Whether it is taken behind the sum of `a` and `b`.
+  @inline(__always)
+  static func isTaken(_ condition: UInt8, sumOf a: UInt64, _ b: UInt64) -> Bool {
+    let (sum, overflows) = Int64(bitPattern: a).addingReportingOverflow(Int64(bitPattern: b))
+    return isTaken(
+      condition, isZero: sum == 0, carries: UInt64(bitPattern: sum) < a,
+      isLess: (sum < 0) != overflows)
+  }
+
+  /// `condition` is as in ``of(_:)``: for each of eight outcomes (zero 1, carry 2, less 4) a bit says
+  /// whether it takes the branch.
+  @inline(__always)
+  private static func isTaken(
+    _ condition: UInt8, isZero: Bool, carries: Bool, isLess: Bool
+  ) -> Bool {
+    let outcome = (isZero ? 1 : 0) | (carries ? 2 : 0) | (isLess ? 4 : 0) as UInt32
+    return (UInt32(condition) &>> outcome) & 1 != 0
+  }
+}
+
 /// The condition codes as x86 numbers their bits in RFLAGS.
 ///
 /// - SeeAlso: Intel SDM volume 1, 'EFLAGS Register'.
@@ -88,7 +163,29 @@ public enum StatusFlags {
   /// - SeeAlso: Intel SDM volume 1, 'EFLAGS Condition Codes'.
   @inline(never)
   public static func holds(_ x: UnsafeMutablePointer<UInt64>, _ condition: UInt8) -> Bool {
-    holds(packed(x), condition)
+    let a = x[Slot.flagA]
+    let b = x[Slot.flagB]
+    let kind = UInt8(truncatingIfNeeded: x[Slot.flagKind]) & 3
+    // Parity and what packed bits say aside, without putting all six together.
+    if condition &>> 1 != 5, kind == FlagKind.subtract || kind == FlagKind.add {
+      let isSum = kind == FlagKind.add
+      let result = isSum ? a &+ b : a &- b
+      let overflows = ((isSum ? (a ^ result) & (b ^ result) : (a ^ b) & (a ^ result)) &>> 63) != 0
+      let carries = isSum ? result < a : a < b
+      let negative = result &>> 63 != 0
+      let yes: Bool
+      switch condition &>> 1 & 7 {
+      case 0: yes = overflows
+      case 1: yes = carries
+      case 2: yes = result == 0
+      case 3: yes = carries || result == 0
+      case 4: yes = negative
+      case 6: yes = negative != overflows
+      default: yes = negative != overflows || result == 0
+      }
+      return yes != (condition & 1 != 0)
+    }
+    return holds(packed(x), condition)
   }
 
   /// Whether a condition holds for these bits.
@@ -176,7 +273,7 @@ public enum StatusFlags {
     finish(x, op, before &- (1 &<< shift), others)
   }
 
-  @inline(never)
+  @inline(__always)
   static func shiftLeft(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
     let shift = shift(op)
     let a = x[Int(op.a)] &<< shift
@@ -185,7 +282,7 @@ public enum StatusFlags {
     finish(x, op, result, out | (out ^ result &>> 63) &<< 11)
   }
 
-  @inline(never)
+  @inline(__always)
   static func shiftRight(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
     let shift = shift(op)
     let a = x[Int(op.a)] &<< shift
@@ -194,7 +291,7 @@ public enum StatusFlags {
     finish(x, op, result, out | (a &>> 63) &<< 11)
   }
 
-  @inline(never)
+  @inline(__always)
   static func shiftRightSigned(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
     let shift = shift(op)
     let a = x[Int(op.a)] &<< shift
@@ -204,7 +301,7 @@ public enum StatusFlags {
   }
 
   /// The flags of the product as signed numbers: carry and overflow where it does not fit.
-  @inline(never)
+  @inline(__always)
   static func multiply(_ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp) {
     let shift = shift(op)
     let a = Int64(bitPattern: x[Int(op.a)] &<< shift) &>> Int64(shift)

@@ -1,12 +1,19 @@
 /// Micro-ops that RISC-V's lift does not make: 32-bit results with a zero upper half, condition codes,
-/// parts of registers, indexed and 16-byte accesses.
-///
-/// Apart from ``interpret(_:_:_:)``, whose registers the compiler shares out among all of its cases:
-/// with these among them the others were up to a third slower.
+/// parts of registers, indexed and 16-byte accesses; in line in the loop of instruction sets that have
+/// them (``OpSet``), called in the other.
 ///
 /// - Returns: whether the block must be left.
 @inline(never)
 func others(
+  _ x: UnsafeMutablePointer<UInt64>, _ tlb: UnsafeMutablePointer<TLBEntry>,
+  _ block: UnsafeMutablePointer<Block>, _ ip: UnsafeMutablePointer<MicroOp>, _ left: Int64
+) -> Bool {
+  perform(x, tlb, block, ip, left)
+}
+
+/// - Returns: whether the block must be left.
+@_transparent
+func perform(
   _ x: UnsafeMutablePointer<UInt64>, _ tlb: UnsafeMutablePointer<TLBEntry>,
   _ block: UnsafeMutablePointer<Block>, _ ip: UnsafeMutablePointer<MicroOp>, _ left: Int64
 ) -> Bool {
@@ -32,10 +39,10 @@ func others(
     let shifted = Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(imm))
     x[d] = UInt64(UInt32(bitPattern: shifted))
   case .rol32i: x[d] = UInt64(word(x[a]) &<< word(imm) | word(x[a]) &>> (0 &- word(imm)))
-  case .ins8: x[d] = x[d] & ~0xff | x[a] & 0xff
-  case .ins8h: x[d] = x[d] & ~0xff00 | (x[a] & 0xff) &<< 8
-  case .ins16: x[d] = x[d] & ~0xffff | x[a] & 0xffff
-  case .ins32: x[d] = x[d] & ~0xffff_ffff | UInt64(word(x[a]))
+  case .ins8: insert(x, d, x[a], 0xff)
+  case .ins8h: insert(x, d, x[a] &<< 8, 0xff00)
+  case .ins16: insert(x, d, x[a], 0xffff)
+  case .ins32: insert(x, d, x[a], 0xffff_ffff)
   case .ext8h: x[d] = (x[a] &>> 8) & 0xff
   case .movnz: if x[b] != 0 { x[d] = x[a] }
   case .movz: if x[b] == 0 { x[d] = x[a] }
@@ -112,9 +119,123 @@ func others(
     let low = x[a]
     x[d + 1] = x[a + 1]
     x[d] = low
+  case .slliXor:
+    let c = Int(op.pointee.c)
+    x[c] = x[a] &<< UInt64(op.pointee.e)
+    x[d] = x[c] ^ x[b]
+  case .keepSlli:
+    x[FlagDeferral.kept] = x[a]
+    x[d] = x[a] &<< imm
+  case .keepSrli:
+    x[FlagDeferral.kept] = x[a]
+    x[d] = x[a] &>> imm
+  case .keepSrai:
+    x[FlagDeferral.kept] = x[a]
+    x[d] = unsigned(signed(x[a]) &>> signed(imm))
+  case .keepShl32i:
+    x[FlagDeferral.kept] = x[a]
+    x[d] = UInt64(word(x[a]) &<< word(imm))
+  case .keepShr32i:
+    x[FlagDeferral.kept] = x[a]
+    x[d] = UInt64(word(x[a]) &>> word(imm))
+  case .keepSar32i:
+    x[FlagDeferral.kept] = x[a]
+    let shifted = Int32(bitPattern: word(x[a])) &>> Int32(bitPattern: word(imm))
+    x[d] = UInt64(UInt32(bitPattern: shifted))
+  case .keepMul:
+    x[FlagDeferral.kept] = x[a]
+    x[d] = x[a] &* x[b]
+  case .keepMul32:
+    x[FlagDeferral.kept] = x[a]
+    x[d] = UInt64(word(x[a]) &* word(x[b]))
+  case .canonical:
+    if _slowPath((x[a] &+ 0x8000_0000_0000) &>> 48 != 0) {
+      return callHelper(x, block, ip, left)
+    }
+  case .aligned:
+    if _slowPath(x[a] & UInt64(op.pointee.c) != 0) { return callHelper(x, block, ip, left) }
+  case .vadd64:
+    let result = (Double(bitPattern: x[a]) + Double(bitPattern: x[b])).bitPattern
+    if _fastPath(HostVector.allows(x, op.pointee.e, x[a], x[b]) && isFinite(result)) {
+      x[d] = result
+    } else if callHelper(x, block, ip, left) {
+      return true
+    }
+  case .vsub64:
+    let result = (Double(bitPattern: x[a]) - Double(bitPattern: x[b])).bitPattern
+    if _fastPath(HostVector.allows(x, op.pointee.e, x[a], x[b]) && isFinite(result)) {
+      x[d] = result
+    } else if callHelper(x, block, ip, left) {
+      return true
+    }
+  case .vmul64:
+    let result = (Double(bitPattern: x[a]) * Double(bitPattern: x[b])).bitPattern
+    if _fastPath(HostVector.allows(x, op.pointee.e, x[a], x[b]) && isNormal(result)) {
+      x[d] = result
+    } else if callHelper(x, block, ip, left) {
+      return true
+    }
+  case .vdiv64:
+    let result = (Double(bitPattern: x[a]) / Double(bitPattern: x[b])).bitPattern
+    if _fastPath(HostVector.allows(x, op.pointee.e, x[a], x[b]) && isNormal(result)) {
+      x[d] = result
+    } else if callHelper(x, block, ip, left) {
+      return true
+    }
+  case .vsqrt64:
+    let result = Double(bitPattern: x[b]).squareRoot().bitPattern
+    if _fastPath(HostVector.allows(x, op.pointee.e, x[b], x[b]) && isNormal(result)) {
+      x[d] = result
+    } else if callHelper(x, block, ip, left) {
+      return true
+    }
   default: preconditionFailure("a micro-op that the interpreter does itself")
   }
   return false
+}
+
+/// Replaces the bits of a mask.
+///
+/// The mask is more than the compiler may know: a store of a part, which it would make of it, delays the
+/// load of the whole that follows.
+@inline(__always)
+private func insert(
+  _ x: UnsafeMutablePointer<UInt64>, _ d: Int, _ value: UInt64, _ mask: UInt64
+) {
+  let mask = mask | x[Slot.zero]
+  x[d] = x[d] & ~mask | value & mask
+}
+
+/// When the host's double-precision arithmetic is the guest's, whose control register is x86's.
+enum HostVector {
+  /// Every exception is masked, rounding is to nearest, tiny numbers are what they are, and to be inexact
+  /// raises nothing new; neither operand is subnormal. What remains shows in the result.
+  @inline(__always)
+  static func allows(
+    _ x: UnsafeMutablePointer<UInt64>, _ control: UInt8, _ a: UInt64, _ b: UInt64
+  ) -> Bool {
+    x[Int(control)] & ~0x1f == 0x1fa0 && !isSubnormal(a) && !isSubnormal(b)
+  }
+
+  /// Zero counts as none.
+  @inline(__always)
+  private static func isSubnormal(_ a: UInt64) -> Bool {
+    (a & 0x7fff_ffff_ffff_ffff) &- 1 < 0xf_ffff_ffff_ffff
+  }
+}
+
+/// Calls the helper that the micro-op names.
+///
+/// - Returns: whether the block must be left.
+@inline(never)
+private func callHelper(
+  _ x: UnsafeMutablePointer<UInt64>, _ block: UnsafeMutablePointer<Block>,
+  _ ip: UnsafeMutablePointer<MicroOp>, _ left: Int64
+) -> Bool {
+  spill(x, block, ip, left)
+  unsafeBitCast(Int(truncatingIfNeeded: ip.pointee.imm), to: Helper.self)(
+    x, UnsafeRawPointer(ip).assumingMemoryBound(to: MicroOpRaw.self))
+  return x[Slot.pending] != 0
 }
 
 /// Loads a `T` that is about to be stored to.
@@ -139,7 +260,7 @@ private func modify<T: FixedWidthInteger & BitwiseCopyable>(
 // serves every width.
 
 @inline(__always)
-private func note(
+func note(
   _ x: UnsafeMutablePointer<UInt64>, _ kind: UInt8, _ a: UInt64, _ b: UInt64
 ) {
   x[Slot.flagKind] = UInt64(kind)
@@ -222,8 +343,3 @@ private func storePair(_ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ b: Int
   return x[Slot.pending] != 0
 }
 
-/// Whether condition `c` holds.
-@inline(never)
-func conditionHolds(_ x: UnsafeMutablePointer<UInt64>, _ c: UInt8) -> Bool {
-  StatusFlags.holds(x, c)
-}

@@ -1,16 +1,37 @@
+/// Which micro-ops a loop has in line.
+protocol OpSet {
+  /// Those that set or ask for condition codes, and those for parts of registers.
+  static var hasConditionCodes: Bool { get }
+}
+
+/// All but those: the compiler shares registers out among all cases, and with those among them the
+/// others were up to a third slower.
+enum PlainOps: OpSet { static var hasConditionCodes: Bool { false } }
+
+/// All.
+enum FlagOps: OpSet { static var hasConditionCodes: Bool { true } }
+
 /// Runs blocks from `entry` on until the budget is short of the next block or something is pending.
-///
-/// One `switch` over the micro-op, no default, everything mutable in locals or in the slots: see
-/// `Docs/decisions/0002-interpreter.md` for what this form is worth.
 ///
 /// - Parameters:
 ///   - x: the hart's slots. `Slot.pc` is exact on return.
 ///   - entry: the first block.
 ///   - budget: instructions that may be begun; `entry` fits.
 /// - Returns: what is left of the budget, exact.
-@inline(never)
 func interpret(
   _ x: UnsafeMutablePointer<UInt64>, _ entry: UnsafeMutablePointer<Block>, _ budget: Int64
+) -> Int64 {
+  x[Slot.conditionCodes] == 0
+    ? interpret(PlainOps.self, x, entry, budget) : interpret(FlagOps.self, x, entry, budget)
+}
+
+/// The loop of one set of micro-ops.
+///
+/// One `switch` over the micro-op, no default, everything mutable in locals or in the slots: see
+/// `Docs/decisions/0002-interpreter.md` for what this form is worth.
+@inline(never)
+private func interpret<Ops: OpSet>(
+  _: Ops.Type, _ x: UnsafeMutablePointer<UInt64>, _ entry: UnsafeMutablePointer<Block>, _ budget: Int64
 ) -> Int64 {
   let tlb = UnsafeMutablePointer<TLBEntry>(bitPattern: UInt(x[Slot.tlb])).unsafelyUnwrapped
   let jumps = UnsafeMutablePointer<JumpEntry>(bitPattern: UInt(x[Slot.jumpCache]))
@@ -403,12 +424,139 @@ func interpret(
             .cadc, .csbb, .cinc, .cdec, .cmul, .ccmp, .ccmpi, .ctest, .ctesti, .cshli, .cshri,
             .csari,
             .flags, .setFlags, .setcc, .ldm8u, .ldm16u, .ldm32u, .ldm64, .ldx8u, .ldx32u, .ldx64,
-            .stx8, .stx32, .stx64, .ldv, .stv, .movv:
-            if others(x, tlb, block, ip, left) { break run }
+            .stx8, .stx32, .stx64, .ldv, .stv, .movv, .slliXor, .keepSlli, .keepSrli, .keepSrai,
+            .keepShl32i, .keepShr32i, .keepSar32i, .keepMul, .keepMul32, .canonical, .aligned,
+            .vadd64, .vsub64, .vmul64, .vdiv64, .vsqrt64:
+            if Ops.hasConditionCodes {
+              if perform(x, tlb, block, ip, left) { break run }
+            } else {
+              if others(x, tlb, block, ip, left) { break run }
+            }
           case .bcc:
-            taken = conditionHolds(x, op.pointee.c)
+            taken = StatusFlags.holds(x, op.pointee.c)
             target = imm
             break branch
+          case .ccmpBranch:
+            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+            let first = x[a] &<< shift
+            let second = x[b] &<< shift
+            note(x, op.pointee.c, first, second)
+            taken = BranchCondition.isTaken(op.pointee.e, first, second)
+            target = imm
+            break branch
+          case .ccmpiBranch:
+            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+            let first = x[a] &<< shift
+            let second = low(imm) &<< shift
+            note(x, op.pointee.c, first, second)
+            taken = BranchCondition.isTaken(op.pointee.e, first, second)
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .ctestBranch:
+            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+            let result = (x[a] & x[b]) &<< shift
+            note(x, op.pointee.c, result, 0)
+            taken = BranchCondition.isTaken(op.pointee.e, result, 0)
+            target = imm
+            break branch
+          case .ctestiBranch:
+            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+            let result = (x[a] & low(imm)) &<< shift
+            note(x, op.pointee.c, result, 0)
+            taken = BranchCondition.isTaken(op.pointee.e, result, 0)
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .caddiBranch:
+            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+            let first = x[a] &<< shift
+            let second = low(imm) &<< shift
+            note(x, op.pointee.c, first, second)
+            x[d] = (first &+ second) &>> shift
+            taken = BranchCondition.isTaken(op.pointee.e, sumOf: first, second)
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .csubiBranch:
+            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+            let first = x[a] &<< shift
+            let second = low(imm) &<< shift
+            note(x, op.pointee.c, first, second)
+            x[d] = (first &- second) &>> shift
+            taken = BranchCondition.isTaken(op.pointee.e, first, second)
+            target = block.pointee.pc &+ high(imm)
+            break branch
+          case .pushCall:
+            if let next = block.pointee.taken, let to = writable(tlb, x[a] &- 8, 8) {
+              to.storeBytes(of: imm, as: UInt64.self)
+              x[a] = x[a] &- 8
+              block = next
+              continue nextBlock
+            }
+          case .popReturn:
+            if let from = readable(tlb, x[a], 8) {
+              target = from.loadUnaligned(as: UInt64.self)
+              let entry = jumps + JumpEntry.index(target)
+              if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+                x[a] = x[a] &+ imm
+                block = entry.pointee.block.unsafelyUnwrapped
+                continue nextBlock
+              }
+            }
+          case .checkedJump:
+            target = x[a]
+            let entry = jumps + JumpEntry.index(target)
+            if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+              block = entry.pointee.block.unsafelyUnwrapped
+              continue nextBlock
+            }
+          case .ld64Zero:
+            if let from = readable(tlb, x[a] &+ imm, 8) {
+              x[d] = from.loadUnaligned(as: UInt64.self)
+              x[d + 1] = 0
+              ip += 2
+            }
+          case .ldAlu32:
+            if let from = readable(tlb, x[a] &+ low(imm), 4) {
+              let loaded = UInt64(from.loadUnaligned(as: UInt32.self))
+              x[Int(high(imm) & 0xff)] = loaded
+              x[d] = UInt64(
+                word(
+                  LoadedOperation.result(op.pointee.c &>> 4, x[Int(op.pointee.e)], loaded)))
+              ip += 2
+            }
+          case .ldAlu64:
+            if let from = readable(tlb, x[a] &+ low(imm), 8) {
+              let loaded = from.loadUnaligned(as: UInt64.self)
+              x[Int(high(imm) & 0xff)] = loaded
+              x[d] = LoadedOperation.result(op.pointee.c &>> 4, x[Int(op.pointee.e)], loaded)
+              ip += 2
+            }
+          case .ldxAlu32:
+            let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c & 15)) &+ low(imm)
+            if let from = readable(tlb, va, 4) {
+              let loaded = UInt64(from.loadUnaligned(as: UInt32.self))
+              x[Int(high(imm) & 0xff)] = loaded
+              x[d] = UInt64(
+                word(
+                  LoadedOperation.result(op.pointee.c &>> 4, x[Int(op.pointee.e)], loaded)))
+              ip += 2
+            }
+          case .ldxAlu64:
+            let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c & 15)) &+ low(imm)
+            if let from = readable(tlb, va, 8) {
+              let loaded = from.loadUnaligned(as: UInt64.self)
+              x[Int(high(imm) & 0xff)] = loaded
+              x[d] = LoadedOperation.result(op.pointee.c &>> 4, x[Int(op.pointee.e)], loaded)
+              ip += 2
+            }
+          case .ldxJump:
+            if let from = readable(tlb, x[a] &+ (x[b] &<< UInt64(op.pointee.c)) &+ imm, 8) {
+              target = from.loadUnaligned(as: UInt64.self)
+              let entry = jumps + JumpEntry.index(target)
+              if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+                block = entry.pointee.block.unsafelyUnwrapped
+                continue nextBlock
+              }
+            }
           case .jumpr:
             target = x[a] &+ imm
             let entry = jumps + JumpEntry.index(target)
@@ -464,8 +612,9 @@ func interpret(
     let gi = Int(ip.pointee.gi)
     left &+= block.pointee.count &- Int64(gi) &- 1
     let exception = x[Slot.pending] == Pending.exception.rawValue
-    x[Slot.pc] =
-      block.pointee.pc &+ UInt64(block.pointee.offsets[exception ? gi : gi &+ 1])
+    let place = exception ? gi : gi &+ 1
+    x[Slot.pc] = block.pointee.pc &+ UInt64(block.pointee.offsets[place])
+    if block.pointee.deferred != 0 { FlagDeferral.resolve(x, block, before: place) }
     return left
   }
 }
@@ -484,7 +633,7 @@ func low(_ imm: UInt64) -> UInt64 {
 
 /// The signed upper half.
 @inline(__always)
-private func high(_ imm: UInt64) -> UInt64 { UInt64(bitPattern: Int64(bitPattern: imm) &>> 32) }
+func high(_ imm: UInt64) -> UInt64 { UInt64(bitPattern: Int64(bitPattern: imm) &>> 32) }
 
 @inline(__always)
 func word(_ value: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: value) }
@@ -523,34 +672,56 @@ private func roundsToNearest(_ x: UnsafeMutablePointer<UInt64>, _ mode: UInt8) -
 
 /// A sum that is tiny is exact, so of a sum no more is asked.
 @inline(__always)
-private func isFinite(_ bits: UInt64) -> Bool {
+func isFinite(_ bits: UInt64) -> Bool {
   bits & 0x7ff0_0000_0000_0000 != 0x7ff0_0000_0000_0000
 }
 
 /// Strictly between the least normal number and infinity in magnitude.
 @inline(__always)
-private func isNormal(_ bits: UInt64) -> Bool {
+func isNormal(_ bits: UInt64) -> Bool {
   (bits & 0x7fff_ffff_ffff_ffff) &- 0x10_0000_0000_0001 < 0x7fdf_ffff_ffff_ffff
+}
+
+/// An address in the host's memory: unlike a pointer's, its optional is not told by a null.
+struct HostAddress {
+  fileprivate var raw: UInt64
+
+  @inline(__always)
+  private var pointer: UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(bitPattern: UInt(raw)).unsafelyUnwrapped
+  }
+
+  @inline(__always)
+  func loadUnaligned<T: BitwiseCopyable>(fromByteOffset offset: Int = 0, as type: T.Type) -> T {
+    pointer.loadUnaligned(fromByteOffset: offset, as: type)
+  }
+
+  @inline(__always)
+  func storeBytes<T: BitwiseCopyable>(
+    of value: T, toByteOffset offset: Int = 0, as type: T.Type
+  ) {
+    pointer.storeBytes(of: value, toByteOffset: offset, as: type)
+  }
 }
 
 /// Where `size` bytes at `va` lie, if they may be read without further ado.
 @inline(__always)
 func readable(
   _ tlb: UnsafeMutablePointer<TLBEntry>, _ va: UInt64, _ size: UInt64
-) -> UnsafeRawPointer? {
+) -> HostAddress? {
   let entry = tlb + TLB.index(va)
   guard _fastPath(entry.pointee.read == (va &+ (size &- 1)) & TLB.pageMask) else { return nil }
-  return UnsafeRawPointer(bitPattern: UInt(entry.pointee.addend &+ va)).unsafelyUnwrapped
+  return HostAddress(raw: entry.pointee.addend &+ va)
 }
 
 /// Where `size` bytes at `va` lie, if they may be written without further ado.
 @inline(__always)
 func writable(
   _ tlb: UnsafeMutablePointer<TLBEntry>, _ va: UInt64, _ size: UInt64
-) -> UnsafeMutableRawPointer? {
+) -> HostAddress? {
   let entry = tlb + TLB.index(va)
   guard _fastPath(entry.pointee.write == (va &+ (size &- 1)) & TLB.pageMask) else { return nil }
-  return UnsafeMutableRawPointer(bitPattern: UInt(entry.pointee.addend &+ va)).unsafelyUnwrapped
+  return HostAddress(raw: entry.pointee.addend &+ va)
 }
 
 /// Makes `Hart.count` and `Hart.pc` exact for whoever is called now.

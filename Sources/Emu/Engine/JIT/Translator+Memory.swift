@@ -291,8 +291,8 @@ extension Translator {
         0x10, host - 16, base, index, scale: scale, disp, w: false, prefix: single ? 0xf3 : 0xf2)
       noteWritten(op.d, host)
       out(place)
-      // The upper half is zero too.
-      if isVector(op.d) { at += 1 }
+      // The upper half is zero too, as the next micro-op wants it or because nobody asks.
+      if isVector(op.d), isZeroed(op.d) { at += 1 }
       return
     }
     let to = target(op.d)

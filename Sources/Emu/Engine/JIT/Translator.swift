@@ -146,7 +146,9 @@ struct Translator {
   static let generalPool: [HostRegister] = [
     Host.rsi, Host.rdi, 8, 9, 10, 11, Host.rbp, 12, 13,
   ]
-  static let floatPool: [UInt8] = Array(18...30)
+  static let floatPool: ArraySlice<UInt8> = Array(18...30)[...]
+  /// For guests with SSE, whose micro-ops have two operands.
+  static let vectorPool: ArraySlice<UInt8> = Array(18...31)[...]
   /// Registers that survive calls.
   static let preserved: UInt32 = 1 << 5 | 1 << 12 | 1 << 13
 
@@ -333,7 +335,7 @@ struct Translator {
       }
     }
     give(usesDelta ? Self.generalPool.dropLast() : Self.generalPool[...], float: false)
-    give(Self.floatPool[...], float: true)
+    give(natives.floatControl == nil ? Self.floatPool : Self.vectorPool, float: true)
     for slot in scratch.used { scratch.uses[Int(slot)] = 0 }
     scratch.used.removeAll(keepingCapacity: true)
   }
