@@ -53,8 +53,8 @@ struct X86Capstone {
     if repeats && insn.prefixes.contains(.operandSize) { return true }
     if mandatory && !insn.prefixes.isDisjoint(with: [.addressSize, .fs, .gs]) { return true }
     if insn.op == .mov_from_seg && insn.reg > 5 { return true }
-    // A load of CS is #UD: here when it is executed, there when it is decoded.
-    if insn.op == .mov_to_seg && (insn.reg & 7 == 1 || insn.reg & 7 > 5) { return true }
+    // A load of CS is #UD: here when it is executed, there when it is decoded. REX.R is ignored.
+    if insn.op == .mov_to_seg && (insn.reg == 1 || insn.reg > 5) { return true }
     switch insn.op {
     case .aesenc, .aesenclast, .aesdec, .aesdeclast, .pclmulqdq:
       return insn.prefixes.contains(.vex256)
