@@ -63,7 +63,9 @@ for isa in $ISAS; do
     case $name in floats) extra="-frounding-math -fno-builtin" ;; mallocs | mapfile | signals | crash | stackgrow | jumps) extra="-fno-builtin -fno-delete-null-pointer-checks -Wno-infinite-recursion" ;; esac
     image user "$isa" "$name" "images/user/src/$name.c" $target $common $user $extra
   done
-  case $isa in x86_64) image user "$isa" vectors images/user/src/vectors.c $target $common $user ;; esac
+  case $isa in x86_64)
+    for name in traps vectors; do image user "$isa" "$name" "images/user/src/$name.c" $target $common $user; done ;;
+  esac
   image user "$isa" hello-pie images/user/src/hello.c $target $common $user -fPIE -pie
   image user "$isa" fbench Benchmarks/guest/float.c $target $common $user $kbench
   image user "$isa" kbench "Benchmarks/guest/kern.c Benchmarks/guest/user.c" $target $common $user $kbench

@@ -40,6 +40,30 @@ struct RecordReplayTests {
     }
   }
 
+  /// What RDRAND and RDSEED returned is in the trace.
+  @Test func randomNumbersOfTheProcessorReplay() throws {
+    let scratch = try Scratch()
+    var program = try TinyELF()
+    program.machine = 62
+    // rdrand rax; rdseed rdx; push rax; push rdx; mov eax,1; mov edi,eax; mov rsi,rsp; mov edx,16;
+    // syscall; mov eax,60; xor edi,edi; syscall
+    program.segments[0].bytes = [
+      0x48, 0x0f, 0xc7, 0xf0, 0x48, 0x0f, 0xc7, 0xfa, 0x50, 0x52, 0xb8, 1, 0, 0, 0, 0x89, 0xc7,
+      0x48, 0x89, 0xe6, 0xba, 16, 0, 0, 0, 0x0f, 0x05, 0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05,
+    ]
+    let path = "\(scratch.path)/random.elf"
+    try Data(program.bytes).write(to: URL(fileURLWithPath: path))
+    let (trace, recorded) = try Self.record(scratch, [path])
+    #expect(recorded.status == 0)
+    let other = try Child(["run", path]).finish()
+    #expect(recorded.output != other.output)
+    for engine in ["interpreter", "auto"] {
+      let replayed = try Child(["replay", "--engine", engine, trace]).finish()
+      #expect(replayed.status == 0)
+      #expect(replayed.output == recorded.output)
+    }
+  }
+
   static func figure(_ name: String, _ result: Child.Result) -> Substring? {
     result.errorLines.first { $0.hasPrefix(name + " ") }
   }

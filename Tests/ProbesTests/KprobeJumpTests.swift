@@ -103,6 +103,30 @@ import X86
     #expect(rig.probes.kprobes.detourSlots.inUse == 0)
   }
 
+  /// A snapshot with the jump in kernel text, restored: the rest of the run is the same to the last byte.
+  @Test(arguments: models)
+  func aSnapshotWithAJumpGoesOn(model: CacheModel) throws {
+    let rig = try jumping(model)
+    let probe = try rig.probes.registerKprobe(KprobeRequest(.symbol("probe_fib")))
+    rig.probes.hurryKprobeOptimiser()
+    while rig.probes.passage(of: probe) != .jump || probe.hits < 3 {
+      try #require(rig.run(limit: rig.machine.hart.count + 1000) == .limit)
+    }
+    let hits = probe.hits
+    let snapshot = try rig.machine.snapshot()
+    #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
+    let (count, total, end) = (rig.machine.hart.count, probe.hits, rig.machine.stateHash())
+    #expect(total > hits)
+    try rig.machine.restore(snapshot)
+    #expect(rig.probes.passage(of: probe) == .jump)
+    #expect(text(rig, probe.address)[0] == 0xe9)
+    #expect(probe.hits == hits)
+    #expect(rig.run() == .ended(.exited(0)), "\(rig.messages)")
+    #expect(rig.machine.hart.count == count)
+    #expect(probe.hits == total)
+    #expect(rig.machine.stateHash() == end)
+  }
+
   @Test func withoutHurryItStaysABreakForTwentyMilliseconds() throws {
     let rig = try jumping()
     let probe = try rig.probes.registerKprobe(KprobeRequest(.symbol("probe_fib")))

@@ -53,6 +53,8 @@ struct X86Capstone {
     if repeats && insn.prefixes.contains(.operandSize) { return true }
     if mandatory && !insn.prefixes.isDisjoint(with: [.addressSize, .fs, .gs]) { return true }
     if insn.op == .mov_from_seg && insn.reg > 5 { return true }
+    // A load of CS is #UD: here when it is executed, there when it is decoded. REX.R is ignored.
+    if insn.op == .mov_to_seg && (insn.reg == 1 || insn.reg > 5) { return true }
     switch insn.op {
     case .aesenc, .aesenclast, .aesdec, .aesdeclast, .pclmulqdq:
       return insn.prefixes.contains(.vex256)
@@ -81,6 +83,8 @@ struct X86Capstone {
       "sal": ["shl"], "wait": ["fwait"], "movabs": ["mov"],
       "fneni": ["feni8087_nop"], "fndisi": ["fdisi8087_nop"], "fnsetpm": ["fsetpm"],
       "vcvtpd2ps": ["vcvtpd2psx"], "vcvttpd2dq": ["vcvttpd2dqx"], "vcvtpd2dq": ["vcvtpd2dqx"],
+      // The assembler's name says the operand size; the manual and capstone have one name.
+      "sysretq": ["sysret"],
       // Of 64 bits to an MMX register, by its name of 32.
       "movq": ["movd"],
     ]

@@ -11,6 +11,8 @@ struct Block {
   /// How many micro-ops behind them are not run: they say condition codes that the others did not
   /// store (``FlagDeferral``).
   var deferred = 0
+  /// How many behind those are not run: they say how instructions go on (``InsnRest``).
+  var continued = 0
   /// The instructions.
   var count: Int64
   /// Where the terminator's two ways lead, once known: taken, fall-through.
@@ -180,7 +182,8 @@ public final class BlockCache {
     block.initialize(
       to: Block(
         pc: builder.start, end: builder.pc, ops: ops,
-        opCount: builder.ops.count - builder.deferred, deferred: builder.deferred,
+        opCount: builder.ops.count - builder.deferred - builder.continued,
+        deferred: builder.deferred, continued: builder.continued,
         count: Int64(builder.count), offsets: offsets, pa: builder.pa,
         secondPA: builder.secondPA ?? Block.onePage, flags: flags))
     translated += 1

@@ -39,6 +39,8 @@ public final class BlockBuilder {
   private var originals: [MicroOp] = []
   /// How many of `ops`, the last ones, are not run but say condition codes (``FlagDeferral``).
   private(set) var deferred = 0
+  /// How many, behind those, are not run but say how an instruction goes on (``InsnRest``).
+  private(set) var continued = 0
 
   init(hart: Hart) {
     self.hart = .passUnretained(hart)
@@ -60,6 +62,7 @@ public final class BlockBuilder {
     ops.removeAll(keepingCapacity: true)
     originals.removeAll(keepingCapacity: true)
     deferred = 0
+    continued = 0
     offsets.removeAll(keepingCapacity: true)
   }
 
@@ -239,9 +242,12 @@ public final class BlockBuilder {
     if observing { return }
     guard pairs, let natives else { return Fusion.apply(&ops, start: start, pairs: pairs) }
     FlagDeferral.apply(&ops, natives, into: &originals)
+    let whole = InsnRest.whole(ops)
     Fusion.apply(&ops, start: start, pairs: true, natives: natives)
     ops.append(contentsOf: originals)
     deferred = originals.count
+    ops.append(contentsOf: whole)
+    continued = whole.count
   }
 
   @inline(__always)

@@ -23,9 +23,12 @@ enum FlagDeferral {
   ) {
     var candidate: Candidate?
     var removed: [Int] = []
+    // The instruction behind whose end the block may be left.
+    var left: UInt16?
     for index in ops.indices {
       let op = ops[index]
       let effect = Effect(op, natives)
+      if effect.mayLeave { left = op.gi }
       if effect.asks { candidate = nil }
       if effect.mayLeave, let waiting = candidate, !waiting.holds { candidate = nil }
       if effect.sets {
@@ -49,7 +52,9 @@ enum FlagDeferral {
           candidate = Candidate(index: index, slots: form.slots(op))
         }
       } else if let slots = candidate?.slots {
-        for written in effect.writes where slots.contains(written) { candidate?.holds = false }
+        for written in effect.writes where slots.contains(written) {
+          if op.gi == left { candidate = nil } else { candidate?.holds = false }
+        }
       }
     }
     for index in removed.reversed() { ops.remove(at: index) }

@@ -51,8 +51,9 @@ public final class SimulatedInsn {
     block = .allocate(capacity: 1)
     block.initialize(
       to: Block(
-        pc: builder.start, end: builder.pc, ops: ops, opCount: opCount - builder.deferred,
-        deferred: builder.deferred, count: Int64(builder.count), offsets: offsets, pa: 0,
+        pc: builder.start, end: builder.pc, ops: ops,
+        opCount: opCount - builder.deferred - builder.continued, deferred: builder.deferred,
+        continued: builder.continued, count: Int64(builder.count), offsets: offsets, pa: 0,
         secondPA: Block.onePage, flags: .max))
   }
 

@@ -611,6 +611,7 @@ private func interpret<Ops: OpSet>(
     // Something is pending at `ip`.
     let gi = Int(ip.pointee.gi)
     left &+= block.pointee.count &- Int64(gi) &- 1
+    if InsnRest.run(x) { return left }
     let exception = x[Slot.pending] == Pending.exception.rawValue
     let place = exception ? gi : gi &+ 1
     x[Slot.pc] = block.pointee.pc &+ UInt64(block.pointee.offsets[place])

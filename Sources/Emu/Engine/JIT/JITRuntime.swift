@@ -86,7 +86,7 @@ enum JITRuntime {
     case .logBlock:
       noteBlock(x)
       return 0
-    default: return stepByInterpreter(x, op) ? 1 : 0
+    default: return stepByInterpreter(x, raw.assumingMemoryBound(to: MicroOp.self)) ? 1 : 0
     }
     if leaves { leave(x) }
     return leaves ? 1 : 0
@@ -105,7 +105,9 @@ enum JITRuntime {
       let op = UnsafeMutablePointer<MicroOp>(bitPattern: UInt(x[Slot.op]))
     else { return }
     let gi = Int(op.pointee.gi)
+    let isComplete = InsnRest.run(x)
     x[Slot.left] &+= UInt64(bitPattern: block.pointee.count &- Int64(gi) &- 1)
+    if isComplete { return }
     let exception = x[Slot.pending] == Pending.exception.rawValue
     x[Slot.pc] = block.pointee.pc &+ UInt64(block.pointee.offsets[exception ? gi : gi &+ 1])
   }
@@ -150,7 +152,8 @@ enum JITRuntime {
       }
     }
     let ops = raw.assumingMemoryBound(to: MicroOp.self)
-    x[Slot.left] &+= UInt64(bitPattern: interpretAlone(x, block, ops))
+    let count = block.pointee.opCount - (ops - block.pointee.ops)
+    x[Slot.left] &+= UInt64(bitPattern: interpretAlone(x, block, ops, count))
   }
 
   /// The micro-op behind one that is run alone: it was completed.
@@ -160,8 +163,9 @@ enum JITRuntime {
   ///
   /// - Returns: whether the block must be left.
   private static func stepByInterpreter(
-    _ x: UnsafeMutablePointer<UInt64>, _ op: MicroOp
+    _ x: UnsafeMutablePointer<UInt64>, _ place: UnsafeMutablePointer<MicroOp>
   ) -> Bool {
+    let op = place.pointee
     guard let block = UnsafeMutablePointer<Block>(bitPattern: UInt(x[Slot.block])) else {
       return true
     }
@@ -172,25 +176,33 @@ enum JITRuntime {
     x[Slot.exit] = 0
     let left = withUnsafeMutableBytes(of: &pair) {
       guard let ops = $0.assumingMemoryBound(to: MicroOp.self).baseAddress else { return Int64(0) }
-      return interpretAlone(x, block, ops)
+      // The one behind it is not the instruction's.
+      return interpretAlone(x, block, ops, 1)
     }
     let completed = x[Slot.exit] != 0
     x[Slot.exit] = 0
-    if !completed { x[Slot.left] &+= UInt64(bitPattern: left) }
-    return !completed
+    guard !completed else { return false }
+    if op.op != .observe, x[Slot.pending] != Pending.exception.rawValue {
+      x[Slot.op] = UInt64(UInt(bitPattern: place))
+      leave(x)
+    } else {
+      x[Slot.left] &+= UInt64(bitPattern: left)
+    }
+    return true
   }
 
   /// Runs `ops`, of `block`, in the interpreter, which leaves behind them: it gets the budget of the
   /// one block, and the target is moved so that counts are exact meanwhile.
   private static func interpretAlone(
     _ x: UnsafeMutablePointer<UInt64>, _ block: UnsafeMutablePointer<Block>,
-    _ ops: UnsafeMutablePointer<MicroOp>
+    _ ops: UnsafeMutablePointer<MicroOp>, _ count: Int
   ) -> Int64 {
     let left = x[Slot.left]
     // The interpreter may note the copy as the block being run, which must not outlive it.
     defer { x[Slot.block] = UInt64(UInt(bitPattern: block)) }
     var alone = block.pointee
     alone.ops = ops
+    alone.opCount = count
     alone.taken = nil
     alone.fall = nil
     return withUnsafeMutablePointer(to: &alone) {
