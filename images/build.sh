@@ -80,10 +80,13 @@ for isa in $ISAS; do
     image bare "$isa" sbi images/bare/src/sbi.S $target $common $bare -Wl,-T,images/bare/src/sbi.ld
     ;;
   x86_64)
-    # Started in 32-bit protected mode: by multiboot as ELF32, and by PVH.
+    # Started in 32-bit protected mode: by multiboot as ELF32, by PVH, and by multiboot as ELF64.
     pc="-Iimages/bare/src/x86_64 -Wl,-T,images/bare/src/x86_64/pc.ld"
     image bare "$isa" protected images/bare/src/x86_64/protected.S -target x86-freestanding-none $common $bare $pc -Wl,-s
-    image bare "$isa" long images/bare/src/x86_64/long.S $target $common $bare $pc
+    image bare "$isa" processors images/bare/src/x86_64/processors.S -target x86-freestanding-none $common $bare $pc -Wl,-s
+    for name in long multiboot64; do
+      image bare "$isa" "$name" "images/bare/src/x86_64/$name.S" $target $common $bare $pc
+    done
     ;;
   esac
 done

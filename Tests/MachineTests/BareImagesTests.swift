@@ -14,6 +14,9 @@ import Testing
     var options = BareRig.Options()
     options.caches = caches
     options.supervisor = bare.entersSupervisor
+    if let at = bare.arguments.firstIndex(of: "-smp"), at + 1 < bare.arguments.count {
+      options.harts = Int(bare.arguments[at + 1]) ?? 1
+    }
     return options
   }
 
@@ -122,6 +125,29 @@ import Testing
     let sliced = try BareRig(bytes, options)
     #expect(sliced.run(slice: 1007, limit: limit) == exit)
     #expect(sliced.differences(from: whole) == [])
+  }
+}
+
+/// A PC of several processors.
+@Suite struct Processors {
+  /// However finely they alternate, and in whichever engine, to the last register and byte.
+  @Test(arguments: [13, 1000] as [UInt64], CacheModel.allCases)
+  func fourProcessors(_ quantum: UInt64, _ caches: CacheModel) throws {
+    let bytes = try Images.bytes("bare/x86_64/processors.elf")
+    let expected = String(
+      decoding: try Images.bytes("bare/expected/processors.txt"), as: UTF8.self)
+    let rigs = try [BackEnd.interpreter, .jit].map { engine in
+      var options = BareRig.Options()
+      options.harts = 4
+      options.quantum = quantum
+      options.caches = caches
+      options.engine = engine
+      let rig = try BareRig(bytes, options)
+      #expect(rig.run() == .finished(status: 45))
+      #expect(String(decoding: rig.console.output, as: UTF8.self) == expected)
+      return rig
+    }
+    #expect(rigs[0].differences(from: rigs[1]) == [])
   }
 }
 

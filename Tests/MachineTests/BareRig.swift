@@ -37,6 +37,7 @@ final class BareRig {
     var caches = CacheModel.coherent
     var supervisor = false
     var patient = false
+    var engine = BackEnd.standard
   }
 
   let machine: BareMachine
@@ -49,6 +50,7 @@ final class BareRig {
     configuration.harts = options.harts
     configuration.quantum = options.quantum
     configuration.cacheModel = options.caches
+    configuration.engine = options.engine
     image = try BareImage(bytes, loadAddress: nil)
     configuration.architecture = image.architecture
     console = TypedConsole(input: input, patient: options.patient)

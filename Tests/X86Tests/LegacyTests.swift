@@ -208,17 +208,15 @@ import Testing
 
   @Test(
     arguments: [
-      // mov cr0 without PE; a task gate; a data segment with a limit; LOOP with 16-bit addresses.
-      ([0x0f, 0x22, 0xc0], "real mode is not done"),
+      // A task gate; a far jump through a call gate; IRET to virtual-8086 mode.
       ([0xcd, 0x31], "task gates and task switches are not done"),
-      ([0x8e, 0xd9], "segments with a base or a limit are not done (but bases of FS and GS)"),
-      ([0x67, 0xe2, 0], "string instructions and loops with 16-bit addresses are not done"),
+      ([0xea, 0, 0, 0, 0, 0x30, 0], "call gates are not done"),
+      ([0xcf], "virtual-8086 mode is not done"),
     ] as [([UInt8], String)])
   func whatIsNotDoneIsSaid(code: [UInt8], text: String) throws {
     let bench = try #require(Bench())
-    bench[0] = 0x10
-    bench[1] = 0x30
-    bench.ram.store(Self.gdt + 0x30, UInt64(0x0040_9300_0000_ffff))
+    bench.ram.store(Self.gdt + 0x30, UInt64(0x0000_8c00_0008_0000))
+    bench.ram.store(bench[4] + 8, UInt32(1 << 17))
     bench.ram.store(Self.idt + 0x31 * 8 + 5, UInt8(0x85))
     #expect(bench.run(code) == .requested)
     #expect(bench.isa.isShutDown(bench.hart))

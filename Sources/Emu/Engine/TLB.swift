@@ -19,9 +19,9 @@ struct TLBEntry {
 
 /// The size and the index function of the software TLBs.
 ///
-/// The index adds the page number's next bits, so that walks at a stride of a power of two spread
-/// out. It is a sum and not an exclusive or on purpose: neighbouring pages then never share an
-/// entry, so comparing the page of an access's *last* byte also catches every page crossing.
+/// The index is the page number's low bits, so that compiled code has it in two instructions. Neighbouring
+/// pages never share an entry, so comparing the page of an access's *last* byte also catches every
+/// page crossing.
 enum TLB {
   static let bits: UInt64 = 10
   static let entries = 1 << Int(bits)
@@ -29,7 +29,7 @@ enum TLB {
 
   @inline(__always)
   static func index(_ va: UInt64) -> Int {
-    Int(truncatingIfNeeded: ((va &>> 12) &+ (va &>> (12 &+ bits))) & (UInt64(entries) &- 1))
+    Int(truncatingIfNeeded: (va &>> 12) & (UInt64(entries) &- 1))
   }
 }
 

@@ -92,6 +92,10 @@ public final class AddressSpace: UserMemory, Archivable {
   var mmapBase: UInt64
 
   let table: PageTable
+  /// The frames that are kept for its private pages, by which 2 MiB of addresses they are for, and its
+  /// name as their owner.
+  var runs: [UInt64: UInt64] = [:]
+  private(set) var owner: UInt32
   /// What the hardware grants for each of the 8 combinations of `PROT_*`.
   let granted: [PageProtection]
 
@@ -126,6 +130,7 @@ public final class AddressSpace: UserMemory, Archivable {
     self.isa = isa
     self.kernelRoot = kernelRoot
     self.asid = asid
+    owner = frames.newOwner()
     table = try PageTable(frames: frames, isa: isa, kernelRoot: kernelRoot)
     granted = Self.granted(isa)
     mmapBase = Self.mmapBase(stack: Limits().stack, userEnd: isa.userEnd)
@@ -144,6 +149,7 @@ public final class AddressSpace: UserMemory, Archivable {
     auxv = other.auxv
     signalPage = other.signalPage
     observer = other.observer
+    owner = other.frames.newOwner()
     table = try PageTable(frames: other.frames, isa: other.isa, kernelRoot: other.kernelRoot)
   }
 
@@ -165,7 +171,7 @@ public final class AddressSpace: UserMemory, Archivable {
   package init(placeholderFor a: Archive) {
     frames = a.placeholder(PageAllocator.self)
     isa = a.kernel.isa
-    (kernelRoot, asid, mmapBase) = (0, 0, 0)
+    (kernelRoot, asid, mmapBase, owner) = (0, 0, 0, 0)
     granted = Self.granted(isa)
     table = PageTable(placeholderFor: a)
     observer = a.kernel.observer
@@ -191,6 +197,8 @@ public final class AddressSpace: UserMemory, Archivable {
     a("asid", &asid)
     a("mmapBase", &mmapBase)
     a.parts("table") { table.archive(a) }
+    a("runs", &runs)
+    a("owner", &owner)
     a.refs("registered", &registered)
     a("users", &users)
     a.transient([

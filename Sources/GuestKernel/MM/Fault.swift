@@ -86,7 +86,7 @@ extension AddressSpace {
     switch vma.backing {
     case .anonymous:
       if write {
-        pa = try frames.allocate()
+        pa = try frame(for: va, in: vma)
       } else {
         pa = try frames.zeroFrame()
         frames.retain(pa)
@@ -100,7 +100,7 @@ extension AddressSpace {
       guard page < filePages(file.inode) else { return .busError }
       let cached = try file.inode.page(page, forWrite: write && !vma.isPrivate)
       if write, vma.isPrivate {
-        pa = try copy(of: cached)
+        pa = try copy(of: cached, for: va, in: vma)
       } else {
         pa = cached
         frames.retain(pa)
@@ -110,7 +110,7 @@ extension AddressSpace {
       guard page < UInt64(pages.pages.count) else { return .busError }
       let source = pages.pages[Int(page)]
       if write, vma.isPrivate {
-        pa = try copy(of: source)
+        pa = try copy(of: source, for: va, in: vma)
       } else {
         pa = source
         frames.retain(pa)
@@ -139,7 +139,7 @@ extension AddressSpace {
     var pa = old
     if vma.isPrivate {
       // The last owner need not copy.
-      if frames.references(old) != 1 { pa = try copy(of: old) }
+      if frames.references(old) != 1 { pa = try copy(of: old, for: va, in: vma) }
     } else if case .file(let file) = vma.backing {
       let page = vma.index(va)
       guard page < filePages(file.inode) else { return .busError }
@@ -153,13 +153,43 @@ extension AddressSpace {
     return .handled
   }
 
-  /// A new frame with the contents of another.
+  /// A new frame for the private page at `va`: where it can be had, one that lies to the frames of
+  /// the pages around as the pages do.
+  ///
+  /// Small mappings keep no runs, for the sake of short programs; stacks neither, of which few
+  /// pages are touched.
+  private func frame(for va: UInt64, in vma: VMA) throws(Errno) -> UInt64 {
+    let region = va / Self.runBytes
+    if let run = runs[region] {
+      if frames.takeKept(run &+ va % Self.runBytes & MM.pageMask, for: owner) {
+        return run &+ va % Self.runBytes & MM.pageMask
+      }
+    } else if wantsRun(vma), let run = frames.keepRun(for: owner) {
+      runs[region] = run
+      return try frame(for: va, in: vma)
+    }
+    return try frames.allocate()
+  }
+
+  /// Initialised data counts with the zeroes behind it.
+  private func wantsRun(_ vma: VMA) -> Bool {
+    if vma.flags.contains(.growsDown) { return false }
+    if vma.count >= Self.leastForRun { return true }
+    let next = findIndex(vma.end)
+    return next < vmas.count && vmas[next].start == vma.end
+      && vmas[next].isAnonymousPrivate && vma.count &+ vmas[next].count >= Self.leastForRun
+  }
+
+  private static let runBytes = UInt64(PageAllocator.runPages) &* MM.pageSize
+  private static let leastForRun: UInt64 = 65536
+
+  /// A new frame for the page at `va` with the contents of another.
   @inline(__always)
-  private func copy(of pa: UInt64) throws(Errno) -> UInt64 {
+  private func copy(of pa: UInt64, for va: UInt64, in vma: VMA) throws(Errno) -> UInt64 {
     // The allocator may take back clean pages of files: not this one.
     frames.retain(pa)
     defer { frames.release(pa) }
-    let new = try frames.allocate()
+    let new = try frame(for: va, in: vma)
     if !frames.isZeroFrame(pa), frames.ram.contains(pa, 4096) {
       frames.ram.willWrite(new)
       frames.ram.pointer(new).copyMemory(from: frames.ram.pointer(pa), byteCount: 4096)

@@ -89,6 +89,9 @@ extension AddressSpace {
     table.free { entry in
       if let (pa, _) = present(entry) { frames.release(pa) }
     }
+    // In order: which frames are handed out next must not depend on the hashes of this run.
+    for (_, run) in runs.sorted(by: { $0.key < $1.key }) { frames.dropRun(run, of: owner) }
+    runs = [:]
     residentPages = 0
     mappedBytes = 0
     dataBytes = 0

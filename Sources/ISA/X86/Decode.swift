@@ -10,6 +10,16 @@ public enum Decoded: Sendable {
   case truncated
 }
 
+/// What bytes of code are read as: which operands and addresses they have by default.
+public enum CodeSize: Sendable {
+  /// 64-bit code.
+  case wide
+  /// 32-bit code, of protected or compatibility mode.
+  case legacy
+  /// 16-bit code, of real, protected or compatibility mode.
+  case narrow
+}
+
 /// Bytes to ``Insn``.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'Instruction Format'.
@@ -24,12 +34,12 @@ public enum Decoder {
   /// - Parameters:
   ///   - bytes: what there is.
   ///   - features: the features.
-  ///   - isLegacy: 32-bit code.
+  ///   - code: of how many bits the code is.
   /// - Returns: what became of them.
   public static func decode(
-    _ bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet = .all, isLegacy: Bool = false
+    _ bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet = .all, code: CodeSize = .wide
   ) -> Decoded {
-    var reader = Reader(bytes: bytes, features: features, isLegacy: isLegacy)
+    var reader = Reader(bytes: bytes, features: features, code: code)
     return reader.decode()
   }
 
@@ -179,12 +189,24 @@ private struct Reader {
 
   let features: UInt64
   let isLegacy: Bool
+  let isNarrow: Bool
 
-  init(bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet, isLegacy: Bool) {
+  init(bytes: UnsafeBufferPointer<UInt8>, features: FeatureSet, code: CodeSize) {
     self.bytes = bytes
     self.features = features.bits
-    self.isLegacy = isLegacy
+    isLegacy = code != .wide
+    isNarrow = code == .narrow
     if isLegacy { insn.prefixes.insert(.addressSize) }
+    if isNarrow { insn.prefixes.insert(.narrow) }
+  }
+
+  /// In 64-bit code four of the segment prefixes mean nothing; elsewhere the last one counts.
+  @inline(__always)
+  private mutating func readSegment(_ segment: Prefixes) {
+    if isLegacy {
+      insn.prefixes.subtract(.segments)
+      insn.prefixes.insert(segment)
+    }
   }
 
   /// The next byte; zero and `short` where there is none.
@@ -212,6 +234,7 @@ private struct Reader {
       if short { return 0 }
       switch byte {
       case 0x66: insn.prefixes.insert(.operandSize)
+      case 0x67 where isNarrow: insn.prefixes.remove(.narrow)
       case 0x67: insn.prefixes.insert(isLegacy ? .narrow : .addressSize)
       case 0xf0: insn.prefixes.insert(.lock)
       case 0xf2:
@@ -220,11 +243,16 @@ private struct Reader {
       case 0xf3:
         insn.prefixes.remove(.repne)
         insn.prefixes.insert(.rep)
-      case 0x26, 0x2e, 0x36, 0x3e: break
+      case 0x26: readSegment(.es)
+      case 0x2e: readSegment(.cs)
+      case 0x36: readSegment(.ss)
+      case 0x3e: readSegment(.ds)
       case 0x64:
+        readSegment(.fs)
         insn.prefixes.remove(.gs)
         insn.prefixes.insert(.fs)
       case 0x65:
+        readSegment(.gs)
         insn.prefixes.remove(.fs)
         insn.prefixes.insert(.gs)
       case 0x40...0x4f where !isLegacy:
@@ -319,7 +347,7 @@ private struct Reader {
   /// - SeeAlso: Intel SDM volume 1, 'Operand Size and Address Size in 64-Bit Mode'.
   @inline(__always)
   private func operandSize(_ traits: Traits) -> UInt8 {
-    if isLegacy { return insn.prefixes.contains(.operandSize) ? 2 : 4 }
+    if isLegacy { return insn.prefixes.contains(.operandSize) != isNarrow ? 2 : 4 }
     if traits.contains(.force64) || insn.prefixes.contains(.wide) { return 8 }
     if insn.prefixes.contains(.operandSize) { return 2 }
     return traits.contains(.default64) ? 8 : 4

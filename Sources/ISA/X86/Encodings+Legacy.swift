@@ -2,7 +2,7 @@ extension Encodings {
   /// What is an instruction in 32-bit code only; tried there before ``allRows``.
   ///
   /// - SeeAlso: Intel SDM volume 2, 'One-Byte Opcode Map' (superscript i64).
-  static let legacyRows: [Row] = legacy.flatMap { $0.made() }
+  static let legacyRows: [Row] = rows(of: [legacy])
 
   /// An instruction's row, in whichever code.
   static func row(_ insn: Insn) -> Row {

@@ -123,13 +123,32 @@ struct Match: Sendable {
 
   init(_ pattern: String, operands: [Operand]) {
     var bytes: [UInt8] = []
-    for word in pattern.utf8.split(separator: UInt8(ascii: " ")).map(Substring.init) {
-      switch word {
+    // Most words are bytes, and comparing strings is slow: see `Family.made`.
+    for word in pattern.utf8.split(separator: UInt8(ascii: " ")) {
+      if let byte = Self.byte(word) {
+        switch byte {
+        case 0x66 where bytes.isEmpty: prefix = .p66
+        case 0xf3 where bytes.isEmpty: prefix = .pF3
+        case 0xf2 where bytes.isEmpty: prefix = .pF2
+        default: bytes.append(byte)
+        }
+        continue
+      }
+      if word.last == UInt8(ascii: "+"), let byte = Self.byte(word.dropLast()) {
+        plus = true
+        bytes.append(byte)
+        continue
+      }
+      if word.first == UInt8(ascii: "/") {
+        guard let value = UInt8(Substring(word.dropFirst()), radix: 16) else {
+          preconditionFailure(pattern)
+        }
+        if word.count == 2 { reg = value } else { fixedModRM = value }
+        continue
+      }
+      switch String(Substring(word)) {
       case "NP" where bytes.isEmpty: prefix = .none
       case "NFx" where bytes.isEmpty: prefix = .noRep
-      case "66" where bytes.isEmpty: prefix = .p66
-      case "F3" where bytes.isEmpty: prefix = .pF3
-      case "F2" where bytes.isEmpty: prefix = .pF2
       case "o16": size = 2
       case "o32": size = 4
       case "o64": size = 8
@@ -139,19 +158,7 @@ struct Match: Sendable {
       case "VEX": vex = true
       case "L0": vexL = 1
       case "L1": vexL = 2
-      default:
-        if word.hasPrefix("/") {
-          guard let value = UInt8(word.dropFirst(), radix: 16) else {
-            preconditionFailure(pattern)
-          }
-          if word.count == 2 { reg = value } else { fixedModRM = value }
-          continue
-        }
-        plus = word.hasSuffix("+")
-        guard let byte = UInt8(plus ? word.dropLast() : word, radix: 16) else {
-          preconditionFailure(pattern)
-        }
-        bytes.append(byte)
+      default: preconditionFailure(pattern)
       }
     }
     var rest = bytes[...]
@@ -180,6 +187,22 @@ struct Match: Sendable {
       case .vvvv, .vectorVvvv: usesVvvv = true
       default: break
       }
+    }
+  }
+
+  /// The value of two hexadecimal digits.
+  private static func byte(_ word: Substring.UTF8View) -> UInt8? {
+    guard word.count == 2, let first = word.first.flatMap(digit),
+      let last = word.last.flatMap(digit)
+    else { return nil }
+    return first << 4 | last
+  }
+
+  private static func digit(_ letter: UInt8) -> UInt8? {
+    switch letter {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): letter - UInt8(ascii: "0")
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): letter - UInt8(ascii: "A") + 10
+    default: nil
     }
   }
 

@@ -147,7 +147,12 @@ struct Family {
     self.rows = rows
   }
 
-  func made() -> [Row] { rows.flatMap { make($0) } }
+  /// Adds its rows to `all`; `known` has what operands were read before.
+  ///
+  /// By bytes, and each text of operands once: the rows are read whenever an x86-64 guest starts.
+  func make(_ all: inout [Row], known: inout [String: [Operand]]) {
+    for text in rows { make(text, &all, &known) }
+  }
 
   private static func trimmed(_ text: Substring.UTF8View) -> String {
     let space = UInt8(ascii: " ")
@@ -157,33 +162,41 @@ struct Family {
     return String(Substring(text[first...last]))
   }
 
-  private func make(_ text: String) -> [Row] {
-    // By bytes: the rows are read whenever an x86-64 guest starts, and characters cost ten times as much.
-    let colon = UInt8(ascii: ":")
-    let parts = text.utf8.split(separator: colon, omittingEmptySubsequences: false).map {
-      Self.trimmed($0)
-    }
+  private func make(_ text: String, _ all: inout [Row], _ known: inout [String: [Operand]]) {
+    let parts = text.utf8.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+      .map { Self.trimmed($0) }
     precondition(parts.count == 2 || parts.count == 3, text)
     let name = parts.count == 3 ? parts[2] : mnemonic
-    let operands = parts[1].split(separator: ",").map { Operand(String($0)) }
+    let operands: [Operand]
+    if let before = known[parts[1]] {
+      operands = before
+    } else {
+      operands = parts[1].split(separator: ",").map { Operand(String($0)) }
+      known[parts[1]] = operands
+    }
     func row(_ pattern: String, _ name: String, _ effect: FlagEffect) -> Row {
       Row(
         op: op, mnemonic: name, pattern: pattern, operandText: parts[1], operands: operands,
         flags: effect, feature: feature, wideFeature: wideFeature, traits: traits,
         match: Match(pattern, operands: operands))
     }
-    guard let range = parts[0].firstRange(of: "0+cc") else { return [row(parts[0], name, flags)] }
-    return Condition.names.enumerated().map { number, suffix in
+    guard let range = parts[0].firstRange(of: "0+cc") else {
+      all.append(row(parts[0], name, flags))
+      return
+    }
+    for (number, suffix) in Condition.names.enumerated() {
       let digit = String(number, radix: 16, uppercase: true)
-      return row(
-        parts[0].replacingCharacters(range, with: digit), name + suffix,
-        FlagEffect(Condition.tests[number / 2]))
+      all.append(
+        row(
+          parts[0].replacingCharacters(range, with: digit), name + suffix,
+          FlagEffect(Condition.tests[number / 2])))
     }
   }
 }
 
 extension String {
   fileprivate func firstRange(of text: String) -> Range<Index>? {
+    guard utf8.contains(UInt8(ascii: "+")) else { return nil }
     for at in utf8.indices where utf8[at...].starts(with: text.utf8) {
       return at..<utf8.index(at, offsetBy: text.utf8.count)
     }
@@ -211,9 +224,17 @@ enum Condition {
 /// Every row there is.
 public enum Encodings {
   /// The rows, where two could match in the order in which they are tried.
-  public static let allRows: [Row] =
-    [
-      transfer, arithmetic, shifts, bits, control, strings, system, privileged, float,
-      vectorMoves, vectorIntegers, hashes, mmx, x87, avxMoves, avxLanes, fma,
-    ].flatMap { $0 }.flatMap { $0.made() }
+  public static let allRows: [Row] = rows(of: [
+    transfer, arithmetic, shifts, bits, control, strings, system, privileged, float,
+    vectorMoves, vectorIntegers, hashes, mmx, x87, avxMoves, avxLanes, fma,
+  ])
+
+  /// The rows of families.
+  static func rows(of families: [[Family]]) -> [Row] {
+    var all: [Row] = []
+    all.reserveCapacity(1500)
+    var known: [String: [Operand]] = [:]
+    for group in families { for family in group { family.make(&all, known: &known) } }
+    return all
+  }
 }

@@ -413,11 +413,9 @@ let loadTaskRegister: Helper = { x, raw in
 let loadSegmentRegister: Helper = { x, raw in
   let op = raw.op
   trying(x) { (isa, hart) throws(Fault) in
+    let mask = X64.stackMask(x)
     try isa.loadSegment(Int(op.c), x[Int(op.a)], hart)
-    if op.e != 0 {
-      let sp = x[Int(Lift.rsp)] &+ UInt64(op.e)
-      x[Int(Lift.rsp)] = X64.isLegacy(x) ? sp & 0xffff_ffff : sp
-    }
+    if op.e != 0 { X64.setSP(x[Int(Lift.rsp)] &+ UInt64(op.e), x, mask: mask) }
     if op.c == SegmentRegister.ss {
       x[SystemSlot.shadow] = Shadow.stack
       X64.updateMode(hart)
@@ -440,29 +438,39 @@ let loadFarPointer: Helper = { x, raw in
 let farTransfer: Helper = { x, raw in
   let op = raw.op
   trying(x) { (isa, hart) throws(Fault) in
-    let selector = x[Int(op.b)]
-    // A descriptor of the system's is a gate, or a task.
-    if x[SystemSlot.efer] & EFER.longModeActive == 0, selector & 0xfffc != 0,
-      try !isa.descriptor(selector, hart).isSegment
-    {
-      return isa.refuse(Refusal.gate, hart)
-    }
-    let found = try isa.farTarget(selector, hart)
-    guard isa.mayRun(found, hart) else { return }
-    let target = x[Int(op.a)]
-    guard X64.isCanonical(target, x) else { throw .protection }
-    var sp = x[Int(Lift.rsp)]
-    if op.c == 1 {
-      let size = UInt64(op.e)
-      sp &-= 2 &* size
+    let selector = x[Int(op.b)] & 0xffff
+    let size = UInt64(op.e)
+    var target = x[Int(op.a)] & X64.low(size)
+    var frame = StackFrame(x)
+    func pushReturn() throws(Fault) {
+      guard op.c == 1 else { return }
       x[SystemSlot.stackAccess] = 1
       defer { x[SystemSlot.stackAccess] = 0 }
-      try isa.store(
-        sp &+ size, size, x[SystemSlot.selectors + SegmentRegister.cs], hart)
-      try isa.store(sp, size, x[Slot.pc], hart)
+      try frame.push(x[SystemSlot.selectors + SegmentRegister.cs], size, isa, hart)
+      try frame.push(X64.savedPC(x), size, isa, hart)
     }
-    try isa.setCode(selector, found, privilege: x[SystemSlot.privilege], hart)
-    x[Int(Lift.rsp)] = X64.isLegacy(x) ? sp & 0xffff_ffff : sp
+    if X64.isReal(x) {
+      guard Segment(SegmentRegister.cs, of: x).holds(target, 1) else { throw .protection }
+      try pushReturn()
+      isa.loadReal(SegmentRegister.cs, selector, hart)
+      target = X64.codeAddress(target, in: Segment(SegmentRegister.cs, of: x), x)
+    } else {
+      // A descriptor of the system's is a gate, or a task.
+      if x[SystemSlot.efer] & EFER.longModeActive == 0, selector & 0xfffc != 0,
+        try !isa.descriptor(selector, hart).isSegment
+      {
+        return isa.refuse(Refusal.gate, hart)
+      }
+      let found = try isa.farTarget(selector, hart)
+      let isWide = X64.isLong(x) && found.isLong
+      guard isWide ? X64.isCanonical(target, x) : Segment(selector, found).holds(target, 1) else {
+        throw .protection
+      }
+      try pushReturn()
+      try isa.setCode(selector, found, privilege: x[SystemSlot.privilege], hart)
+      target = X64.codeAddress(target, in: Segment(selector, found), x)
+    }
+    frame.commit(x)
     x[Slot.pc] = target
     X64.updateMode(hart)
   }
@@ -477,32 +485,38 @@ let farReturn: Helper = { x, raw in
     let size = UInt64(op.e)
     let drop = UInt64(op.a) | UInt64(op.b) << 8
     let privilege = x[SystemSlot.privilege]
-    var sp = x[Int(Lift.rsp)]
+    var frame = StackFrame(x)
     x[SystemSlot.stackAccess] = 1
     defer { x[SystemSlot.stackAccess] = 0 }
-    let target = try isa.load(sp, size, hart)
-    let selector = try isa.load(sp &+ size, size, hart) & 0xffff
-    let after = selector & 3
-    let code = try isa.returnCode(selector, hart)
-    guard isa.mayRun(code, hart) else { return }
-    sp &+= 2 &* size &+ drop
-    var stack: (selector: UInt64, rights: UInt64)?
-    if after != privilege {
-      let newSP = try isa.load(sp, size, hart)
-      let segment = try isa.load(sp &+ size, size, hart) & 0xffff
-      stack = (segment, try isa.returnStack(segment, privilege: after, hart))
-      sp = newSP &+ drop
+    let target = try frame.pop(size, isa, hart)
+    let selector = try frame.pop(size, isa, hart) & 0xffff
+    frame.drop(drop)
+    if X64.isReal(x) {
+      guard Segment(SegmentRegister.cs, of: x).holds(target, 1) else { throw .protection }
+      isa.loadReal(SegmentRegister.cs, selector, hart)
+    } else {
+      let after = selector & 3
+      let code = try isa.returnCode(selector, hart)
+      let isWide = X64.isLong(x) && code.isLong
+      if after != privilege {
+        let sp = try frame.pop(size, isa, hart)
+        let segment = try frame.pop(size, isa, hart) & 0xffff
+        frame = StackFrame(
+          try isa.returnStack(segment, privilege: after, isOf32Bits: !isWide, hart), sp: sp, x)
+        frame.drop(drop)
+      }
+      guard isWide ? X64.isCanonical(target, x) : Segment(selector, code).holds(target, 1) else {
+        throw .protection
+      }
+      try isa.setCode(selector, code, privilege: after, hart)
+      x[SystemSlot.privilege] = after
+      if after != privilege {
+        frame.segment.put(SegmentRegister.ss, x)
+        isa.dropSegments(x, privilege: after)
+      }
     }
-    guard X64.isCanonical(target, x) else { throw .protection }
-    try isa.setCode(selector, code, privilege: after, hart)
-    x[SystemSlot.privilege] = after
-    if let stack {
-      x[SystemSlot.selectors + SegmentRegister.ss] = stack.selector
-      x[SystemSlot.rights + SegmentRegister.ss] = stack.rights
-      isa.dropSegments(x, privilege: after)
-    }
-    x[Int(Lift.rsp)] = sp
-    x[Slot.pc] = target
+    frame.commit(x)
+    x[Slot.pc] = X64.codeAddress(target, in: Segment(SegmentRegister.cs, of: x), x)
     X64.updateMode(hart)
   }
 }

@@ -10,9 +10,29 @@ enum StringOp: UInt8 {
   static let short: UInt8 = 0x40
   /// One iteration at a time.
   static let stepping: UInt8 = 0x80
+  /// Bits of `c`: 16- or 32-bit code, where `a` is the number of the source's segment; addresses and
+  /// count of 16 bits.
+  static let legacy: UInt8 = 0x10
+  static let narrow: UInt8 = 0x20
+  /// Bits of `c` that say which it is.
+  static let kind: UInt8 = 0xf
   /// Most iterations that count as one instruction: a repeat that goes on is begun again, so that
   /// neither an interrupt nor a budget waits for long.
   static let chunk = 4096
+
+  /// What of addresses and the count counts.
+  @inline(__always)
+  static func addressMask(_ op: MicroOp) -> UInt64 {
+    op.e & short == 0 ? .max : op.c & narrow == 0 ? 0xffff_ffff : 0xffff
+  }
+
+  /// Sets a register as far as `mask` says: of a register of 16 bits the rest stays.
+  @inline(__always)
+  static func set(
+    _ x: UnsafeMutablePointer<UInt64>, _ register: Int, _ value: UInt64, _ mask: UInt64
+  ) {
+    x[register] = mask == 0xffff ? x[register] & ~0xffff | value & 0xffff : value & mask
+  }
 }
 
 /// One string instruction: `a` the slot of the source's segment base, `c` a ``StringOp``; `d` gets
@@ -23,12 +43,12 @@ let stringOperation: Helper = { x, raw in
   let op = raw.op
   let repeats = op.e & (StringOp.rep | StringOp.repne) != 0
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
-    let short = op.e & StringOp.short != 0
-    let kind = StringOp(rawValue: op.c) ?? .movs
+    let width = StringOp.addressMask(op)
+    let kind = StringOp(rawValue: op.c & StringOp.kind) ?? .movs
     if kind == .ins || kind == .outs {
       let port = UInt16(truncatingIfNeeded: x[Int(Lift.rdx)])
       guard mayUsePort(x, port, UInt64(op.e & 15)) else { return }
-      let count = short ? x[Int(Lift.rcx)] & 0xffff_ffff : x[Int(Lift.rcx)]
+      let count = x[Int(Lift.rcx)] & width
       guard repeats && count == 0 || notesPort(x, port, UInt64(op.e & 15)) else { return }
     }
     let rcx = Int(Lift.rcx)
@@ -37,15 +57,15 @@ let stringOperation: Helper = { x, raw in
       return
     }
     for _ in 0..<(op.e & StringOp.stepping != 0 ? 1 : StringOp.chunk) {
-      let count = short ? x[rcx] & 0xffff_ffff : x[rcx]
+      let count = x[rcx] & width
       if count == 0 { return }
       guard iterate(hart, op, kind) else { return }
-      x[rcx] = short ? (count &- 1) & 0xffff_ffff : count &- 1
+      StringOp.set(x, rcx, count &- 1, width)
       if kind == .cmps || kind == .scas {
         let equal = x[Slot.flagA] == x[Slot.flagB]
         if equal != (op.e & StringOp.rep != 0) { return }
       }
-      if x[rcx] == 0 { return }
+      if x[rcx] & width == 0 { return }
       // A store to this very block must be seen before the next iteration.
       if x[Slot.pending] != 0 {
         x[SystemSlot.repeated] = hart.count &+ 1
@@ -63,24 +83,36 @@ let stringOperation: Helper = { x, raw in
 private func iterate(_ hart: Hart, _ op: MicroOp, _ kind: StringOp) -> Bool {
   let x = hart.x
   let size = UInt64(op.e & 15)
-  let short = op.e & StringOp.short != 0
+  let width = StringOp.addressMask(op)
   let down = x[Registers.otherFlags] & RFlags.direction != 0
   let step = down ? 0 &- size : size
   let rsi = Int(Lift.rsi)
   let rdi = Int(Lift.rdi)
   let rax = Int(Lift.rax)
-  let source = (short ? x[rsi] & 0xffff_ffff : x[rsi]) &+ x[Int(op.a)]
-  let destination = short ? x[rdi] & 0xffff_ffff : x[rdi]
+  var source = x[rsi] & width
+  var destination = x[rdi] & width
   let shift = 64 &- size &* 8
   func failed() -> Bool { x[Slot.pending] == Pending.exception.rawValue }
-  func advance(_ register: Int) {
-    let next = x[register] &+ step
-    x[register] = short ? next & 0xffff_ffff : next
-  }
+  func advance(_ register: Int) { StringOp.set(x, register, x[register] &+ step, width) }
   func compare(_ a: UInt64, _ b: UInt64) {
     x[Slot.flagKind] = UInt64(FlagKind.with(FlagKind.subtract, size: UInt8(size)))
     x[Slot.flagA] = a &<< shift
     x[Slot.flagB] = b &<< shift
+  }
+  if op.c & StringOp.legacy == 0 {
+    source &+= x[Int(op.a)]
+  } else {
+    let stores = [.movs, .stos, .ins].contains(kind)
+    if [.movs, .cmps, .lods, .outs].contains(kind) {
+      guard let address = X64.linear(Int(op.a), source, size, store: false, x) else { return false }
+      source = address
+    }
+    if kind != .lods, kind != .outs {
+      guard
+        let address = X64.linear(SegmentRegister.es, destination, size, store: stores, x)
+      else { return false }
+      destination = address
+    }
   }
   switch kind {
   case .movs:

@@ -135,27 +135,37 @@ let enterFrame: Helper = { x, raw in
   Hart.of(x)._withUnsafeGuaranteedRef { hart in
     var top = x[Int(Lift.rsp)]
     var base = x[Int(Lift.rbp)]
+    let isLegacy = X64.isLegacy(x)
+    let width = X64.stackMask(x)
+    func failed() -> Bool { x[Slot.pending] == Pending.exception.rawValue }
+    func address(_ offset: UInt64, store: Bool) -> UInt64? {
+      let offset = offset & width
+      return isLegacy ? X64.linear(SegmentRegister.ss, offset, size, store: store, x) : offset
+    }
     func push(_ value: UInt64) -> Bool {
       top &-= size
-      hart.observedStore(top, size, value)
-      return x[Slot.pending] != Pending.exception.rawValue
+      guard let at = address(top, store: true) else { return false }
+      hart.observedStore(at, size, value)
+      return !failed()
     }
     guard push(base) else { return }
     let here = top
     if level > 0 {
       for _ in 1..<max(level, 1) {
         base &-= size
-        let value = hart.observedLoad(base, size)
-        if x[Slot.pending] == Pending.exception.rawValue { return }
+        guard let at = address(base, store: false) else { return }
+        let value = hart.observedLoad(at, size)
+        if failed() { return }
         guard push(value) else { return }
       }
       guard push(here) else { return }
     }
     top &-= frame
     // The new top must be writable.
-    _ = hart.loadForModify(top, size)
-    if x[Slot.pending] == Pending.exception.rawValue { return }
-    put(x, Int(Lift.rbp), here, op.e)
-    x[Int(Lift.rsp)] = X64.isLegacy(x) ? top & 0xffff_ffff : top
+    guard let at = address(top, store: true) else { return }
+    _ = hart.loadForModify(at, size)
+    if failed() { return }
+    put(x, Int(Lift.rbp), here & width, op.e)
+    X64.setSP(top, x, mask: width)
   }
 }

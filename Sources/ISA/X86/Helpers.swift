@@ -108,7 +108,7 @@ let shiftByCount: Helper = { x, raw in
 /// - SeeAlso: Intel SDM volume 2, 'SHLD - Double Precision Shift Left'.
 let shiftDouble: Helper = { x, raw in
   let op = raw.op
-  let size = op.e & 0x7f
+  let size = op.e & 0x3f
   let bits = UInt64(size) &* 8
   let value = x[Int(op.a)] & mask(size)
   let other = x[Int(op.b)] & mask(size)
@@ -156,7 +156,7 @@ let bitAddress: Helper = { x, raw in
   let offset = signed(x[Int(op.b)], size)
   let operand = offset &>> Int64(size.trailingZeroBitCount &+ 3)
   let address = x[Int(op.a)] &+ UInt64(bitPattern: operand &* Int64(size))
-  x[Int(op.d)] = op.e & 0x80 == 0 ? address : address & 0xffff_ffff
+  x[Int(op.d)] = address & (op.e & 0x80 == 0 ? .max : op.e & 0x40 == 0 ? 0xffff_ffff : 0xffff)
 }
 
 /// What ``countBits`` counts.

@@ -100,8 +100,14 @@ public struct Prefixes: OptionSet, Sendable {
   public static let vex = Prefixes(rawValue: 1 << 9)
   /// VEX.L.
   public static let vex256 = Prefixes(rawValue: 1 << 10)
-  /// In 32-bit code, 67: the address has 16 bits.
+  /// The address has 16 bits: in 32-bit code by 67, in 16-bit code without.
   static let narrow = Prefixes(rawValue: 1 << 11)
+  /// In 16- and 32-bit code: 26, 2E, 36, 3E.
+  static let es = Prefixes(rawValue: 1 << 12)
+  static let cs = Prefixes(rawValue: 1 << 13)
+  static let ss = Prefixes(rawValue: 1 << 14)
+  static let ds = Prefixes(rawValue: 1 << 15)
+  static let segments: Prefixes = [.es, .cs, .ss, .ds, .fs, .gs]
 }
 
 /// One decoded instruction.

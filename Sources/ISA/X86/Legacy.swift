@@ -2,18 +2,15 @@ import Engine
 
 /// What is refused with one line: the hart stops for good.
 enum Refusal {
-  static let none: UInt8 = 0, narrow: UInt8 = 1, real: UInt8 = 2, code: UInt8 = 3
-  static let segment: UInt8 = 4, task: UInt8 = 5, gate: UInt8 = 6, stack: UInt8 = 7
+  static let none: UInt8 = 0, task: UInt8 = 1, gate: UInt8 = 2, virtual: UInt8 = 3
+  static let vector: UInt8 = 4
 
   static func text(_ number: UInt64) -> String {
     switch UInt8(truncatingIfNeeded: number) {
-    case narrow: "string instructions and loops with 16-bit addresses are not done"
-    case real: "real mode is not done"
-    case code: "code segments of 16 bits are not done"
-    case segment: "segments with a base or a limit are not done (but bases of FS and GS)"
     case task: "task gates and task switches are not done"
-    case gate: "call gates and gates of 16 bits are not done"
-    default: "stack segments of 16 bits are not done"
+    case gate: "call gates are not done"
+    case virtual: "virtual-8086 mode is not done"
+    default: "gathers and masked moves through segments that are not flat are not done"
     }
   }
 }
@@ -69,45 +66,12 @@ extension X64 {
     x[SystemSlot.apicBase] |= APIC.enabled
     for register in 0..<6 {
       let isCode = register == SegmentRegister.cs
-      x[SystemSlot.selectors + register] = isCode ? 8 : 0x10
-      x[SystemSlot.rights + register] = isCode ? 0xcf9b : 0xcf93
+      Segment.flat(isCode ? 8 : 0x10, rights: isCode ? 0xcf9b : 0xcf93).put(register, x)
     }
     // The limits as after a reset of the processor.
     x[SystemSlot.gdtLimit] = 0xffff
     x[SystemSlot.idtLimit] = 0xffff
     Self.updateMode(hart)
-  }
-
-  // MARK: Segments
-
-  /// Whether a segment that is loaded in 32-bit code is flat; refuses one that is not.
-  func mayLoad(_ register: Int, _ found: Descriptor, _ hart: Hart) -> Bool {
-    guard Self.isLegacy(hart.x), register < SegmentRegister.fs else { return true }
-    // Data that expand down have a limit of the other kind.
-    let isDown = !found.isCode && found.type & 4 != 0
-    if found.base & 0xffff_ffff != 0 || found.limit != 0xffff_ffff || isDown {
-      refuse(Refusal.segment, hart)
-      return false
-    }
-    if register == SegmentRegister.ss, !found.isDefault32 {
-      refuse(Refusal.stack, hart)
-      return false
-    }
-    return true
-  }
-
-  /// Whether code of a segment can be run, in the mode that there is; refuses what can't.
-  func mayRun(_ found: Descriptor, _ hart: Hart) -> Bool {
-    if Self.isLong(hart.x), found.isLong { return true }
-    if !found.isDefault32 {
-      refuse(Refusal.code, hart)
-      return false
-    }
-    if found.base & 0xffff_ffff != 0 || found.limit != 0xffff_ffff {
-      refuse(Refusal.segment, hart)
-      return false
-    }
-    return true
   }
 
   // MARK: Paging
@@ -213,101 +177,101 @@ extension X64 {
     if event.isSoftware, gate >> 45 & 3 < privilege { throw inTable }
     guard gate >> 47 & 1 == 1 else { throw Fault(vector: 11, code: inTable.code) }
     if kind == 5 { return refuse(Refusal.task, hart) }
-    if kind < 8 { return refuse(Refusal.gate, hart) }
+    // Gates of 286s push 16 bits each.
+    let size: UInt64 = kind < 8 ? 2 : 4
     let selector = gate >> 16 & 0xffff
-    let target = gate & 0xffff | gate >> 32 & 0xffff_0000
+    let target = gate & 0xffff | (size == 4 ? gate >> 32 & 0xffff_0000 : 0)
     guard selector & 0xfffc != 0 else { throw Fault(vector: 13, code: external) }
     let code = try descriptor(selector, external: external, hart)
     guard code.isCode, code.privilege <= privilege else {
       throw Fault(13, selector: selector, external: external)
     }
     guard code.isPresent else { throw Fault(11, selector: selector, external: external) }
-    guard mayRun(code, hart) else { return }
     let after = code.isConforming ? privilege : code.privilege
-    var sp = x[Int(Lift.rsp)]
-    var stack: (selector: UInt64, rights: UInt64)?
+    var frame = StackFrame(x)
     if after < privilege {
-      let offset = 4 &+ after << 3
-      guard offset &+ 5 <= x[SystemSlot.taskLimit] else {
-        throw Fault(10, selector: x[SystemSlot.taskSelector], external: external)
-      }
-      let base = x[SystemSlot.taskBase] &+ offset
-      let (newSP, newSS) = try implicitly(hart) { () throws(Fault) in
-        (try load(base, 4, hart), try load(base &+ 4, 2, hart))
-      }
-      guard newSS & 0xfffc != 0 else { throw Fault(vector: 10, code: external) }
-      let found = try descriptor(newSS, orFault: 10, external: external, hart)
-      guard newSS & 3 == after, found.privilege == after, found.isWritableData else {
-        throw Fault(10, selector: newSS, external: external)
-      }
-      guard found.isPresent else { throw Fault(12, selector: newSS, external: external) }
-      guard mayLoad(SegmentRegister.ss, found, hart) else { return }
-      try markAccessed(newSS, found, hart)
-      sp = newSP
-      stack = (newSS, found.rights)
+      frame = try innerStack(after, external, hart)
+      frame.code = frame.segment.selector & 0xfffc
     }
+    frame.external = external
+    guard Segment(selector, code).holds(target, 1) else { throw Fault(vector: 13, code: external) }
     let flags = RFlags.read(x)
     var words =
-      stack == nil ? [] : [x[SystemSlot.selectors + SegmentRegister.ss], x[Int(Lift.rsp)]]
+      after == privilege ? [] : [x[SystemSlot.selectors + SegmentRegister.ss], x[Int(Lift.rsp)]]
     words += [
       event.isFault || isRepeating(x) ? flags | RFlags.resume : flags,
-      x[SystemSlot.selectors + SegmentRegister.cs], x[Slot.pc],
+      x[SystemSlot.selectors + SegmentRegister.cs], Self.savedPC(x),
     ]
     if event.hasCode { words.append(event.code) }
     hart.setMode(
       mmuIndex: after == 3 ? MMUIndex.user : MMUIndex.supervisor, flags: x[Slot.translationFlags])
-    x[SystemSlot.stackAccess] = 1
-    defer {
-      x[SystemSlot.stackAccess] = 0
-      Self.updateMode(hart)
-    }
-    for word in words {
-      sp = (sp &- 4) & 0xffff_ffff
-      try store(sp, 4, word & 0xffff_ffff, hart)
-    }
+    defer { Self.updateMode(hart) }
+    for word in words { try frame.push(word, size, self, hart) }
     try setCode(selector, code, privilege: after, hart)
-    if let stack {
-      x[SystemSlot.selectors + SegmentRegister.ss] = stack.selector
-      x[SystemSlot.rights + SegmentRegister.ss] = stack.rights
-    }
-    enterHandler(event, kind, target, sp, after, hart)
+    frame.commit(x)
+    frame.segment.put(SegmentRegister.ss, x)
+    enterHandler(
+      event, kind | 8, Self.codeAddress(target, in: Segment(selector, code), x), nil, after, hart)
   }
 
-  /// IRET of 32-bit code.
+  /// The stack that the task has for a privilege.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Task-State Segment (TSS)' and '16-Bit Task-State Segment (TSS)'.
+  private func innerStack(
+    _ privilege: UInt64, _ external: UInt64, _ hart: Hart
+  ) throws(Fault) -> StackFrame {
+    let x = hart.x
+    let isNarrow = x[SystemSlot.isNarrowTask] != 0
+    let size: UInt64 = isNarrow ? 2 : 4
+    let offset = isNarrow ? 2 &+ privilege << 2 : 4 &+ privilege << 3
+    guard offset &+ size &+ 1 <= x[SystemSlot.taskLimit] else {
+      throw Fault(10, selector: x[SystemSlot.taskSelector], external: external)
+    }
+    let base = x[SystemSlot.taskBase] &+ offset
+    let (sp, selector) = try implicitly(hart) { () throws(Fault) in
+      (try load(base, size, hart), try load(base &+ size, 2, hart))
+    }
+    guard selector & 0xfffc != 0 else { throw Fault(vector: 10, code: external) }
+    let found = try descriptor(selector, orFault: 10, external: external, hart)
+    guard selector & 3 == privilege, found.privilege == privilege, found.isWritableData else {
+      throw Fault(10, selector: selector, external: external)
+    }
+    guard found.isPresent else { throw Fault(12, selector: selector, external: external) }
+    try markAccessed(selector, found, hart)
+    return StackFrame(Segment(selector, found), sp: sp, x)
+  }
+
+  /// IRET of 16- and 32-bit code.
   ///
   /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return', 'Operation'.
   func returnFromInterruptLegacy(size: UInt64, _ hart: Hart) throws(Fault) {
     let x = hart.x
+    if Self.isReal(x) { return try returnFromInterruptReal(size: size, hart) }
     let privilege = x[SystemSlot.privilege]
-    var sp = x[Int(Lift.rsp)]
-    x[SystemSlot.stackAccess] = 1
-    defer { x[SystemSlot.stackAccess] = 0 }
-    func word(_ index: UInt64) throws(Fault) -> UInt64 {
-      try load((sp &+ index &* size) & 0xffff_ffff, size, hart)
+    var frame = StackFrame(x)
+    let target = try frame.pop(size, self, hart)
+    let selector = try frame.pop(size, self, hart) & 0xffff
+    let flags = try frame.pop(size, self, hart)
+    if flags & RFlags.virtual != 0, size == 4, privilege == 0, !Self.isLong(x) {
+      return refuse(Refusal.virtual, hart)
     }
-    let target = try word(0)
-    let selector = try word(1) & 0xffff
-    let flags = try word(2)
     let after = selector & 3
     let code = try returnCode(selector, hart)
-    guard mayRun(code, hart) else { return }
-    var stack: (selector: UInt64, rights: UInt64)?
-    var newSP = (sp &+ 3 &* size) & 0xffff_ffff
+    // From compatibility mode it may be to 64-bit code.
+    let isWide = Self.isLong(x) && code.isLong
     if after != privilege {
-      newSP = try word(3)
-      let segment = try word(4) & 0xffff
-      stack = (segment, try returnStack(segment, privilege: after, hart))
+      let sp = try frame.pop(size, self, hart)
+      let segment = try frame.pop(size, self, hart) & 0xffff
+      frame = StackFrame(
+        try returnStack(segment, privilege: after, isOf32Bits: !isWide, hart), sp: sp, x)
     }
+    guard isWide || Segment(selector, code).holds(target, 1) else { throw .protection }
     try setCode(selector, code, privilege: after, hart)
-    if let stack {
-      x[SystemSlot.selectors + SegmentRegister.ss] = stack.selector
-      x[SystemSlot.rights + SegmentRegister.ss] = stack.rights
-    }
-    sp = newSP
+    frame.segment.put(SegmentRegister.ss, x)
+    frame.commit(x)
     restoreFlags(flags, size, hart)
     x[SystemSlot.privilege] = after
-    x[Int(Lift.rsp)] = sp
-    x[Slot.pc] = target
+    x[Slot.pc] = Self.codeAddress(target, in: Segment(SegmentRegister.cs, of: x), x)
     if after != privilege { dropSegments(x, privilege: after) }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)

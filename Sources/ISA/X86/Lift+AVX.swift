@@ -34,6 +34,7 @@ extension Lift {
 
   /// VMASKMOV and VPMASKMOV.
   mutating func maskedMove() {
+    if isSegmented { return builder.end(helper: refuse, c: Refusal.vector) }
     let stores = isMemory(0)
     let at = address()
     let e: UInt8 = (is256 ? 1 : 0) | (stores ? 2 : 0) | at.stack << 2
@@ -49,6 +50,7 @@ extension Lift {
     if i.reg == i.vvvv || i.reg == i.index || i.vvvv == i.index {
       return builder.end(helper: raiseFault, c: 6)
     }
+    if isSegmented { return builder.end(helper: refuse, c: Refusal.vector) }
     let base = i.base == Insn.none ? 0 : gpr(i.base)
     builder.emit(.addi, d: T.address, a: base, imm: i.disp)
     if let segment {

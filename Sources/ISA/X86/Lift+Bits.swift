@@ -103,13 +103,17 @@ extension Lift {
       } else {
         // The register is an offset into a string of bits around the operand.
         by = gpr(i.reg)
-        let base = segment
-        i.prefixes.subtract([.fs, .gs])
-        let slot = addressValue(address())
-        let short: UInt8 = i.prefixes.contains(.addressSize) ? 0x80 : 0
+        let slot = addressValue(offset())
+        let short: UInt8 =
+          i.prefixes.contains(.narrow) ? 0xc0 : i.prefixes.contains(.addressSize) ? 0x80 : 0
         builder.emit(helper: bitAddress, d: T.v, a: slot, b: by, e: size | short)
-        if let base { builder.emit(.add, d: T.v, a: T.v, b: base) }
-        at = Address(a: T.v, imm: 0, stack: at.stack)
+        if checksOperand {
+          at = linear(
+            Address(a: T.v, imm: 0), segmentRegister, size, store: kind != 0)
+        } else {
+          if let segment { builder.emit(.add, d: T.v, a: T.v, b: segment) }
+          at = Address(a: T.v, imm: 0, stack: at.stack)
+        }
       }
       if kind == 0 {
         load(T.a, at, size)

@@ -7,6 +7,7 @@ extension Lift {
   var target: Int64 { wrapped(end &+ i.imm) }
 
   mutating func conditionalJump() {
+    if isSegmented { return segmentedConditionalJump() }
     let a = Lift.flagA
     let b = Lift.flagB
     let zero: UInt8 = 0
@@ -35,7 +36,7 @@ extension Lift {
   mutating func countedJump() {
     let short = i.prefixes.contains(.addressSize)
     let rcx = Lift.rcx
-    if i.prefixes.contains(.narrow) { return builder.end(helper: refuse, c: Refusal.narrow) }
+    if isSegmented || i.prefixes.contains(.narrow) { return segmentedCountedJump() }
     if i.op == .jrcxz {
       if short { builder.emit(.zext32, d: T.a, a: rcx) }
       builder.end(.beq, a: short ? T.a : rcx, b: 0, imm: target)
@@ -53,6 +54,7 @@ extension Lift {
 
   /// Checks that a computed target is canonical.
   private func checked(_ slot: UInt8) -> UInt8 {
+    if isSegmented { return checkedTarget(slot) }
     if legacy {
       builder.emit(i.size == 2 ? .zext16 : .zext32, d: T.v, a: slot)
       return T.v
@@ -63,12 +65,15 @@ extension Lift {
 
   /// - SeeAlso: Intel SDM volume 2, 'JMP - Jump'.
   mutating func jump() {
-    if row[0].place == .relative { return builder.end(.goto, imm: target) }
+    if row[0].place == .relative {
+      return isSegmented ? segmentedJump() : builder.end(.goto, imm: target)
+    }
     builder.end(.jumpr, a: checked(read(0, T.a)))
   }
 
   /// - SeeAlso: Intel SDM volume 2, 'CALL - Call Procedure'.
   mutating func call() {
+    if isSegmented { return segmentedCall() }
     let relative = row[0].place == .relative
     let size = i.size
     var to: UInt8 = 0
@@ -90,7 +95,7 @@ extension Lift {
 
   /// - SeeAlso: Intel SDM volume 2, 'RET - Return From Procedure'.
   mutating func ret() {
-    load(T.a, Address(a: Lift.rsp, imm: 0, stack: 1), i.size)
+    load(T.a, stack(0, i.size), i.size)
     let to = checked(T.a)
     addSP(Int64(i.size) &+ (row.immediate == .none ? 0 : i.imm))
     builder.end(.jumpr, a: to)
@@ -102,7 +107,6 @@ extension Lift {
   ///
   /// - SeeAlso: Intel SDM volume 2, 'REP/REPE/REPZ/REPNE/REPNZ - Repeat String Operation Prefix'.
   mutating func string(_ op: StringOp) {
-    if i.prefixes.contains(.narrow) { return builder.end(helper: refuse, c: Refusal.narrow) }
     var size: UInt8 = i.opcode & 1 == 0 ? 1 : i.size
     if op == .ins || op == .outs { size = min(size, 4) }
     var e = size
@@ -113,14 +117,19 @@ extension Lift {
     }
     if i.prefixes.contains(.addressSize) { e |= StringOp.short }
     if stepping { e |= StringOp.stepping }
-    let base = segment ?? 0
+    var base = segment ?? 0
+    var c = op.rawValue
+    if legacy {
+      base = UInt8(namedSegment ?? SegmentRegister.ds)
+      c |= StringOp.legacy | (i.prefixes.contains(.narrow) ? StringOp.narrow : 0)
+    }
     if op == .cmps || op == .scas { known = .unknown }
     if repeats {
       builder.emit(.movi, d: T.next, imm: end)
-      builder.emit(helper: stringOperation, d: T.next, a: base, c: op.rawValue, e: e)
+      builder.emit(helper: stringOperation, d: T.next, a: base, c: c, e: e)
       builder.end(.jumpr, a: T.next)
     } else {
-      builder.emit(helper: stringOperation, d: Lift.sink, a: base, c: op.rawValue, e: e)
+      builder.emit(helper: stringOperation, d: Lift.sink, a: base, c: c, e: e)
     }
   }
 
@@ -157,7 +166,7 @@ extension Lift {
       builder.emit(helper: readFlags, d: T.a)
       push(T.a, i.size)
     default:
-      load(T.a, Address(a: Lift.rsp, imm: 0, stack: 1), i.size)
+      load(T.a, stack(0, i.size), i.size)
       addSP(Int64(i.size))
       // TF may have changed.
       builder.end(helper: writeFlags, a: T.a, e: i.size)
@@ -181,6 +190,7 @@ extension Lift {
     i = insn
     // The same in both tables.
     row = Tables.shared.info.withUnsafeBufferPointer { $0[Int(insn.row)] }
+    if isSegmented { builder.emit(helper: checkFetch, c: i.length) }
     if mode & X64.TranslationFlag.branches != 0 { noteBranching() }
     switch i.op {
     case .mov: move()
@@ -249,9 +259,15 @@ extension Lift {
     case .xlat:
       builder.emit(.andi, d: T.a, a: Lift.rax, imm: 0xff)
       builder.emit(.add, d: T.a, a: T.a, b: Lift.rbx)
-      if i.prefixes.contains(.addressSize) { builder.emit(.zext32, d: T.a, a: T.a) }
-      if let segment { builder.emit(.add, d: T.a, a: T.a, b: segment) }
-      load(T.a, Address(a: T.a, imm: 0), 1)
+      if i.prefixes.contains(.addressSize) {
+        builder.emit(i.prefixes.contains(.narrow) ? .zext16 : .zext32, d: T.a, a: T.a)
+      }
+      if checksOperand {
+        load(T.a, linear(Address(a: T.a, imm: 0), segmentRegister, 1, store: false), 1)
+      } else {
+        if let segment { builder.emit(.add, d: T.a, a: T.a, b: segment) }
+        load(T.a, Address(a: T.a, imm: 0), 1)
+      }
       builder.emit(.ins8, d: Lift.rax, a: T.a)
     case .mov_from_seg: moveFromSegment()
     case .cpuid: builder.emit(helper: identify)

@@ -185,9 +185,7 @@ extension Lift {
 
   /// - SeeAlso: Intel SDM volume 2, 'LEA - Load Effective Address'.
   mutating func loadAddress() {
-    i.prefixes.remove(.fs)
-    i.prefixes.remove(.gs)
-    let at = address()
+    let at = offset()
     let d = size(0) == 8 ? gpr(number(0)) : T.r
     if let index = at.index {
       builder.emit(.shadd, d: d, a: index, b: at.a, imm: Int64(at.scale))
@@ -292,8 +290,7 @@ extension Lift {
 
   /// Pushes a slot.
   func push(_ from: UInt8, _ size: UInt8) {
-    let at = Address(a: Lift.rsp, imm: -Int64(size), stack: 1)
-    store(from, at, size)
+    store(from, stack(-Int64(size), size, store: true), size)
     addSP(-Int64(size))
   }
 
@@ -305,11 +302,11 @@ extension Lift {
   /// - SeeAlso: Intel SDM volume 2, 'POP - Pop a Value From the Stack'.
   mutating func pop() {
     let size = i.size
-    let top = Address(a: Lift.rsp, imm: 0, stack: 1)
+    let top = stack(0, size)
     if isMemory(0) {
       load(T.a, top, size)
       // An address by RSP is computed from its new value.
-      if i.base == 4 { i.disp &+= Int64(size) }
+      if i.base == 4, !i.prefixes.contains(.narrow) { i.disp &+= Int64(size) }
       store(T.a, address(), size)
       addSP(Int64(size))
       return
@@ -326,7 +323,7 @@ extension Lift {
   }
 
   mutating func leave() {
-    load(T.a, Address(a: Lift.rbp, imm: 0, stack: 1), i.size)
+    load(T.a, stack(0, from: Lift.rbp, i.size), i.size)
     addSP(Int64(i.size), from: Lift.rbp)
     builder.emit(i.size == 2 ? .ins16 : .mov, d: Lift.rbp, a: T.a)
   }

@@ -1,15 +1,10 @@
 import Engine
 
-// What 32-bit code has and 64-bit code has not.
+// What 16- and 32-bit code has and 64-bit code has not.
 
 extension Lift {
-  /// 32-bit code: of legacy protected mode or of compatibility mode.
+  /// 16- or 32-bit code: of real mode, of protected mode or of compatibility mode.
   var legacy: Bool { mode & X64.TranslationFlag.legacy != 0 }
-
-  /// Adds to the stack pointer.
-  func addSP(_ by: Int64, from: UInt8 = rsp) {
-    builder.emit(legacy ? .addi32 : .addi, d: Lift.rsp, a: from, imm: by)
-  }
 
   /// Where a relative branch goes.
   func wrapped(_ target: Int64) -> Int64 {
@@ -33,6 +28,8 @@ extension Lift {
       at.imm &+= Int64(i.size)
       load(T.b, at, i.size)
       builder.emit(helper: checkBounds, d: gpr(i.reg), a: T.a, b: T.b, e: i.size)
+    case .arpl where mode & X64.TranslationFlag.real != 0:
+      builder.end(helper: raiseFault, c: 6)
     case .arpl:
       if isMemory(0) {
         let at = plain(address())
@@ -58,7 +55,7 @@ extension Lift {
     let size = Int64(i.size)
     for number in UInt8(0)..<8 {
       store(
-        gpr(number), Address(a: Lift.rsp, imm: -size * Int64(number + 1), stack: 1), i.size)
+        gpr(number), stack(-size * Int64(number + 1), i.size, store: true), i.size)
     }
     addSP(-8 * size)
   }
@@ -69,7 +66,7 @@ extension Lift {
     let temporaries = [T.a, T.b, T.r, T.c, T.next, T.v, T.w]
     for (index, temporary) in temporaries.enumerated() {
       let slot = index < 3 ? index : index + 1
-      load(temporary, Address(a: Lift.rsp, imm: size * Int64(slot), stack: 1), i.size)
+      load(temporary, stack(size * Int64(slot), i.size), i.size)
     }
     let order: [UInt8] = [7, 6, 5, 3, 2, 1, 0]
     for (temporary, number) in zip(temporaries, order) {

@@ -172,6 +172,7 @@ extension Lift {
   /// MASKMOVQ and MASKMOVDQU: those of `size` bytes in `from` of which the mask's top bit is set, to
   /// memory at RDI.
   func maskedStore(_ from: UInt8, _ mask: UInt8, _ size: UInt8) {
+    if isSegmented { return builder.end(helper: refuse, c: Refusal.vector) }
     var at = Lift.rdi
     if i.prefixes.contains(.addressSize) {
       builder.emit(.zext32, d: T.address, a: at)

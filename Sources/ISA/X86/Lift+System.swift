@@ -8,6 +8,12 @@ extension Lift {
   /// - Returns: whether it is one.
   mutating func system() -> Bool {
     switch i.op {
+    case .lldt, .ltr, .sldt, .str, .verr, .verw, .lar, .lsl:
+      guard mode & X64.TranslationFlag.real == 0 else {
+        builder.end(helper: raiseFault, c: 6)
+        return true
+      }
+      segmentInstruction()
     case .hlt: builder.end(helper: halt)
     case .clts: builder.end(helper: clearTaskSwitched)
     // Caches are coherent.
@@ -28,22 +34,9 @@ extension Lift {
     case .outs: string(.outs)
     case .lgdt, .lidt, .sgdt, .sidt: descriptorTable()
     case .smsw: storeSystem(SystemValue.cr0)
-    case .sldt: storeSystem(SystemValue.localTable)
-    case .str: storeSystem(SystemValue.task)
-    case .lmsw, .lldt, .ltr:
+    case .lmsw:
       builder.emit(helper: requireKernel)
-      let from = read(0, T.a)
-      builder.end(
-        helper: i.op == .lmsw ? loadStatusWord : i.op == .lldt ? loadLocal : loadTaskRegister,
-        a: from)
-    case .verr, .verw:
-      builder.emit(helper: verifySegment, a: read(0, T.a), c: i.op == .verr ? 0 : 1)
-      known = .unknown
-    case .lar, .lsl:
-      builder.emit(
-        helper: describeSegment, d: gpr(i.reg), a: read(1, T.a), c: i.op == .lar ? 0 : 1,
-        e: i.size)
-      known = .unknown
+      builder.end(helper: loadStatusWord, a: read(0, T.a))
     case .clac, .stac: builder.end(helper: setAccessControl, c: i.op == .clac ? 0 : 1)
     case .vmcall: builder.end(helper: callEnvironment)
     case .rdrand:
@@ -53,6 +46,26 @@ extension Lift {
     default: return registersAndTransfers()
     }
     return true
+  }
+
+  /// What looks at descriptors: not in real mode.
+  private mutating func segmentInstruction() {
+    switch i.op {
+    case .sldt: storeSystem(SystemValue.localTable)
+    case .str: storeSystem(SystemValue.task)
+    case .verr, .verw:
+      builder.emit(helper: verifySegment, a: read(0, T.a), c: i.op == .verr ? 0 : 1)
+      known = .unknown
+    case .lar, .lsl:
+      builder.emit(
+        helper: describeSegment, d: gpr(i.reg), a: read(1, T.a), c: i.op == .lar ? 0 : 1,
+        e: i.size)
+      known = .unknown
+    default:
+      builder.emit(helper: requireKernel)
+      let from = read(0, T.a)
+      builder.end(helper: i.op == .lldt ? loadLocal : loadTaskRegister, a: from)
+    }
   }
 
   private mutating func registersAndTransfers() -> Bool {
@@ -72,7 +85,7 @@ extension Lift {
       builder.emit(helper: readSelector, d: T.a, c: row[0].register)
       push(T.a, i.size)
     case .pop_seg:
-      load(T.a, Address(a: Lift.rsp, imm: 0, stack: 1), i.size)
+      load(T.a, stack(0, i.size), i.size)
       builder.end(helper: loadSegmentRegister, a: T.a, c: row[0].register, e: i.size)
     case .load_far:
       let (offset, selector) = farPointer(1)

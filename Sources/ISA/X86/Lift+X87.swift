@@ -4,7 +4,7 @@ import Engine
 // before.
 
 extension Lift {
-  private var x87Format: X87Format {
+  var x87Format: X87Format {
     guard row.count > 0, row[0].place == .memory else { return .none }
     switch row[0].type {
     case .ss: return .single

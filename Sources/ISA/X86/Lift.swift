@@ -76,7 +76,7 @@ struct Lift {
   /// The address without its segment.
   ///
   /// - SeeAlso: Intel SDM volume 1, 'Specifying an Offset in 64-Bit Mode'.
-  private func offset() -> Address {
+  func offset() -> Address {
     let short = i.prefixes.contains(.addressSize)
     var address: Address
     if row.hasOffset {
@@ -112,6 +112,7 @@ struct Lift {
 
   /// The address of the memory operand.
   func address() -> Address {
+    if checksOperand { return checkedOperand() }
     var address = offset()
     if let segment {
       if address.a == 0, address.index == nil {
@@ -119,7 +120,7 @@ struct Lift {
         return address
       }
       address = plain(address)
-      builder.emit(legacy ? .add32 : .add, d: T.address, a: address.a, b: segment)
+      builder.emit(.add, d: T.address, a: address.a, b: segment)
       return Address(a: T.address, imm: address.imm)
     }
     if !row.hasOffset, i.base == 4 || i.base == 5 { address.stack = 1 }

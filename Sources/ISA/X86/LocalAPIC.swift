@@ -1,6 +1,7 @@
 import Engine
 
-/// The local APIC in x2APIC mode: one timer, and interrupts from whoever sends some.
+/// The local APIC: one timer, interrupts from devices, and those that processors send each other
+/// (``APICMessage``).
 ///
 /// - SeeAlso: Intel SDM volume 3, 'Advanced Programmable Interrupt Controller (APIC)' and 'Extended
 ///   XAPIC (x2APIC)'.
@@ -60,8 +61,10 @@ extension X64 {
     guard isInMemory(hart.x), offset & 15 == 0 else { return 0xffff_ffff }
     switch offset >> 4 {
     case 2: return UInt64(hart.index) << 24
-    case 0xd, 0xe: return 0xffff_ffff
-    case 0x31: return 0
+    case 0xd: return hart.x[SystemSlot.logical]
+    case 0xe: return hart.x[SystemSlot.format]
+    case 0x30: return hart.x[SystemSlot.command] & 0xffff_ffff
+    case 0x31: return hart.x[SystemSlot.command] >> 32
     default: return readRegister(0x800 | UInt32(truncatingIfNeeded: offset >> 4), hart) ?? 0
     }
   }
@@ -69,7 +72,18 @@ extension X64 {
   /// Writes a register where it lies in memory.
   public func writeAPIC(at offset: UInt64, _ value: UInt64, _ hart: Hart) {
     guard isInMemory(hart.x), offset & 15 == 0 else { return }
-    _ = writeRegister(0x800 | UInt32(truncatingIfNeeded: offset >> 4), value & 0xffff_ffff, hart)
+    let x = hart.x
+    let value = value & 0xffff_ffff
+    switch offset >> 4 {
+    case 0xd: x[SystemSlot.logical] = value & 0xff00_0000
+    case 0xe: x[SystemSlot.format] = value | 0x0fff_ffff
+    case 0x31: x[SystemSlot.command] = x[SystemSlot.command] & 0xffff_ffff | value << 32
+    case 0x30:
+      x[SystemSlot.command] = x[SystemSlot.command] & ~0xffff_ffff | value & ~(1 << 12)
+      send(isWide: false, hart)
+    default:
+      _ = writeRegister(0x800 | UInt32(truncatingIfNeeded: offset >> 4), value, hart)
+    }
   }
 
   private func isInMemory(_ x: UnsafeMutablePointer<UInt64>) -> Bool {
@@ -89,7 +103,8 @@ extension X64 {
     case 0x810...0x817: return word(SystemSlot.inService, number & 7, x)
     case 0x818...0x81f: return 0
     case 0x820...0x827: return word(SystemSlot.requests, number & 7, x)
-    case 0x828, 0x830: return 0
+    case 0x828: return 0
+    case 0x830: return x[SystemSlot.command]
     case 0x832: return x[SystemSlot.timerEntry]
     case 0x835, 0x836, 0x837: return APIC.masked
     case 0x838: return x[SystemSlot.initialCount]
@@ -133,16 +148,10 @@ extension X64 {
       // Switched off, all of the local vector table is masked.
       if value & APIC.softwareEnabled == 0 { x[SystemSlot.timerEntry] |= APIC.masked }
     case 0x828: return value == 0
-    // To itself, by number or by shorthand; nobody else is there.
     case 0x830:
-      let isSelf = value >> 18 & 3 == 1 || value >> 18 & 3 == 2 || value >> 18 & 3 == 0
-      guard isSelf else { return true }
-      switch value >> 8 & 7 {
-      case 0, 1: interrupt(value & 0xff, hart)
-      case 4: interruptNonMaskably(hart)
-      default: break
-      }
-    // Only interrupts to itself: there is no other processor.
+      guard value & 0xfff3_3000 == 0 else { return false }
+      x[SystemSlot.command] = value
+      send(isWide: true, hart)
     case 0x83f:
       guard value <= 0xff else { return false }
       interrupt(value, hart)
@@ -191,7 +200,7 @@ extension X64 {
   }
 
   /// - SeeAlso: Intel SDM volume 3, 'Task and Processor Priorities'.
-  private func processorPriority(_ x: UnsafeMutablePointer<UInt64>) -> UInt64 {
+  func processorPriority(_ x: UnsafeMutablePointer<UInt64>) -> UInt64 {
     let task = x[SystemSlot.taskPriority]
     let service = highest(SystemSlot.inService, x) ?? 0
     return task >> 4 >= service >> 4 ? task : service & 0xf0
@@ -203,6 +212,9 @@ extension X64 {
     else { return nil }
     return vector
   }
+
+  /// The priority below which nothing interrupts the hart.
+  public func processorPriority(_ hart: Hart) -> UInt64 { processorPriority(hart.x) }
 
   /// Sends the hart an interrupt, as a device or another processor would.
   public func interrupt(_ vector: UInt64, _ hart: Hart) {
@@ -235,6 +247,8 @@ extension X64 {
   /// - SeeAlso: Intel SDM volume 3, 'Prioritization of Concurrent Events'.
   public func takeInterrupt(_ hart: Hart) -> Bool {
     let x = hart.x
+    if x[SystemSlot.startup] != 0 { return takeStartup(hart) }
+    if x[SystemSlot.waitsForStart] != 0 { return false }
     if takeDebugTraps(hart) {
       x[Slot.checkInterrupts] = 1
       return true
@@ -256,6 +270,11 @@ extension X64 {
   /// Whether an interrupt is there that ends HLT.
   public func wakes(_ hart: Hart) -> Bool {
     let x = hart.x
+    if x[SystemSlot.startup] != 0 {
+      x[Slot.checkInterrupts] = 1
+      return true
+    }
+    if x[SystemSlot.waitsForStart] != 0 { return false }
     guard isOpen(x) && deliverable(x) != nil || hasNonMaskable(x) else { return false }
     x[Slot.checkInterrupts] = 1
     return true

@@ -69,7 +69,7 @@ extension X64 {
   /// Translates an address as the manual says.
   public func walk(_ va: UInt64, _ access: Access, for hart: Hart) -> Translation? {
     let x = hart.x
-    // Addresses of 32-bit code wrap.
+    // Addresses of 16- and 32-bit code wrap.
     let va = Self.isLegacy(x) ? va & 0xffff_ffff : va
     guard Self.isCanonical(va, x) else {
       Self.raise(x, access != .fetch && isStackAccess(hart) ? 12 : 13)
@@ -77,6 +77,13 @@ extension X64 {
     }
     if access != .fetch, leavesCanonical(va, hart) {
       Self.raise(x, isStackAccess(hart) ? 12 : 13)
+      return nil
+    }
+    if access == .fetch, x[Slot.translationFlags] & TranslationFlag.segmented != 0,
+      !Segment(SegmentRegister.cs, of: x).holds(Self.codeOffset(va, x), 1)
+    {
+      Self.raise(x, 13)
+      if va == x[Slot.pc], x[Slot.block] == 0 { Self.breakBefore(hart) }
       return nil
     }
     guard var found = translate(va, access, hart) else {

@@ -80,6 +80,8 @@ public enum RFlags {
   public static let nested: UInt64 = 1 << 14
   /// No instruction breakpoint at the next instruction.
   public static let resume: UInt64 = 1 << 16
+  /// Virtual-8086 mode.
+  static let virtual: UInt64 = 1 << 17
   /// Alignment is checked; where SMAP is on, and in kernel mode, user pages may be accessed.
   public static let alignment: UInt64 = 1 << 18
   /// Can be changed: there is CPUID.

@@ -155,9 +155,11 @@ extension X64 {
     let privilege = x[SystemSlot.privilege]
     let requested = selector & 3
     let isStack = register == SegmentRegister.ss
+    if Self.isReal(x) { return loadReal(register, selector, hart) }
     guard selector & 0xfffc != 0 else {
       if isStack, privilege == 3 || Self.isLegacy(x) || requested != privilege { throw .protection }
-      setSegment(register, selector, rights: 0, base: 0, hart)
+      Segment(selector: selector, rights: 0, base: 0, limit: 0).put(register, x)
+      if Self.isLegacy(x) { Self.updateMode(hart) }
       return
     }
     let found = try descriptor(selector, hart)
@@ -172,19 +174,9 @@ extension X64 {
       else { throw Fault(13, selector: selector) }
       guard found.isPresent else { throw Fault(11, selector: selector) }
     }
-    guard mayLoad(register, found, hart) else { return }
     try markAccessed(selector, found, hart)
-    setSegment(register, selector, rights: found.rights, base: found.base, hart)
-  }
-
-  private func setSegment(
-    _ register: Int, _ selector: UInt64, rights: UInt64, base: UInt64, _ hart: Hart
-  ) {
-    let x = hart.x
-    x[SystemSlot.selectors + register] = selector
-    x[SystemSlot.rights + register] = rights
-    if register == SegmentRegister.fs { x[Registers.fsBase] = base }
-    if register == SegmentRegister.gs { x[Registers.gsBase] = base }
+    Segment(selector, found).put(register, x)
+    if Self.isLegacy(x) { Self.updateMode(hart) }
   }
 
   /// On the way to a lesser privilege: data segments that it may not use become null.
@@ -197,6 +189,7 @@ extension X64 {
       if !isConforming, rights >> 5 & 3 < privilege {
         x[SystemSlot.selectors + register] = 0
         x[SystemSlot.rights + register] = 0
+        if register < SegmentRegister.fs { x[SystemSlot.limits + register] = 0 }
       }
     }
   }
@@ -231,7 +224,10 @@ extension X64 {
     guard selector & 0xfffc != 0 else { throw .protection }
     guard selector & 4 == 0 else { throw Fault(13, selector: selector) }
     let found = try descriptor(selector, isSystem: true, hart)
-    guard !found.isSegment, found.type == 9 else { throw Fault(13, selector: selector) }
+    // Without long mode there are tasks of 16 bits too.
+    guard !found.isSegment, found.type == 9 || found.type == 1 && !Self.isLong(x) else {
+      throw Fault(13, selector: selector)
+    }
     guard found.isPresent else { throw Fault(11, selector: selector) }
     guard Self.isCanonical(found.base, x) else { throw Fault(13, selector: selector) }
     let at = x[SystemSlot.gdtBase] &+ (selector & 0xfff8) &+ 5
@@ -241,6 +237,7 @@ extension X64 {
     x[SystemSlot.taskSelector] = selector
     x[SystemSlot.taskBase] = found.base
     x[SystemSlot.taskLimit] = found.limit
+    x[SystemSlot.isNarrowTask] = found.type == 1 ? 1 : 0
   }
 
   /// The descriptor that VERR, VERW, LAR and LSL look at, where they may see it.
@@ -304,16 +301,16 @@ extension X64 {
     return code
   }
 
-  /// What the stack segment that IRET or a far RET takes from the stack allows, once it is marked as
-  /// used.
+  /// The stack segment that IRET or a far RET takes from the stack, once it is marked as used.
   ///
   /// - SeeAlso: Intel SDM volume 2, as of ``returnCode(_:_:)``.
   func returnStack(
-    _ selector: UInt64, privilege: UInt64, _ hart: Hart
-  ) throws(Fault) -> UInt64 {
+    _ selector: UInt64, privilege: UInt64, isOf32Bits: Bool, _ hart: Hart
+  ) throws(Fault) -> Segment {
     guard selector & 0xfffc != 0 else {
-      guard privilege != 3, selector & 3 == privilege else { throw .protection }
-      return 0
+      // Only 64-bit code may have none.
+      guard privilege != 3, !isOf32Bits, selector & 3 == privilege else { throw .protection }
+      return Segment(selector: selector, rights: 0, base: 0, limit: 0)
     }
     let found = try descriptor(selector, hart)
     guard selector & 3 == privilege, found.isWritableData, found.privilege == privilege else {
@@ -321,7 +318,7 @@ extension X64 {
     }
     guard found.isPresent else { throw Fault(12, selector: selector) }
     try markAccessed(selector, found, hart)
-    return found.rights
+    return Segment(selector, found)
   }
 
   /// Makes a code segment the present one, marked as used.
@@ -331,7 +328,6 @@ extension X64 {
     throws(Fault)
   {
     try markAccessed(selector, found, hart)
-    hart.x[SystemSlot.selectors + SegmentRegister.cs] = selector & 0xfffc | privilege
-    hart.x[SystemSlot.rights + SegmentRegister.cs] = found.rights
+    Segment(selector & 0xfffc | privilege, found).put(SegmentRegister.cs, hart.x)
   }
 }

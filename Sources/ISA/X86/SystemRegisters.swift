@@ -69,6 +69,14 @@ enum SystemSlot {
   static let nonMaskable = Slot.system + 79, blocked = Slot.system + 80
   /// Why the hart was stopped for good: a ``Refusal``.
   static let refusal = Slot.system + 81
+  /// Limits of ES CS SS DS FS GS; bases of the first four.
+  static let limits = Slot.system + 82, bases = Slot.system + 88
+  /// The task is one of 16 bits.
+  static let isNarrowTask = Slot.system + 92
+  /// The local APIC: the last command, the logical destination, what that means.
+  static let command = Slot.system + 93, logical = Slot.system + 94, format = Slot.system + 95
+  /// What others have sent, bits of ``Startup``; the processor waits to be started.
+  static let startup = Slot.system + 96, waitsForStart = Slot.system + 97
 }
 
 /// Bits of CR0.
@@ -274,10 +282,6 @@ extension X64 {
   /// - Returns: `false` for #GP(0).
   func writeCR0(_ value: UInt64, _ hart: Hart) -> Bool {
     let x = hart.x
-    if Self.isLegacy(x), value & CR0.protection == 0 {
-      refuse(Refusal.real, hart)
-      return true
-    }
     guard value >> 32 == 0 else { return false }
     if value & CR0.paging != 0, value & CR0.protection == 0 { return false }
     if value & CR0.notWriteThrough != 0, value & CR0.cacheDisable == 0 { return false }

@@ -156,6 +156,7 @@ extension X64 {
   ///   'Operation'; volume 3, '64-Bit Mode IDT', 'Interrupt Stack Table'.
   private func attempt(_ event: Event, _ hart: Hart) throws(Fault) {
     let x = hart.x
+    if Self.isReal(x) { return try attemptReal(event, hart) }
     guard Self.isLong(x) else { return try attemptLegacy(event, hart) }
     let external: UInt64 = event.isSoftware ? 0 : 1
     let privilege = x[SystemSlot.privilege]
@@ -205,7 +206,7 @@ extension X64 {
     let words = [
       x[SystemSlot.selectors + SegmentRegister.ss], x[Int(Lift.rsp)],
       event.isFault || isRepeating(x) ? flags | RFlags.resume : flags,
-      x[SystemSlot.selectors + SegmentRegister.cs], x[Slot.pc],
+      x[SystemSlot.selectors + SegmentRegister.cs], Self.savedPC(x),
     ]
     for word in words {
       sp &-= 8
@@ -217,20 +218,19 @@ extension X64 {
     }
     try setCode(selector, code, privilege: after, hart)
     if after != privilege {
-      x[SystemSlot.selectors + SegmentRegister.ss] = after
-      x[SystemSlot.rights + SegmentRegister.ss] = 0
+      Segment(selector: after, rights: 0, base: 0, limit: 0).put(SegmentRegister.ss, x)
     }
     enterHandler(event, kind, target, sp, after, hart)
   }
 
   /// The frame stands: the handler begins.
   func enterHandler(
-    _ event: Event, _ kind: UInt64, _ target: UInt64, _ sp: UInt64, _ privilege: UInt64,
+    _ event: Event, _ kind: UInt64, _ target: UInt64, _ sp: UInt64?, _ privilege: UInt64,
     _ hart: Hart
   ) {
     let x = hart.x
     x[SystemSlot.privilege] = privilege
-    x[Int(Lift.rsp)] = sp
+    if let sp { x[Int(Lift.rsp)] = sp }
     x[SystemSlot.lastVector] = event.vector
     x[SystemSlot.lastPC] = x[Slot.pc]
     x[Slot.pc] = target
@@ -264,16 +264,17 @@ extension X64 {
     let stack = words[4] & 0xffff
     let after = selector & 3
     let code = try returnCode(selector, hart)
-    guard mayRun(code, hart) else { return }
-    let stackRights = try returnStack(stack, privilege: after, hart)
-    guard Self.isCanonical(words[0], x) else { throw .protection }
+    let newStack = try returnStack(stack, privilege: after, isOf32Bits: !code.isLong, hart)
+    let isInCode =
+      code.isLong
+      ? Self.isCanonical(words[0], x) : Segment(selector, code).holds(words[0] & 0xffff_ffff, 1)
+    guard isInCode else { throw .protection }
     try setCode(selector, code, privilege: after, hart)
-    x[SystemSlot.selectors + SegmentRegister.ss] = stack
-    x[SystemSlot.rights + SegmentRegister.ss] = stackRights
+    newStack.put(SegmentRegister.ss, x)
     restoreFlags(words[2], size, hart)
     x[SystemSlot.privilege] = after
     x[Int(Lift.rsp)] = words[3]
-    x[Slot.pc] = words[0]
+    x[Slot.pc] = Self.codeAddress(words[0], in: Segment(selector, code), x)
     if after != privilege { dropSegments(x, privilege: after) }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)
@@ -298,10 +299,8 @@ extension X64 {
     x[Slot.pc] = x[SystemSlot.lstar]
     RFlags.write(x, RFlags.read(x) & ~x[SystemSlot.flagMask])
     let selector = x[SystemSlot.star] >> 32 & 0xfffc
-    x[SystemSlot.selectors + SegmentRegister.cs] = selector
-    x[SystemSlot.selectors + SegmentRegister.ss] = selector &+ 8
-    x[SystemSlot.rights + SegmentRegister.cs] = 0xa09b
-    x[SystemSlot.rights + SegmentRegister.ss] = 0xc093
+    Segment.flat(selector, rights: 0xa09b).put(SegmentRegister.cs, x)
+    Segment.flat(selector &+ 8, rights: 0xc093).put(SegmentRegister.ss, x)
     x[SystemSlot.privilege] = 0
     // There is no trap after it where it clears TF.
     if x[Slot.single] & Self.stepped != 0, x[Registers.otherFlags] & RFlags.trap == 0 {
@@ -318,10 +317,8 @@ extension X64 {
     x[Slot.pc] = x[Int(Lift.rcx)]
     RFlags.write(x, x[Int(Lift.rax) + 11] & 0x3c_7fd7)
     let selector = x[SystemSlot.star] >> 48
-    x[SystemSlot.selectors + SegmentRegister.cs] = (selector &+ 16) & 0xffff | 3
-    x[SystemSlot.selectors + SegmentRegister.ss] = (selector &+ 8) & 0xffff | 3
-    x[SystemSlot.rights + SegmentRegister.cs] = 0xa0fb
-    x[SystemSlot.rights + SegmentRegister.ss] = 0xc0f3
+    Segment.flat((selector &+ 16) & 0xffff | 3, rights: 0xa0fb).put(SegmentRegister.cs, x)
+    Segment.flat((selector &+ 8) & 0xffff | 3, rights: 0xc0f3).put(SegmentRegister.ss, x)
     x[SystemSlot.privilege] = 3
     // A step that it restores ends before the first instruction.
     if x[Registers.otherFlags] & RFlags.trap != 0 {

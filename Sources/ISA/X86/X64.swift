@@ -55,6 +55,10 @@ public final class X64: GuestISA {
   public weak var ports: (any PortBus)?
   /// Who hears that an interrupt has ended: the I/O APIC, whose pins may still be high.
   public var onEndOfInterrupt: ((_ vector: UInt64) -> Void)?
+  /// Who delivers what the hart sends to processors; without anybody the hart is the only one.
+  public var onMessage: ((APICMessage, APICShorthand) -> Void)?
+  /// Who reacts when the first processor is to begin anew.
+  public var onReset: (() -> Void)?
   /// Where RDRAND and RDSEED get so many bytes from; without anybody they fail.
   public var random: ((_ count: Int) -> [UInt8])?
   /// Who reacts when the timer was set: the machine, whose slices end at deadlines.
@@ -93,6 +97,8 @@ public final class X64: GuestISA {
     for (index, selector) in [UInt64(0), 0x33, 0x2b, 0, 0, 0].enumerated() {
       x[SystemSlot.selectors + index] = selector
     }
+    for register in 0..<6 { x[SystemSlot.limits + register] = 0xffff_ffff }
+    x[SystemSlot.format] = 0xffff_ffff
     x[SystemSlot.privilege] = 3
     x[SystemSlot.cr0] =
       CR0.protection | CR0.monitor | CR0.extensionType | CR0.numericError | CR0.writeProtect
@@ -127,9 +133,8 @@ public final class X64: GuestISA {
     x[SystemSlot.xcr0] = StateImage.x87
     x[SystemSlot.cr3] = root
     x[SystemSlot.apicBase] |= APIC.enabled | APIC.extended
-    for register in 0..<6 { x[SystemSlot.selectors + register] = 0 }
-    x[SystemSlot.selectors + SegmentRegister.cs] = 0x10
-    x[SystemSlot.rights + SegmentRegister.cs] = 0xa09b
+    for register in 0..<6 { Segment.null.put(register, x) }
+    Segment.flat(0x10, rights: 0xa09b).put(SegmentRegister.cs, x)
     Self.updateMode(hart)
   }
 
@@ -144,8 +149,9 @@ public final class X64: GuestISA {
     static let stepping: UInt64 = 1, noSSE: UInt64 = 2, switched: UInt64 = 4
     static let halted: UInt64 = 8, emulated: UInt64 = 16, waitTraps: UInt64 = 32
     static let noXSAVE: UInt64 = 64, noAVX: UInt64 = 128, branches: UInt64 = 256
-    /// 32-bit code.
-    static let legacy: UInt64 = 512
+    /// 16- or 32-bit code; segments that are not flat; code of 16 bits; a stack of 16 bits; real mode.
+    static let legacy: UInt64 = 512, segmented: UInt64 = 1024, narrow: UInt64 = 2048
+    static let narrowStack: UInt64 = 4096, real: UInt64 = 8192
     /// A unit may be off.
     static let units = noSSE | switched | emulated | waitTraps | noXSAVE | noAVX
   }
@@ -183,7 +189,7 @@ public final class X64: GuestISA {
       flags |= TranslationFlag.noAVX
     }
     if x[SystemSlot.halted] != 0 { flags |= TranslationFlag.halted }
-    if isLegacy(x) { flags |= TranslationFlag.legacy }
+    if isLegacy(x) { flags |= segmentFlags(x) }
     x[Slot.single] = single
     let isUser = x[SystemSlot.privilege] == 3
     let index =
@@ -273,16 +279,20 @@ public final class X64: GuestISA {
       builder.endInsn(length: 1)
       return
     }
-    let isLegacy = flags & TranslationFlag.legacy != 0
+    let code: CodeSize =
+      flags & TranslationFlag.legacy == 0
+      ? .wide : flags & TranslationFlag.narrow == 0 ? .legacy : .narrow
     insns.removeAll(keepingCapacity: true)
     let limit = builder.room
     var va = builder.pc
     var illegal: UInt64?
     while insns.count < limit, (va ^ builder.start) & ~4095 == 0 {
-      guard let decoded = fetch(va, first: insns.isEmpty, isLegacy: isLegacy, builder) else {
+      guard let decoded = fetch(va, first: insns.isEmpty, code: code, builder) else {
         break
       }
-      guard case .insn(let insn) = decoded else {
+      guard case .insn(let insn) = decoded,
+        flags & TranslationFlag.real == 0 || !insn.prefixes.contains(.vex)
+      else {
         if case .tooLong = decoded { illegal = 13 } else { illegal = 6 }
         break
       }
@@ -305,6 +315,7 @@ public final class X64: GuestISA {
       if insns.isEmpty, Self.breaks(at: builder.pc, hart.x) {
         builder.emit(helper: breakpointBefore)
       }
+      if flags & TranslationFlag.segmented != 0 { builder.emit(helper: checkFetch, c: 1) }
       builder.end(helper: raiseFault, c: UInt8(truncatingIfNeeded: illegal))
       builder.endInsn(length: 1)
     }
@@ -314,14 +325,14 @@ public final class X64: GuestISA {
   ///
   /// - Returns: `nil` where the block must end before it.
   private func fetch(
-    _ va: UInt64, first: Bool, isLegacy: Bool, _ builder: BlockBuilder
+    _ va: UInt64, first: Bool, code: CodeSize, _ builder: BlockBuilder
   ) -> Decoded? {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { bytes in
       var count = builder.window(at: va, bytes)
       while true {
         let decoded = Decoder.decode(
           UnsafeBufferPointer(rebasing: bytes[0..<count]), features: features,
-          isLegacy: isLegacy)
+          code: code)
         guard case .truncated = decoded else { return decoded }
         guard let byte = builder.byte(at: va &+ UInt64(count), first: first) else { return nil }
         bytes[count] = byte

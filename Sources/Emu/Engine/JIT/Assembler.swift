@@ -397,6 +397,15 @@ struct Assembler {
     modrm(3, reg, rm)
   }
 
+  /// The low bits of `rm` shifted right by a constant; the flags are lost.
+  ///
+  /// With BMI2 what leaves at the right comes in at the left of 64 bits.
+  mutating func shiftedRight(_ reg: UInt8, _ rm: UInt8, _ count: UInt8, bmi2: Bool) {
+    if bmi2 { return rorx(reg, rm, count) }
+    mov(reg, rm)
+    shift(5, reg, count)
+  }
+
   /// rorx: a rotated copy.
   mutating func rorx(_ reg: UInt8, _ rm: UInt8, _ count: UInt8) {
     byte(0xc4)

@@ -50,7 +50,7 @@ final class CodeCache {
     writable = low.assumingMemoryBound(to: UInt8.self)
     executable = high.assumingMemoryBound(to: UInt8.self)
     features = HostFeatures(scratch: writable, run: UnsafeMutableRawPointer(executable))
-    used = stubs.write(at: writable, accrual: accrual)
+    used = stubs.write(at: writable, accrual: accrual, bmi2: features.bmi2)
     fixed = used
   }
 

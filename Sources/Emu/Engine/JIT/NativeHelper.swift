@@ -41,6 +41,12 @@ public struct NativeVector: Sendable, Hashable {
   /// Whether it rounds or raises exceptions.
   public var isFloat: Bool
 
+  /// Arithmetic on the low element alone: the other operand may be in memory, aligned or not.
+  var isScalarArithmetic: Bool {
+    form == .vectors && (prefix == 0xf2 || prefix == 0xf3)
+      && (opcode == 0x51 || 0x58...0x5f ~= opcode && opcode != 0x5b)
+  }
+
   /// An instruction of these parts.
   public init(_ opcode: UInt8, prefix: UInt8 = 0, _ form: Form = .vectors, isFloat: Bool = false) {
     self.opcode = opcode

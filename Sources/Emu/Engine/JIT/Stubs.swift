@@ -55,8 +55,11 @@ struct Stubs {
   /// - Parameters:
   ///   - start: where they go.
   ///   - accrual: where floating-point exceptions go, which MXCSR collects.
+  ///   - bmi2: the host has BMI2.
   /// - Returns: how many bytes they are.
-  mutating func write(at start: UnsafeMutablePointer<UInt8>, accrual: FloatAccrual) -> Int {
+  mutating func write(
+    at start: UnsafeMutablePointer<UInt8>, accrual: FloatAccrual, bmi2: Bool
+  ) -> Int {
     var asm = Assembler(p: start)
     func here() -> Int { (asm.p - start + 15) & ~15 }
     func begin() -> Int {
@@ -155,14 +158,7 @@ struct Stubs {
     // Nothing is to be looked at: on through the jump cache, under what mode there is now.
     asm.load(Host.r14, Host.rbx, Self.slot(Slot.tlb))
     asm.load(Host.rax, Host.rbx, Self.slot(Slot.pc))
-    asm.mov(Host.rcx, Host.rax)
-    asm.mov(Host.rdx, Host.rax)
-    asm.shift(5, Host.rcx, 1, w: false)
-    asm.shift(5, Host.rdx, 12)
-    asm.rr(Alu.xor, Host.rcx, Host.rdx, w: false)
-    asm.ri(4, Host.rcx, Int32(JumpEntry.entries - 1), w: false)
-    asm.shift(4, Host.rcx, UInt8(MemoryLayout<JumpEntry>.stride.trailingZeroBitCount), w: false)
-    asm.rm(Alu.add, Host.rcx, Host.rbx, Self.slot(Slot.jumpCache))
+    asm.jumpEntry(Self.slot(Slot.jumpCache), bmi2: bmi2)
     asm.rm(Alu.cmp, Host.rax, Host.rcx, Translator.entryPC)
     let missed = asm.jcc(Condition.notEqual)
     asm.load(Host.rdx, Host.rbx, Self.slot(Slot.jumpTag))

@@ -140,20 +140,53 @@ extension Translator {
       asm.jmp(to: miss)
       return
     }
-    asm.mov(Host.rcx, Host.rax)
-    asm.mov(Host.rdx, Host.rax)
-    asm.shift(5, Host.rcx, 1, w: false)
-    asm.shift(5, Host.rdx, 12)
-    asm.rr(Alu.xor, Host.rcx, Host.rdx, w: false)
-    asm.ri(4, Host.rcx, Int32(JumpEntry.entries - 1), w: false)
-    asm.shift(4, Host.rcx, UInt8(MemoryLayout<JumpEntry>.stride.trailingZeroBitCount), w: false)
-    asm.rm(Alu.add, Host.rcx, Host.rbx, Stubs.slot(Slot.jumpCache))
+    asm.jumpEntry(Stubs.slot(Slot.jumpCache), bmi2: cache.features.bmi2)
     asm.rm(Alu.cmp, Host.rax, Host.rcx, Self.entryPC)
-    asm.jcc(Condition.notEqual, to: miss)
+    if at > 0, isCheckedByJump(at - 1) {
+      cold(.target, jump(Condition.notEqual))
+    } else {
+      asm.jcc(Condition.notEqual, to: miss)
+    }
     asm.load(Host.rdx, Host.rbx, Stubs.slot(Slot.jumpTag))
     asm.rm(Alu.cmp, Host.rdx, Host.rcx, Self.entryTag)
     asm.jcc(Condition.notEqual, to: miss)
     asm.indirect(4, Host.rcx, Self.entryCode)
+  }
+
+  /// Whether a micro-op checks that the address is canonical to which the next one jumps: what the jump
+  /// cache has needs no check.
+  func isCheckedByJump(_ index: Int) -> Bool {
+    guard options.chains, index + 2 == opCount else { return false }
+    let (check, jump) = (block.pointee.ops[index], block.pointee.ops[index + 1])
+    guard check.op == .helper, case .check(.canonical)? = natives[check.imm] else { return false }
+    return jump.op == .jumpr && jump.imm == 0 && jump.a == check.a
+  }
+
+  /// The jump cache does not have the target (rax): it is checked only now, and the check that fails
+  /// is the interpreter's, with everything in memory as before it.
+  mutating func targetMissed(_ cold: Cold) {
+    asm.mov(Host.rcx, Host.rax)
+    notCanonical(Host.rcx)
+    asm.jcc(Condition.belowOrEqual, to: cache.writable + cache.stubs.indirect)
+    asm.store(Host.rax, Host.rbx, Self.offset(block.pointee.ops[cold.op].a))
+    opOffset(cold.op - 1)
+    blockAddress(Host.rdx)
+    asm.jmp(to: cache.writable + cache.stubs.rest)
+  }
+}
+
+extension Assembler {
+  /// rcx = the entry of the jump cache for the pc in rax; changes rdx and the flags.
+  ///
+  /// - SeeAlso: ``JumpEntry/index(_:)``
+  mutating func jumpEntry(_ cache: Int32, bmi2: Bool) {
+    let shift = UInt8(MemoryLayout<JumpEntry>.stride.trailingZeroBitCount)
+    mov(Host.rcx, Host.rax)
+    shiftedRight(Host.rdx, Host.rax, 12 - shift, bmi2: bmi2)
+    self.shift(4, Host.rcx, shift - 1, w: false)
+    rr(Alu.xor, Host.rcx, Host.rdx, w: false)
+    ri(4, Host.rcx, Int32(JumpEntry.entries - 1) << Int32(shift), w: false)
+    rm(Alu.add, Host.rcx, Host.rbx, cache)
   }
 }
 #endif

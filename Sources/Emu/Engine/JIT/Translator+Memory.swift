@@ -62,29 +62,21 @@ extension Translator {
     }
   }
 
+  private static let tlbShift = UInt8(MemoryLayout<TLBEntry>.stride.trailingZeroBitCount)
+
   /// Compares the TLB entry's tag with the page of the access at rax: rcx = the entry, rdx = the page.
   ///
   /// The index is that of ``TLB/index(_:)``; the page compared is that of the access's last byte,
   /// which is never in the same entry as the page before it.
   mutating func lookUp(size: Int32, tag: Int32) {
-    if cache.features.bmi2 {
-      asm.rorx(Host.rcx, Host.rax, 12)
-      asm.rorx(Host.rdx, Host.rax, UInt8(12 + TLB.bits))
-    } else {
-      asm.mov(Host.rcx, Host.rax)
-      asm.mov(Host.rdx, Host.rax)
-      asm.shift(5, Host.rcx, 12)
-      asm.shift(5, Host.rdx, UInt8(12 + TLB.bits))
-    }
-    asm.rr(Alu.add, Host.rcx, Host.rdx, w: false)
+    asm.shiftedRight(Host.rcx, Host.rax, 12 - Self.tlbShift, bmi2: cache.features.bmi2)
     if size > 1 {
       asm.lea(Host.rdx, Host.rax, size - 1)
     } else {
       asm.mov(Host.rdx, Host.rax)
     }
-    asm.ri(4, Host.rcx, Int32(TLB.entries - 1), w: false)
+    asm.ri(4, Host.rcx, Int32(TLB.entries - 1) << Int32(Self.tlbShift), w: false)
     asm.ri(4, Host.rdx, -4096)
-    asm.shift(4, Host.rcx, UInt8(MemoryLayout<TLBEntry>.stride.trailingZeroBitCount), w: false)
     asm.rx(Alu.cmp, Host.rdx, Host.r14, Host.rcx, tag)
   }
 
@@ -299,8 +291,8 @@ extension Translator {
         0x10, host - 16, base, index, scale: scale, disp, w: false, prefix: single ? 0xf3 : 0xf2)
       noteWritten(op.d, host)
       out(place)
-      // The upper half is zero too.
-      if isVector(op.d) { at += 1 }
+      // The upper half is zero too, as the next micro-op wants it or because nobody asks.
+      if isVector(op.d), isZeroed(op.d) { at += 1 }
       return
     }
     let to = target(op.d)

@@ -62,7 +62,8 @@ extension Translator {
     case .ldv, .movv: return true
     case .ins32: return isVector(op.a)
     case .mov: return isVector(op.a) || isZeroed(op.d)
-    case .ld64, .ld32u, .ldx64, .ldx32u, .zext32: return isZeroed(op.d)
+    case .ld64, .ld32u, .ldx64, .ldx32u: return isZeroed(op.d) || isFresh(op.d)
+    case .zext32: return isZeroed(op.d)
     case .helper:
       if case .vector? = natives[op.imm] { return true }
       return false
@@ -76,6 +77,20 @@ extension Translator {
     let next = block.pointee.ops[at + 1]
     return next.op == .movi && next.imm == 0 && next.d == d + 1
       && next.gi == block.pointee.ops[at].gi
+  }
+
+  /// Whether `d` is a temporary that its instruction has not used yet: nobody has given its upper half
+  /// a value.
+  private func isFresh(_ d: UInt8) -> Bool {
+    guard d == Slot.temp + 8 else { return false }
+    var index = at
+    while index > 0, block.pointee.ops[index - 1].gi == block.pointee.ops[at].gi {
+      index -= 1
+      let op = block.pointee.ops[index]
+      let shape = shape(of: op)
+      if shape == [] || shape.contains(.d) && (op.d == d || op.d == d + 1) { return false }
+    }
+    return true
   }
 
   // MARK: Moves
@@ -191,6 +206,11 @@ extension Translator {
       let to = firstOperand(op)
       asm.rr0f(vector.opcode, to, b, w: op.e & 2 != 0, prefix: vector.prefix)
       writeVector(op.d, to)
+    case .vectors where vector.isScalarArithmetic && !isWithinFloats(hostOf[Int(op.b)]):
+      let to = firstOperand(op)
+      asm.rm0f(
+        vector.opcode, to, Host.rbx, Self.offset(op.b), w: false, prefix: vector.prefix)
+      writeVector(op.d, to)
     case .vectors, .immediate, .predicate:
       let b = vectorOperand(op.b, 1)
       let to = firstOperand(op)
@@ -236,13 +256,19 @@ extension Translator {
       asm.testImmediate(read(op.a, else: Host.rax), Int32(op.c))
       cold(.helper, jump(Condition.notEqual))
     case .canonical:
-      // Its upper bits, with the highest of the others added.
+      if isCheckedByJump(at) { return }
       readInto(Host.rax, op.a)
-      asm.shift(7, Host.rax, 47)
-      asm.ri(0, Host.rax, 1, w: false)
-      asm.ri(7, Host.rax, 1, w: false)
+      notCanonical(Host.rax)
       cold(.helper, jump(Condition.above))
     }
+  }
+
+  /// Condition "above" where the register's address is not canonical; the register is changed.
+  mutating func notCanonical(_ register: HostRegister) {
+    // Its upper bits, with the highest of the others added.
+    asm.shift(7, register, 47)
+    asm.ri(0, register, 1, w: false)
+    asm.ri(7, register, 1, w: false)
   }
 }
 #endif

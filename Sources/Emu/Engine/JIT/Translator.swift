@@ -72,6 +72,8 @@ struct Translator {
       /// Begin to collect floating-point exceptions; the same as the above where rounding is not to
       /// nearest.
       case collect
+      /// A computed jump's target that the jump cache does not have, not checked yet.
+      case target
       /// Way out: 0 taken, 1 fall-through.
       case way(fall: Bool)
       /// The budget is short.
@@ -144,7 +146,9 @@ struct Translator {
   static let generalPool: [HostRegister] = [
     Host.rsi, Host.rdi, 8, 9, 10, 11, Host.rbp, 12, 13,
   ]
-  static let floatPool: [UInt8] = Array(18...30)
+  static let floatPool: ArraySlice<UInt8> = Array(18...30)[...]
+  /// For guests with SSE, whose micro-ops have two operands.
+  static let vectorPool: ArraySlice<UInt8> = Array(18...31)[...]
   /// Registers that survive calls.
   static let preserved: UInt32 = 1 << 5 | 1 << 12 | 1 << 13
 
@@ -331,7 +335,7 @@ struct Translator {
       }
     }
     give(usesDelta ? Self.generalPool.dropLast() : Self.generalPool[...], float: false)
-    give(Self.floatPool[...], float: true)
+    give(natives.floatControl == nil ? Self.floatPool : Self.vectorPool, float: true)
     for slot in scratch.used { scratch.uses[Int(slot)] = 0 }
     scratch.used.removeAll(keepingCapacity: true)
   }
@@ -608,6 +612,7 @@ struct Translator {
         asm.jmp(to: cold.resume)
       case .site(let group): siteMissed(cold, group)
       case .leader(let group, let tag): leaderMissed(cold, group, tag)
+      case .target: targetMissed(cold)
       case .forget:
         if let forget { asm.call(forget) }
         asm.jmp(to: cold.resume)

@@ -70,7 +70,7 @@ public struct BareConfiguration {
 /// A board without a kernel model: the image brings its own.
 ///
 /// For RISC-V, addresses, interrupts and firmware are those of QEMU's `virt`; for x86-64 the board
-/// is a PC of one processor.
+/// is a PC.
 ///
 /// - SeeAlso: QEMU, "'virt' Generic Virtual Platform (virt)", "i440fx PC (pc-i440fx, pc)".
 public final class BareMachine {
@@ -84,7 +84,7 @@ public final class BareMachine {
   /// The harts' instruction sets: as such, those of RISC-V harts, and that of a PC's.
   private let timed: [any TimedISA]
   let isas: [RV64]
-  let pcISA: X64?
+  let pcISAs: [X64]
   var pc: PCBoard?
   let console: any BareConsole
   let configuration: BareConfiguration
@@ -159,7 +159,7 @@ public final class BareMachine {
     self.bus = bus
     var harts: [Hart] = []
     var timed: [any TimedISA] = []
-    for index in 0..<(isPC ? 1 : max(configuration.harts, 1)) {
+    for index in 0..<max(configuration.harts, 1) {
       let isa: any TimedISA = isPC ? X64() : RV64()
       harts.append(
         Hart(
@@ -171,11 +171,11 @@ public final class BareMachine {
     self.harts = harts
     self.timed = timed
     isas = timed.compactMap { $0 as? RV64 }
-    pcISA = timed.first as? X64
+    pcISAs = timed.compactMap { $0 as? X64 }
     states = Array(repeating: .started, count: harts.count)
     waiting = Array(repeating: false, count: harts.count)
     resumeAt = Array(repeating: nil, count: harts.count)
-    if let pcISA { attachPC(pcISA, startOfRun) } else { attachDevices(startOfRun) }
+    if isPC { attachPC(startOfRun) } else { attachDevices(startOfRun) }
     chooser?.attach(self)
   }
 
@@ -219,20 +219,42 @@ public final class BareMachine {
     }
   }
 
-  private func attachPC(_ isa: X64, _ startOfRun: UInt64) {
+  private func attachPC(_ startOfRun: UInt64) {
     let line = ConsoleLine(console)
     let pc = PCBoard(self, startOfRun: startOfRun, sink: line, source: line)
-    let hart = harts[0]
-    pc.ioapic.onInterrupt = { [unowned isa, unowned hart] in
-      if let vector = $0 { isa.interrupt(vector, hart) } else { isa.interruptNonMaskably(hart) }
+    pc.ioapic.onMessage = { [unowned self] in deliver($0, .none, from: nil) }
+    for (isa, hart) in zip(pcISAs, harts) {
+      isa.onMessage = { [unowned self, unowned hart] in deliver($0, $1, from: hart.index) }
+      isa.onReset = { [unowned self] in end(.reset) }
+      isa.onEndOfInterrupt = { [unowned pc] in pc.ioapic.end($0) }
+      isa.onTimerChange = { [unowned hart] in hart.requestStop() }
+      isa.random = { [unowned self] in chooser?.randomBytes($0) ?? [] }
+      isa.ports = pc
     }
-    isa.onEndOfInterrupt = { [unowned pc] in pc.ioapic.end($0) }
-    isa.onTimerChange = { [unowned hart] in hart.requestStop() }
-    isa.random = { [unowned self] in chooser?.randomBytes($0) ?? [] }
-    isa.ports = pc
     attach(pc.ioapic, PCMap.ioapic)
-    attach(LocalAPICWindow(isa, hart), PCMap.localAPIC)
+    attach(LocalAPICWindow(self), PCMap.localAPIC)
     self.pc = pc
+  }
+
+  /// Has every processor that a message is for take it.
+  private func deliver(_ message: APICMessage, _ shorthand: APICShorthand, from sender: Int?) {
+    var receivers = harts.indices.filter { index in
+      switch shorthand {
+      case .none: pcISAs[index].accepts(message, harts[index])
+      case .itself: index == sender
+      case .all: true
+      case .others: index != sender
+      }
+    }
+    if message.isForOne {
+      let least = receivers.min {
+        pcISAs[$0].processorPriority(harts[$0]) < pcISAs[$1].processorPriority(harts[$1])
+      }
+      receivers = least.map { [$0] } ?? []
+    }
+    for index in receivers { pcISAs[index].receive(message, harts[index]) }
+    // Whoever was woken has its turn.
+    if receivers.contains(where: { $0 != running }) { currentHart?.requestStop() }
   }
 
   /// Drives from the first transport on; console and random numbers from the last one down.
@@ -344,7 +366,9 @@ public final class BareMachine {
   var currentHart: Hart? { running.map { harts[$0] } }
 
   /// What the image asked of the processor that is not done, where that ended the run.
-  public var refusal: String? { harts.first.flatMap { pcISA?.refusal($0) } }
+  public var refusal: String? {
+    zip(pcISAs, harts).lazy.compactMap { $0.refusal($1) }.first
+  }
 
   /// The hart that runs, or ran last.
   public var latestHart: Hart { harts[max(running ?? last, 0)] }
@@ -398,7 +422,7 @@ public final class BareMachine {
     running = index
     sliceStart = hart.count
     let stop = hart.run(until: sliceStart &+ slice)
-    if let pcISA, exit == nil, pcISA.isShutDown(hart) {
+    if exit == nil, pcISAs.indices.contains(index), pcISAs[index].isShutDown(hart) {
       exit = .shutDown
     }
     base &+= hart.count &- sliceStart

@@ -122,9 +122,6 @@ public final class BareSession {
 
   /// What a PC does not have.
   private static func unfit(_ options: BareRun.Options) -> String? {
-    if options.harts > 1 {
-      return "other processors start in real mode, which is not done; one hart it is"
-    }
     if options.memory > PCMap.ramLimit || options.memory < 2 << 20 {
       return "its memory has 2 MiB to 3 GiB"
     }

@@ -113,9 +113,14 @@ extension BareMachine {
   /// What the boot protocols tell an image lies here.
   private static let information: UInt64 = 0x7000
 
-  /// Starts the hart in 32-bit protected mode, as a multiboot or PVH loader does.
+  /// Starts the first hart in 32-bit protected mode, as a multiboot or PVH loader does; the others
+  /// wait for messages.
   func enterProtectedMode(_ entry: UInt64, _ boot: PCBoot) {
-    guard let isa = pcISA, let hart = harts.first else { return }
+    guard let isa = pcISAs.first, let hart = harts.first else { return }
+    for (other, waits) in zip(pcISAs, harts).dropFirst() {
+      other.enterWaiting(waits)
+      waiting[waits.index] = true
+    }
     let at = Self.information
     let line = Array((configuration.bootargs ?? "").utf8) + [0]
     let lineAt = at + 0x200

@@ -78,7 +78,7 @@ extension BareSession: GuestSession {
   ///
   /// Deviation: of a PC's 32-bit code the text is that of 64-bit code.
   public func makeTraceISA() -> any TraceISA {
-    machine.pcISA == nil ? RISCVTraceISA() : X86TraceISA()
+    machine.pcISAs.isEmpty ? RISCVTraceISA() : X86TraceISA()
   }
   /// The board's.
   public func stateHash() -> StateHash { machine.stateHash() }

@@ -183,6 +183,10 @@ _start:
 
 /* Prints the vector and error code that the stub has pushed, as far as it can tell them: by the depth of the stack, and goes on. */
 handler:
+  /* A program has left none that it may use. */
+  movl $0x10, %eax
+  movl %eax, %ds
+  movl %eax, %es
   pushl %esi
   pushl %ebx
   say "trap "
@@ -193,9 +197,6 @@ handler:
   movl (%esp), %ebx
   subl resume, %ebx
   call puthex
-  movl $0x10, %eax
-  movl %eax, %ds
-  movl %eax, %es
   movl $stack - 256, %esp
   pushl resume
   ret

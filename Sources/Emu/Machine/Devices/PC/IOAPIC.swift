@@ -1,4 +1,5 @@
 import Engine
+import X86
 
 /// The I/O APIC of a PC: 24 pins, each with an entry that says whose interrupt it is.
 ///
@@ -8,15 +9,13 @@ import Engine
 /// | 0x10 | 0 the number; 1 version and highest entry; 2 arbitration; 0x10 + 2 n and the next: entry n |
 /// | 0x40 | a vector whose interrupt has ended |
 ///
-/// Deviation: there is one processor, so that destinations are not looked at.
-///
 /// - SeeAlso: Intel 82093AA data sheet, "I/O Redirection Table Registers"; QEMU hw/intc/ioapic.c.
 final class IOAPIC: Device, InterruptController {
   private static let pins = 24
   private static let masked: UInt64 = 1 << 16, level: UInt64 = 1 << 15, waits: UInt64 = 1 << 14
 
-  /// Sends an interrupt, or with `nil` one that can't be masked.
-  var onInterrupt: ((_ vector: UInt64?) -> Void)?
+  /// Sends a message to processors.
+  var onMessage: ((APICMessage) -> Void)?
   private var selected: UInt8 = 0
   private var number: UInt32 = 0
   private var entries = [UInt64](repeating: masked, count: pins)
@@ -39,11 +38,10 @@ final class IOAPIC: Device, InterruptController {
       guard entry & Self.waits == 0 else { return }
       entries[pin] |= Self.waits
     }
-    switch entry >> 8 & 7 {
-    case 0, 1: onInterrupt?(entry & 0xff)
-    case 4: onInterrupt?(nil)
-    default: break
-    }
+    onMessage?(
+      APICMessage(
+        vector: entry & 0xff, mode: entry >> 8 & 7, destination: entry >> 56,
+        isLogical: entry >> 11 & 1 == 1))
   }
 
   /// The interrupt of a vector has ended: what is still high comes again.
@@ -99,7 +97,7 @@ final class IOAPIC: Device, InterruptController {
     archive("number", &number)
     archive("entries", &entries)
     archive("levels", &levels)
-    archive.transient(["onInterrupt"])
+    archive.transient(["onMessage"])
     if archive.isReading, entries.count != Self.pins {
       entries = Array(repeating: Self.masked, count: Self.pins)
       archive.fail("an I/O APIC without 24 pins")

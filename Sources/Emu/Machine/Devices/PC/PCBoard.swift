@@ -42,7 +42,7 @@ final class PCBoard: PortBus {
     uart = UART16550(
       wire: InterruptWire(ioapic, source: PCMap.serialSource), sink: sink, source: source)
     pit = PIT8254(clock: machine, wire: InterruptWire(ioapic, source: 0))
-    cmos = CMOS(memory: machine.ram.size)
+    cmos = CMOS(memory: machine.ram.size, processors: machine.harts.count)
   }
 
   func read(port: UInt16, size: Int) -> UInt32 {
@@ -64,7 +64,8 @@ final class PCBoard: PortBus {
       return cmos.read(port, now: (startOfRun &+ machine.ticks) / 1_000_000_000)
     case 0x3f8...0x3ff:
       return UInt8(truncatingIfNeeded: uart.read(UInt64(port - 0x3f8), size: 1))
-    case 0x511: return firmware.next(memory: machine.ram.size)
+    case 0x511:
+      return firmware.next(memory: machine.ram.size, processors: machine.harts.count)
     default: return 0xff
     }
   }
@@ -111,16 +112,16 @@ final class PCBoard: PortBus {
 
 /// The registers of the local APIC in memory: those of the hart that runs.
 final class LocalAPICWindow: Device {
-  private let isa: X64
-  private unowned let hart: Hart
+  private unowned let machine: BareMachine
 
-  init(_ isa: X64, _ hart: Hart) {
-    self.isa = isa
-    self.hart = hart
+  init(_ machine: BareMachine) { self.machine = machine }
+
+  func read(_ offset: UInt64, size: Int) -> UInt64 {
+    let hart = machine.latestHart
+    return machine.pcISAs[hart.index].readAPIC(at: offset, hart)
   }
-
-  func read(_ offset: UInt64, size: Int) -> UInt64 { isa.readAPIC(at: offset, hart) }
   func write(_ offset: UInt64, size: Int, _ value: UInt64) {
-    isa.writeAPIC(at: offset, value, hart)
+    let hart = machine.latestHart
+    machine.pcISAs[hart.index].writeAPIC(at: offset, value, hart)
   }
 }

@@ -49,7 +49,7 @@ struct CMOS {
   private var selected: UInt8 = 0
   private var bytes = [UInt8](repeating: 0, count: 128)
 
-  init(memory: UInt64) {
+  init(memory: UInt64, processors: Int) {
     bytes[0x0a] = 0x26
     bytes[0x0b] = 0x02
     bytes[0x0d] = 0x80
@@ -58,6 +58,8 @@ struct CMOS {
     let extended = min(max(memory, 1 << 20) - (1 << 20), 63 << 20) >> 10
     set(0x17, extended)
     set(0x30, extended)
+    // Processors beside the first.
+    bytes[0x5f] = UInt8(clamping: processors - 1)
     set(0x34, min(memory < 16 << 20 ? 0 : (memory - (16 << 20)) >> 16, 65535))
   }
 
@@ -115,7 +117,7 @@ struct CMOS {
     archive("selected", &selected)
     archive("bytes", &bytes)
     if archive.isReading, bytes.count != 128 || selected > 127 {
-      self = CMOS(memory: 0)
+      self = CMOS(memory: 0, processors: 1)
       archive.fail("a clock without 128 bytes")
     }
   }
@@ -133,14 +135,16 @@ struct FirmwareConfiguration {
     offset = 0
   }
 
-  mutating func next(memory: UInt64) -> UInt8 {
+  mutating func next(memory: UInt64, processors: Int) -> UInt8 {
     let item: [UInt8] =
       switch selected {
       case 0: Array("QEMU".utf8)
       // Without DMA.
       case 1: [1, 0, 0, 0]
       case 3: (0..<8).map { UInt8(truncatingIfNeeded: memory >> ($0 * 8)) }
-      case 5: [1, 0]
+      // Processors that there are, and that there can be.
+      case 5, 0xf:
+        [UInt8(truncatingIfNeeded: processors), UInt8(truncatingIfNeeded: processors >> 8)]
       // No files.
       case 0x19: [0, 0, 0, 0]
       default: []
