@@ -94,7 +94,7 @@ import Testing
       for middle in Self.between {
         for (first, second) in values {
           func make(_ code: [UInt8]) throws -> Hart {
-            let hart = try hart(engine, code)
+            let hart = try self.hart(engine, code)
             hart.x[Registers.slot(7)] = first
             hart.x[Registers.slot(6)] = second
             hart.x[Registers.slot(1)] = Self.hole
