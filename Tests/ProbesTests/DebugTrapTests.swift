@@ -18,7 +18,10 @@ import X86
   }
 
   /// `TRAP_HWBKPT` (4) behind a store to what DR0 watches; nothing where it watches loads of a port.
-  @Test(arguments: [(0xd0001, "watch: 1 signals, code 0x4, pc +10, address is pc\n"), (0xe0001, nil)])
+  @Test(
+    arguments: [
+      (0xd0001, "watch: 1 signals, code 0x4, pc +10, address is pc\n"), (0xe0001, nil),
+    ] as [(UInt64, String?)])
   func aWatchedVariable(control: UInt64, expected: String?) throws {
     let rig = try Rig("traps.elf", ["watch"], guest: .x86_64)
     let elf = try ELFFile(rig.elf, requirements: ELFRequirements())
