@@ -41,7 +41,13 @@ public final class Kernel {
   /// They are not kept alive by the kernel, which most of them keep alive.
   @exclusivity(unchecked) public private(set) var trapHooks: [TrapHookEntry] = []
   /// Told about processes and their memory: probes.
-  public weak var observer: (any ProcessObserver)?
+  ///
+  /// It is not kept alive, and sets this to `nil` before it goes.
+  public var observer: (any ProcessObserver)? {
+    get { observers.observer }
+    set { observers.observer = newValue }
+  }
+  let observers = ObserverPlace()
   /// Guest kernel text was written: the next answer through the gate has the guest synchronise its
   /// instruction fetch.
   @exclusivity(unchecked) public var instructionFlushNeeded = false
@@ -335,6 +341,14 @@ extension TrapHook {
   public func trapRaisesSignal(_ kernel: Kernel, _ task: Task, regs: UInt64) {}
   /// They need not wait.
   public func holdsSignals(_ kernel: Kernel, _ task: Task, regs: UInt64) -> Bool { false }
+}
+
+/// Where a kernel and its address spaces find who observes them.
+///
+/// It is one place for all, so that an observer that goes need only be taken out here. A weak reference would
+/// make every count of references to the observer slow, which each trap asks.
+final class ObserverPlace {
+  unowned(unsafe) var observer: (any ProcessObserver)?
 }
 
 /// Told about tasks and their memory as they come and go.

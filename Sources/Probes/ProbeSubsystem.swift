@@ -72,10 +72,12 @@ public final class ProbeSubsystem {
     uprobes = UprobeMachine(kernel: kernel, isa: isa, fetch: fetch)
     kernel.add(self)
     kernel.observer = self
-    for task in kernel.tasks.values { task.space?.observer = self }
   }
 
-  deinit { kernel.remove(self) }
+  deinit {
+    kernel.remove(self)
+    if kernel.observer === self { kernel.observer = nil }
+  }
 
   // MARK: Registration
 

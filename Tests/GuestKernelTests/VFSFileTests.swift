@@ -65,6 +65,7 @@ import Testing
     try file.truncate(to: 8192)
     #expect(try file.pread(4096, at: 4096) == [7] + [UInt8](repeating: 0, count: 4095))
     #expect(errno { try file.inode.page(2, forWrite: false) } == .EFAULT)
+    file.inode.removeMapping(mapping)
   }
 
   @Test func `what a mapping wrote behind the end does not appear when the file grows`() throws {

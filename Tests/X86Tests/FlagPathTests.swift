@@ -69,6 +69,55 @@ import Testing
     #expect(RFlags.read(hart.x) & Self.status == Self.overflow)
   }
 
+  /// Instructions on EDI, ESI and the word at RBX that set all flags.
+  private static let setters: [[UInt8]] = [
+    [0x01, 0xf7], [0x48, 0x01, 0xf7], [0x66, 0x01, 0xf7], [0x40, 0x00, 0xf7], [0x83, 0xc7, 0x7f],
+    [0x01, 0xff], [0x29, 0xf7], [0x48, 0x29, 0xf7], [0x40, 0x28, 0xf7], [0x83, 0xef, 0x7f],
+    [0x21, 0xf7], [0x09, 0xf7], [0x31, 0xf7], [0x40, 0x30, 0xf7], [0x83, 0xe7, 0x55],
+    [0x39, 0xf7], [0x40, 0x38, 0xf7], [0x83, 0xff, 0x55], [0x85, 0xf7], [0xf7, 0xdf],
+    [0xc1, 0xe7, 0x05], [0x48, 0xc1, 0xef, 0x05], [0xc1, 0xff, 0x03], [0xc0, 0xe3, 0x05],
+    [0x0f, 0xaf, 0xfe], [0x48, 0x0f, 0xaf, 0xfe], [0x0f, 0xaf, 0xff], [0x0f, 0xaf, 0x3b],
+    [0x03, 0x3b], [0x33, 0x3b], [0x3b, 0x3b], [0x01, 0x3b], [0xff, 0xc7],
+  ]
+  /// What changes an operand before the fault: nothing, MOV EDI, MOV ESI, LEA EDI.
+  private static let between: [[UInt8]] = [
+    [], [0xbf, 5, 0, 0, 0], [0xbe, 5, 0, 0, 0], [0x8d, 0x7f, 0x01],
+  ]
+
+  /// Flags that others take the place of behind the fault, so that nobody but the handler sees them.
+  @Test(arguments: [BackEnd.interpreter, .jit])
+  func faultBetweenTwoThatSetAll(engine: BackEnd) throws {
+    let values: [(UInt64, UInt64)] = [
+      (0x7fff_ffff, 1), (0x8000_0000_0000_0000, 0x8000_0000_0000_0001), (0x1234_5681, 0x7f),
+    ]
+    for setter in Self.setters {
+      for middle in Self.between {
+        for (first, second) in values {
+          func make(_ code: [UInt8]) throws -> Hart {
+            let hart = try self.hart(engine, code)
+            hart.x[Registers.slot(7)] = first
+            hart.x[Registers.slot(6)] = second
+            hart.x[Registers.slot(1)] = Self.hole
+            hart.ram.write(Self.handler, [0xeb, 0xfe])
+            return hart
+          }
+          let alone = try make(setter + [0xeb, 0xfe])
+          #expect(alone.run(until: 1) == .budget)
+          // mov rax, [rcx]; cmp esi, edi; jmp .
+          let hart = try make(setter + middle + [0x48, 0x8b, 0x01, 0x39, 0xfe, 0xeb, 0xfe])
+          #expect(hart.run(until: 8) == .budget)
+          let frame = hart.x[Registers.slot(4)]
+          let at = Self.code + UInt64(setter.count + middle.count)
+          #expect(hart.ram.load(frame + 8, as: UInt64.self) == at)
+          let flags = try #require(hart.ram.load(frame + 24, as: UInt64.self))
+          #expect(
+            flags & Self.status == RFlags.read(alone.x) & Self.status,
+            "\(setter) \(middle) \(first) \(second)")
+        }
+      }
+    }
+  }
+
   /// A computed jump whose target the jump cache usually has, and that then is not canonical: #GP of
   /// the jump, with everything as before it.
   @Test(arguments: [BackEnd.interpreter, .jit], [false, true])

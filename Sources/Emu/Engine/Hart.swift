@@ -687,6 +687,18 @@ public final class Hart {
     return found.pa
   }
 
+  /// Where on the host `count` bytes at `va` are, if they lie in one page of RAM that the TLB knows for
+  /// this access and nobody observes accesses: compiled code would access them just so.
+  public func hostBytes(
+    _ va: UInt64, _ count: Int, writing: Bool
+  ) -> UnsafeMutableRawPointer? {
+    let entry = currentTLB + TLB.index(va)
+    let tag = writing ? entry.pointee.write : entry.pointee.read
+    let last = va &+ UInt64(count) &- 1
+    guard tag == va & TLB.pageMask, tag == last & TLB.pageMask, !isObserved else { return nil }
+    return UnsafeMutableRawPointer(bitPattern: UInt(entry.pointee.addend &+ va))
+  }
+
   /// Loads `size` (1, 2, 4, 8) bytes, zero-extended; unaligned and page-crossing allowed.
   ///
   /// - Returns: zero with the exception pending where the access faults.

@@ -94,7 +94,7 @@ extension Kernel {
     a("unknownCounts", &unknownCounts)
     a.transient([
       "isa", "ram", "host", "hart", "image", "syscalls", "clock", "classifyTrap", "trapHooks",
-      "observer", "interruptHart", "isServing", "log", "frameSize", "framePC", "frameSP",
+      "observers", "interruptHart", "isServing", "log", "frameSize", "framePC", "frameSP",
       "linearMapBase", "taskLayout", "signalActionHasRestorer", "encodeStat", "cpuinfo", "proc",
     ])
     guard a.isReading else { return }

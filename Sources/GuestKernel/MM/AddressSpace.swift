@@ -46,8 +46,9 @@ public final class AddressSpace: UserMemory, Archivable {
     public init() {}
   }
 
-  /// Told about changes of mappings; children inherit it.
-  public weak var observer: (any AddressSpaceObserver)?
+  /// Where it finds who is told about changes of mappings: its kernel's, from exec on.
+  var observers: ObserverPlace?
+  var observer: (any AddressSpaceObserver)? { observers?.observer }
   /// What probes keep for this address space.
   @exclusivity(unchecked) public var probeState: AnyObject?
   /// The mappings, by ascending address.
@@ -148,12 +149,18 @@ public final class AddressSpace: UserMemory, Archivable {
     layout = other.layout
     auxv = other.auxv
     signalPage = other.signalPage
-    observer = other.observer
+    observers = other.observers
     owner = other.frames.newOwner()
     table = try PageTable(frames: other.frames, isa: other.isa, kernelRoot: other.kernelRoot)
   }
 
-  deinit { if !frames.isInert { releaseAll() } }
+  deinit {
+    if frames.isInert {
+      for inode in registered { inode.removeMapping(self) }
+    } else {
+      releaseAll()
+    }
+  }
 
   private static func granted(_ isa: any KernelISA) -> [PageProtection] {
     (0..<8).map { prot in
@@ -174,7 +181,7 @@ public final class AddressSpace: UserMemory, Archivable {
     (kernelRoot, asid, mmapBase, owner) = (0, 0, 0, 0)
     granted = Self.granted(isa)
     table = PageTable(placeholderFor: a)
-    observer = a.kernel.observer
+    observers = a.kernel.observers
   }
 
   package func archive(_ a: Archive) {
@@ -202,7 +209,7 @@ public final class AddressSpace: UserMemory, Archivable {
     a.refs("registered", &registered)
     a("users", &users)
     a.transient([
-      "isa", "observer", "granted", "readPage", "readFrame", "writePage", "writeFrame",
+      "isa", "observers", "granted", "readPage", "readFrame", "writePage", "writeFrame",
       "searchTop", "holeAbove", "lastIndex",
     ])
     guard a.isReading else { return }

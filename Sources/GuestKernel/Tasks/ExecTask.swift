@@ -203,7 +203,7 @@ extension Kernel {
     isa.restoreFP([], hart)
     task.block.setFP(isa.saveFP(hart))
     task.replyActions.formUnion([.reloadRoot, .fenceInstructions])
-    result.space.observer = observer
+    result.space.observers = observers
     observer?.executed(task)
   }
 }

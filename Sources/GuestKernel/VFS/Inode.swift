@@ -38,7 +38,7 @@ public class Inode: Archivable {
   var writers = 0
   var writeDenials = 0
   private(set) var locks = FileLocks()
-  private var mappings: [WeakMapping] = []
+  private var mappings: [MappingEntry] = []
 
   init(_ fileSystem: FileSystem, _ mode: FileMode, number: UInt64? = nil) {
     self.fileSystem = fileSystem
@@ -77,7 +77,7 @@ public class Inode: Archivable {
     if hasLocks { a.ref("locks", &locks) }
     var spaces = mappings.compactMap { $0.mapping as? AddressSpace }
     a.refs("mappings", &spaces)
-    if a.isReading { mappings = spaces.map { WeakMapping(mapping: $0) } }
+    if a.isReading { mappings = spaces.map { MappingEntry($0) } }
     a.transient(["locks"])
   }
 
@@ -214,29 +214,36 @@ public class Inode: Archivable {
 
   // MARK: Mappings
 
-  /// Notes that `mapping` maps pages of this inode; the inode does not keep it alive.
+  /// Notes that `mapping` maps pages of this inode; the inode does not keep it alive, and is told by
+  /// ``removeMapping(_:)`` before it goes.
   public final func addMapping(_ mapping: any InodeMapping) {
-    mappings.removeAll { $0.mapping == nil }
-    if !mappings.contains(where: { $0.mapping === mapping }) {
-      mappings.append(WeakMapping(mapping: mapping))
-    }
+    let entry = MappingEntry(mapping)
+    if !mappings.contains(where: { $0.id == entry.id }) { mappings.append(entry) }
   }
 
   /// Forgets a mapping.
   public final func removeMapping(_ mapping: any InodeMapping) {
-    mappings.removeAll { $0.mapping == nil || $0.mapping === mapping }
+    let id = ObjectIdentifier(mapping)
+    mappings.removeAll { $0.id == id }
   }
 
   /// Who maps pages of this inode, in the order of their coming.
-  public final var currentMappings: [any InodeMapping] { mappings.compactMap(\.mapping) }
+  public final var currentMappings: [any InodeMapping] { mappings.map(\.mapping) }
 
   final func unmapPages(from index: UInt64) {
     for mapping in currentMappings { mapping.unmapPages(of: self, from: index) }
   }
 }
 
-private struct WeakMapping {
-  weak var mapping: (any InodeMapping)?
+private struct MappingEntry {
+  let id: ObjectIdentifier
+  // A weak reference would make every count of references to an address space slow.
+  unowned(unsafe) let mapping: any InodeMapping
+
+  init(_ mapping: any InodeMapping) {
+    id = ObjectIdentifier(mapping)
+    self.mapping = mapping
+  }
 }
 
 /// One entry of a directory, before it is encoded.

@@ -56,9 +56,18 @@ let stringOperation: Helper = { x, raw in
       _ = iterate(hart, op, kind)
       return
     }
-    for _ in 0..<(op.e & StringOp.stepping != 0 ? 1 : StringOp.chunk) {
+    var left = op.e & StringOp.stepping != 0 ? 1 : StringOp.chunk
+    while left > 0 {
       let count = x[rcx] & width
       if count == 0 { return }
+      let several = atOnce(hart, op, kind, Int(clamping: min(count, UInt64(left))))
+      if several > 0 {
+        x[rcx] &-= UInt64(several)
+        if x[rcx] == 0 { return }
+        left -= several
+        continue
+      }
+      left -= 1
       guard iterate(hart, op, kind) else { return }
       StringOp.set(x, rcx, count &- 1, width)
       if kind == .cmps || kind == .scas {
@@ -77,6 +86,52 @@ let stringOperation: Helper = { x, raw in
     x[Int(op.d)] = hart.pc
     x[SystemSlot.repeated] = hart.count &+ 2
   }
+}
+
+/// Iterations of MOVS or STOS upwards whose bytes lie in pages that the TLB knows, as compiled code
+/// would do them: nothing can happen between them.
+///
+/// - Returns: how many of `most` were done, the count aside; zero where it must be done one by one.
+private func atOnce(_ hart: Hart, _ op: MicroOp, _ kind: StringOp, _ most: Int) -> Int {
+  let x = hart.x
+  guard most > 1, kind == .movs || kind == .stos, op.c & StringOp.legacy == 0,
+    StringOp.addressMask(op) == .max, x[Registers.otherFlags] & RFlags.direction == 0
+  else { return 0 }
+  let size = Int(op.e & 15)
+  let (rsi, rdi) = (Int(Lift.rsi), Int(Lift.rdi))
+  func room(_ va: UInt64) -> Int { Int(4096 &- (va & 4095)) / size }
+  var count = min(most, room(x[rdi]))
+  if kind == .stos {
+    guard count > 1, let to = hart.hostBytes(x[rdi], count * size, writing: true) else { return 0 }
+    let value = x[Int(Lift.rax)]
+    for at in stride(from: 0, to: count * size, by: size) {
+      switch size {
+      case 1: to.storeBytes(of: UInt8(truncatingIfNeeded: value), toByteOffset: at, as: UInt8.self)
+      case 2:
+        to.storeBytes(of: UInt16(truncatingIfNeeded: value), toByteOffset: at, as: UInt16.self)
+      case 4:
+        to.storeBytes(of: UInt32(truncatingIfNeeded: value), toByteOffset: at, as: UInt32.self)
+      default: to.storeBytes(of: value, toByteOffset: at, as: UInt64.self)
+      }
+    }
+  } else {
+    let source = x[rsi] &+ x[Int(op.a)]
+    count = min(count, room(source))
+    guard count > 1, let from = hart.hostBytes(source, count * size, writing: false),
+      let to = hart.hostBytes(x[rdi], count * size, writing: true)
+    else { return 0 }
+    if to > from, to < from + count * size {
+      // What is stored is loaded again.
+      for index in 0..<count {
+        (to + index * size).copyMemory(from: from + index * size, byteCount: size)
+      }
+    } else {
+      to.copyMemory(from: from, byteCount: count * size)
+    }
+    x[rsi] &+= UInt64(count * size)
+  }
+  x[rdi] &+= UInt64(count * size)
+  return count
 }
 
 /// - Returns: whether it completed.

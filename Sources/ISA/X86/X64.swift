@@ -283,7 +283,8 @@ public final class X64: GuestISA {
       flags & TranslationFlag.legacy == 0
       ? .wide : flags & TranslationFlag.narrow == 0 ? .legacy : .narrow
     insns.removeAll(keepingCapacity: true)
-    let limit = builder.room
+    // A step is a block, so that the next step here finds it.
+    let limit = flags & TranslationFlag.stepping != 0 ? min(1, builder.room) : builder.room
     var va = builder.pc
     var illegal: UInt64?
     while insns.count < limit, (va ^ builder.start) & ~4095 == 0 {

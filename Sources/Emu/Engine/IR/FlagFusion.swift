@@ -57,6 +57,14 @@ enum FlagFusion {
   }
 
   private static func folded(_ first: MicroOp, _ second: MicroOp) -> MicroOp? {
+    if first.op == .ins8, second.op == .andi, second.imm == 0xff, second.a == first.d,
+      second.d == first.d
+    {
+      // The rest of the register goes.
+      var folded = second
+      folded.a = first.a
+      return folded
+    }
     guard first.op == .mov || first.op == .zext32, second.d == first.d, second.a == first.d else {
       return nil
     }
@@ -143,12 +151,19 @@ enum FlagFusion {
         move.imm == -8, move.d == store.a, move.a == store.a, go.op == .goto
       else { return nil }
       return (MicroOp(.pushCall, a: store.a, gi: first.gi, imm: first.imm), 4)
-    case .ld64 where isLast(4):
+    case .ld64 where isLast(4) && ops[at + 3].op == .jumpr:
       let (check, move, go) = (ops[at + 1], ops[at + 2], ops[at + 3])
       guard first.imm == 0, check.op == .canonical, check.a == first.d, move.op == .addi,
         move.d == first.a, move.a == first.a, go.op == .jumpr, go.a == first.d, go.imm == 0
       else { return nil }
       return (MicroOp(.popReturn, a: first.a, gi: first.gi, imm: move.imm), 4)
+    case .ld64 where isLast(6):
+      guard let (popped, _) = stack(ops, .ld64),
+        let (fused, _) = optimistic(ops.dropFirst(2)), fused.op == .popReturn, fused.a == first.a
+      else { return nil }
+      return (
+        MicroOp(.pop2Return, d: popped, a: first.a, gi: first.gi, imm: fused.imm), 6
+      )
     case .ldx64 where isLast(3):
       let (check, go) = (ops[at + 1], ops[at + 2])
       guard check.op == .canonical, check.a == first.d, go.op == .jumpr, go.a == first.d,
@@ -161,7 +176,60 @@ enum FlagFusion {
       let go = ops[at + 1]
       guard go.op == .jumpr, go.a == first.a, go.imm == 0 else { return nil }
       return (MicroOp(.checkedJump, a: first.a, gi: first.gi), 2)
+    case .ld64:
+      if let (first, top) = stack(ops, .ld64),
+        let (second, same) = stack(ops.dropFirst(2), .ld64), same == top
+      {
+        return (MicroOp(.pop2, d: first, a: top, b: second, gi: ops[at].gi), 4)
+      }
+      return load(ops)
+    case .st64:
+      guard let (first, top) = stack(ops, .st64) else { return nil }
+      if let (second, same) = stack(ops.dropFirst(2), .st64), same == top {
+        return (MicroOp(.push2, d: first, a: top, b: second, gi: ops[at].gi), 4)
+      }
+      guard ops.count > 2, ops[at + 2].op == .mov, ops[at + 2].a == top, first != top else {
+        return nil
+      }
+      return (MicroOp(.pushMov, d: first, a: top, b: ops[at + 2].d, gi: ops[at].gi), 3)
+    case .zext32:
+      return extended(ops)
     default: return load(ops)
+    }
+  }
+
+  /// PUSH or POP of a register that is not the stack pointer, by what it begins with.
+  ///
+  /// - Returns: the slot of the register and that of the pointer.
+  private static func stack(
+    _ ops: ArraySlice<MicroOp>, _ op: Op
+  ) -> (register: UInt8, pointer: UInt8)? {
+    guard ops.count > 1 else { return nil }
+    let (access, move) = (ops[ops.startIndex], ops[ops.startIndex + 1])
+    let register = op == .ld64 ? access.d : access.b
+    guard access.op == op, move.op == .addi, move.a == access.a, move.d == access.a,
+      move.gi == access.gi, register != access.a,
+      access.imm == (op == .ld64 ? 0 : -8), move.imm == (op == .ld64 ? 8 : -8)
+    else { return nil }
+    return (register, access.a)
+  }
+
+  /// A load by an index or an offset of 32 bits.
+  private static func extended(_ ops: ArraySlice<MicroOp>) -> (MicroOp, Int)? {
+    guard ops.count > 1 else { return nil }
+    let (move, load) = (ops[ops.startIndex], ops[ops.startIndex + 1])
+    switch load.op {
+    case .ld8u where load.a == move.d:
+      return (
+        MicroOp(.zextLd8u, d: load.d, a: move.a, b: move.d, gi: move.gi, imm: load.imm), 2
+      )
+    case .ldx32u where load.b == move.d:
+      return (
+        MicroOp(
+          .zextLdx32u, d: load.d, a: move.a, b: move.d, gi: move.gi, c: load.c, e: load.a,
+          imm: load.imm), 2
+      )
+    default: return nil
     }
   }
 
@@ -191,7 +259,9 @@ enum FlagFusion {
     let other: UInt8
     if second.b == first.d, second.a != first.d {
       other = second.a
-    } else if second.a == first.d, second.b != first.d, kind != .sub {
+    } else if second.a == first.d, second.b != first.d, kind != .sub, second.op != .keepMul,
+      second.op != .keepMul32
+    {
       other = second.b
     } else {
       return nil
@@ -216,18 +286,18 @@ enum LoadedOperation: UInt8 {
     case .and where !is32: self = .and
     case .or where !is32: self = .or
     case .xor where !is32: self = .xor
-    case .mul where !is32: self = .mul
+    case .mul where !is32, .keepMul where !is32: self = .mul
     case .add32 where is32: self = .add
     case .sub32 where is32: self = .sub
     case .and32 where is32: self = .and
     case .or32 where is32: self = .or
     case .xor32 where is32: self = .xor
-    case .mul32 where is32: self = .mul
+    case .mul32 where is32, .keepMul32 where is32: self = .mul
     default: return nil
     }
   }
 
-  /// - Parameter kind: a raw value.
+  /// What comes of the operation with this raw value.
   @inline(__always)
   static func result(_ kind: UInt8, _ a: UInt64, _ b: UInt64) -> UInt64 {
     switch kind {

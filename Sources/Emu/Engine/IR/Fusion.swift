@@ -7,9 +7,8 @@
 enum Fusion {
   /// Fuses within `ops`, the micro-ops of one whole block that starts at `start`.
   ///
-  /// Without `pairs` only constants are folded, which serves compiled code too.
-  ///
-  /// - Parameter natives: what helpers do, for an instruction set with condition codes.
+  /// Without `pairs` only constants are folded, which serves compiled code too. `natives` says what helpers
+  /// do, for an instruction set with condition codes.
   static func apply(
     _ ops: inout [MicroOp], start: UInt64, pairs: Bool, natives: NativeTable? = nil
   ) {

@@ -112,18 +112,27 @@ public enum Op: UInt8, CaseIterable, Sendable {
   case ccmpBranch, ccmpiBranch, ctestBranch, ctestiBranch, caddiBranch, csubiBranch
   // x[c] = x[a] << e; x[d] = x[c] ^ x[b]
   case slliXor
-  // Calls, returns and checked jumps, optimistic: where the next block is not known, or an access needs
+  // All from here to `ldxAlu64` are optimistic: where the next block is not known, or an access needs
   // the slow path, nothing is done and what they stand for follows.
+  // Two stores of x[d] and x[b] at x[a] - 8, each behind a decrement by 8; and the opposite.
+  case push2, pop2
+  // memory[x[a] - 8] = x[d]; x[a] -= 8; x[b] = x[a].
+  case pushMov
   // memory[x[a] - 8] = imm; x[a] -= 8; go where the block's terminator does.
   case pushCall
   // target = memory[x[a]]; x[a] += imm.
   case popReturn
+  // x[d] = memory[x[a]]; x[a] += 8; then `popReturn`.
+  case pop2Return
   // target = x[a]; target = memory[x[a] + (x[b] << c) + imm].
   case checkedJump, ldxJump
   // x[d] = memory[x[a] + imm]; x[d + 1] = 0.
   case ld64Zero
+  // x[b] = x[a] of 32 bits; x[d] = memory[x[b] + imm], or memory[x[e] + (x[b] << c) + imm].
+  case zextLd8u, zextLdx32u
   // A load into the slot hi, and x[d] = x[e] op what was loaded, by bits 4 and up of `c`
-  // (``LoadedOperation``), from x[a] + lo or x[a] + (x[b] << (c & 15)) + lo.
+  // (``LoadedOperation``), from x[a] + lo or x[a] + (x[b] << (c & 15)) + lo; x[e] is also
+  // kept in ``FlagDeferral``'s slot.
   case ldAlu32, ldAlu64, ldxAlu32, ldxAlu64
   // The same as those without `keep`, and the first operand is kept in ``FlagDeferral``'s slot.
   case keepSlli, keepSrli, keepSrai, keepShl32i, keepShr32i, keepSar32i, keepMul, keepMul32

@@ -21,7 +21,9 @@ public enum FlagKind {
   }
 }
 
-/// Branches fused with what sets the condition codes. Of a comparison there are eight outcomes: zero 1,
+/// Branches fused with what sets the condition codes.
+///
+/// Of a comparison there are eight outcomes: zero 1,
 /// carry (below) 2, less (signed) 4; bit n of a branch's byte says whether outcome n takes it.
 enum BranchCondition {
   private static let zero: UInt8 = 0b1010_1010

@@ -208,8 +208,10 @@ private func insert(
 
 /// When the host's double-precision arithmetic is the guest's, whose control register is x86's.
 enum HostVector {
+  /// Whether only what shows in the result remains.
+  ///
   /// Every exception is masked, rounding is to nearest, tiny numbers are what they are, and to be inexact
-  /// raises nothing new; neither operand is subnormal. What remains shows in the result.
+  /// raises nothing new; neither operand is subnormal.
   @inline(__always)
   static func allows(
     _ x: UnsafeMutablePointer<UInt64>, _ control: UInt8, _ a: UInt64, _ b: UInt64
@@ -342,4 +344,3 @@ private func storePair(_ x: UnsafeMutablePointer<UInt64>, _ va: UInt64, _ b: Int
   }
   return x[Slot.pending] != 0
 }
-

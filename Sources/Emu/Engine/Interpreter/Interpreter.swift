@@ -4,8 +4,10 @@ protocol OpSet {
   static var hasConditionCodes: Bool { get }
 }
 
-/// All but those: the compiler shares registers out among all cases, and with those among them the
-/// others were up to a third slower.
+/// All but those.
+///
+/// The compiler shares registers out among all cases, and with those among them the others were up to a
+/// third slower.
 enum PlainOps: OpSet { static var hasConditionCodes: Bool { false } }
 
 /// All.
@@ -31,7 +33,8 @@ func interpret(
 /// `Docs/decisions/0002-interpreter.md` for what this form is worth.
 @inline(never)
 private func interpret<Ops: OpSet>(
-  _: Ops.Type, _ x: UnsafeMutablePointer<UInt64>, _ entry: UnsafeMutablePointer<Block>, _ budget: Int64
+  _: Ops.Type, _ x: UnsafeMutablePointer<UInt64>, _ entry: UnsafeMutablePointer<Block>,
+  _ budget: Int64
 ) -> Int64 {
   let tlb = UnsafeMutablePointer<TLBEntry>(bitPattern: UInt(x[Slot.tlb])).unsafelyUnwrapped
   let jumps = UnsafeMutablePointer<JumpEntry>(bitPattern: UInt(x[Slot.jumpCache]))
@@ -491,6 +494,56 @@ private func interpret<Ops: OpSet>(
               block = next
               continue nextBlock
             }
+          case .push2:
+            let top = x[a] &- 16
+            if let second = writable(tlb, top, 8), let first = writable(tlb, top &+ 8, 8) {
+              first.storeBytes(of: x[d], as: UInt64.self)
+              second.storeBytes(of: x[b], as: UInt64.self)
+              x[a] = top
+              ip += 4
+            }
+          case .pop2:
+            let top = x[a]
+            if let first = readable(tlb, top, 8), let second = readable(tlb, top &+ 8, 8) {
+              x[d] = first.loadUnaligned(as: UInt64.self)
+              x[b] = second.loadUnaligned(as: UInt64.self)
+              x[a] = top &+ 16
+              ip += 4
+            }
+          case .pushMov:
+            let top = x[a] &- 8
+            if let to = writable(tlb, top, 8) {
+              to.storeBytes(of: x[d], as: UInt64.self)
+              x[a] = top
+              x[b] = top
+              ip += 3
+            }
+          case .zextLd8u:
+            let offset = UInt64(word(x[a]))
+            if let from = readable(tlb, offset &+ imm, 1) {
+              x[b] = offset
+              x[d] = UInt64(from.loadUnaligned(as: UInt8.self))
+              ip += 2
+            }
+          case .zextLdx32u:
+            let index = UInt64(word(x[a]))
+            let base = op.pointee.e == op.pointee.b ? index : x[Int(op.pointee.e)]
+            if let from = readable(tlb, base &+ (index &<< UInt64(op.pointee.c)) &+ imm, 4) {
+              x[b] = index
+              x[d] = UInt64(from.loadUnaligned(as: UInt32.self))
+              ip += 2
+            }
+          case .pop2Return:
+            if let first = readable(tlb, x[a], 8), let second = readable(tlb, x[a] &+ 8, 8) {
+              target = second.loadUnaligned(as: UInt64.self)
+              let entry = jumps + JumpEntry.index(target)
+              if _fastPath(entry.pointee.pc == target && entry.pointee.tag == jumpTag) {
+                x[d] = first.loadUnaligned(as: UInt64.self)
+                x[a] = x[a] &+ 8 &+ imm
+                block = entry.pointee.block.unsafelyUnwrapped
+                continue nextBlock
+              }
+            }
           case .popReturn:
             if let from = readable(tlb, x[a], 8) {
               target = from.loadUnaligned(as: UInt64.self)
@@ -518,16 +571,18 @@ private func interpret<Ops: OpSet>(
             if let from = readable(tlb, x[a] &+ low(imm), 4) {
               let loaded = UInt64(from.loadUnaligned(as: UInt32.self))
               x[Int(high(imm) & 0xff)] = loaded
-              x[d] = UInt64(
-                word(
-                  LoadedOperation.result(op.pointee.c &>> 4, x[Int(op.pointee.e)], loaded)))
+              let other = x[Int(op.pointee.e)]
+              x[FlagDeferral.kept] = other
+              x[d] = UInt64(word(LoadedOperation.result(op.pointee.c &>> 4, other, loaded)))
               ip += 2
             }
           case .ldAlu64:
             if let from = readable(tlb, x[a] &+ low(imm), 8) {
               let loaded = from.loadUnaligned(as: UInt64.self)
               x[Int(high(imm) & 0xff)] = loaded
-              x[d] = LoadedOperation.result(op.pointee.c &>> 4, x[Int(op.pointee.e)], loaded)
+              let other = x[Int(op.pointee.e)]
+              x[FlagDeferral.kept] = other
+              x[d] = LoadedOperation.result(op.pointee.c &>> 4, other, loaded)
               ip += 2
             }
           case .ldxAlu32:
@@ -535,9 +590,9 @@ private func interpret<Ops: OpSet>(
             if let from = readable(tlb, va, 4) {
               let loaded = UInt64(from.loadUnaligned(as: UInt32.self))
               x[Int(high(imm) & 0xff)] = loaded
-              x[d] = UInt64(
-                word(
-                  LoadedOperation.result(op.pointee.c &>> 4, x[Int(op.pointee.e)], loaded)))
+              let other = x[Int(op.pointee.e)]
+              x[FlagDeferral.kept] = other
+              x[d] = UInt64(word(LoadedOperation.result(op.pointee.c &>> 4, other, loaded)))
               ip += 2
             }
           case .ldxAlu64:
@@ -545,7 +600,9 @@ private func interpret<Ops: OpSet>(
             if let from = readable(tlb, va, 8) {
               let loaded = from.loadUnaligned(as: UInt64.self)
               x[Int(high(imm) & 0xff)] = loaded
-              x[d] = LoadedOperation.result(op.pointee.c &>> 4, x[Int(op.pointee.e)], loaded)
+              let other = x[Int(op.pointee.e)]
+              x[FlagDeferral.kept] = other
+              x[d] = LoadedOperation.result(op.pointee.c &>> 4, other, loaded)
               ip += 2
             }
           case .ldxJump:

@@ -50,10 +50,11 @@ final class ProbeCoverage: ProcessObserver {
     machine.kernel.observer = self
     for task in machine.kernel.tasks.values {
       guard let space = task.space else { continue }
-      space.observer = self
       probeFiles(of: space)
     }
   }
+
+  deinit { if machine.kernel.observer === self { machine.kernel.observer = nil } }
 
   // MARK: Probes
 
@@ -154,7 +155,6 @@ final class ProbeCoverage: ProcessObserver {
   func executed(_ task: Task) {
     probes.executed(task)
     guard let space = task.space else { return }
-    space.observer = self
     probeFiles(of: space)
   }
   func cloned(_ parent: Task, _ child: Task) { probes.cloned(parent, child) }
