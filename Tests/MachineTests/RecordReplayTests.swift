@@ -53,7 +53,7 @@ struct RecordReplayTests {
     ]
     let path = "\(scratch.path)/random.elf"
     try Data(program.bytes).write(to: URL(fileURLWithPath: path))
-    let (trace, recorded) = try Self.record(scratch, [path])
+    let (trace, recorded) = try Self.record(scratch, ["--seed", "5", path])
     #expect(recorded.status == 0)
     let other = try Child(["run", path]).finish()
     #expect(recorded.output != other.output)

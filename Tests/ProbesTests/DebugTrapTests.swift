@@ -21,7 +21,7 @@ import X86
   @Test(
     arguments: [
       (0xd0001, "watch: 1 signals, code 0x4, pc +10, address is pc\n"), (0xe0001, nil),
-    ])
+    ] as [(UInt64, String?)])
   func aWatchedVariable(control: UInt64, expected: String?) throws {
     let rig = try Rig("traps.elf", ["watch"], guest: .x86_64)
     let elf = try ELFFile(rig.elf, requirements: ELFRequirements())

@@ -68,6 +68,13 @@ struct X86SystemFuzz {
     isa.fuzz(
       hart, gdt: (Self.gdt, 127), idt: (Self.idt, isLong ? 4095 : 2047), task: (Self.tss, 0x67),
       root: Self.tables, pages: isLong || rng.once(in: 2), &rng)
+    if !isLong {
+      let isReal = rng.once(in: 3)
+      if isReal { putRealTable(ram, &rng) }
+      if isReal || rng.once(in: 2) {
+        isa.fuzzSegments(hart, isReal: isReal, code: Self.code, &rng)
+      }
+    }
     for register in 0..<16 where isLong || register < 8 {
       let value = rng.once(in: 3) ? rng.next() : Self.code + rng.next() % 0x20000
       hart.x[Registers.gpr + register] = isLong ? value : value & 0xffff_ffff
@@ -100,6 +107,15 @@ struct X86SystemFuzz {
     }
     // The same again and again.
     for copy in UInt64(0)..<8 { ram.write(Self.code + copy * 0x4000, Array(bytes.prefix(0x4000))) }
+  }
+
+  /// The interrupt table of real mode.
+  private func putRealTable(_ ram: PhysicalMemory, _ rng: inout SplitMix) {
+    for vector in UInt64(0)..<256 {
+      ram.store(
+        Self.idt + vector * 4,
+        UInt32(truncatingIfNeeded: (Self.code >> 4) << 16 | rng.next() & 0x7fff))
+    }
   }
 
   /// Tables that are mostly sound.

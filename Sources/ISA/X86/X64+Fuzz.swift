@@ -54,4 +54,48 @@ extension X64 {
     flushTranslations(hart)
     Self.updateMode(hart)
   }
+
+  /// Gives a hart in protected mode segments that are not flat, or puts it into real mode: for fuzzing.
+  ///
+  /// - Parameters:
+  ///   - hart: the hart.
+  ///   - isReal: whether it is real mode.
+  ///   - code: where the code is that it runs, below 1 MiB.
+  ///   - rng: what the rest follows from.
+  package func fuzzSegments(
+    _ hart: Hart, isReal: Bool, code: UInt64, _ rng: inout some RandomNumberGenerator
+  ) {
+    let x = hart.x
+    if isReal {
+      x[SystemSlot.cr0] &= ~(CR0.protection | CR0.paging)
+      x[SystemSlot.privilege] = 0
+      for register in 0..<6 {
+        let selector = rng.next() & 0x1fff
+        Segment(selector: selector, rights: 0x93, base: selector << 4, limit: 0xffff).put(
+          register, x)
+      }
+      Segment(selector: code >> 4, rights: 0x9b, base: code, limit: 0xffff).put(
+        SegmentRegister.cs, x)
+      x[Slot.pc] = code + rng.next() % 0x4000
+    } else {
+      let privilege = x[SystemSlot.privilege] << 5
+      for register in [SegmentRegister.es, SegmentRegister.ss, SegmentRegister.ds] {
+        guard rng.next() & 1 == 0 else { continue }
+        let kinds: [UInt64] = [0x4093, 0xc093, 0x4097, 0x0093]
+        Segment(
+          selector: x[SystemSlot.selectors + register],
+          rights: kinds[Int(rng.next() & 3)] | privilege, base: rng.next() % 0x20000,
+          limit: rng.next() % 0x40000
+        ).put(register, x)
+      }
+      if rng.next() & 3 == 0 {
+        // 16-bit code, or 32-bit code, with a base.
+        Segment(
+          selector: x[SystemSlot.selectors + SegmentRegister.cs],
+          rights: (rng.next() & 1 == 0 ? 0x409b : 0x9b) | privilege, base: code, limit: 0xffff
+        ).put(SegmentRegister.cs, x)
+      }
+    }
+    Self.updateMode(hart)
+  }
 }

@@ -1,8 +1,7 @@
-/// What an instruction goes on with behind a micro-op that leaves something pending which is no
-/// exception.
+/// What an instruction goes on with behind a micro-op that leaves something pending.
 ///
-/// A store has dropped translated code, a device asks for a stop: the instruction completes before
-/// that is looked at.
+/// A store has dropped translated code, a device asks for a stop: the instruction completes before that
+/// is looked at. An exception ends it.
 enum InsnRest {
   /// The micro-ops of all instructions that access memory and then go on, as lifted: what the interpreter
   /// runs may have their ends in one micro-op with the next instruction's beginning.
