@@ -668,11 +668,15 @@ private func interpret<Ops: OpSet>(
     // Something is pending at `ip`.
     let gi = Int(ip.pointee.gi)
     left &+= block.pointee.count &- Int64(gi) &- 1
+    // Behind a store the instruction has set its condition codes; behind a load the rest of it does.
+    if block.pointee.deferred != 0 {
+      let isSet =
+        x[Slot.pending] != Pending.exception.rawValue && ip.pointee.op.access?.isStore == true
+      FlagDeferral.resolve(x, block, before: isSet ? gi &+ 1 : gi)
+    }
     if InsnRest.run(x) { return left }
     let exception = x[Slot.pending] == Pending.exception.rawValue
-    let place = exception ? gi : gi &+ 1
-    x[Slot.pc] = block.pointee.pc &+ UInt64(block.pointee.offsets[place])
-    if block.pointee.deferred != 0 { FlagDeferral.resolve(x, block, before: place) }
+    x[Slot.pc] = block.pointee.pc &+ UInt64(block.pointee.offsets[exception ? gi : gi &+ 1])
     return left
   }
 }
