@@ -30,7 +30,7 @@ import Testing
   }
 
   private func bytes(_ hart: Hart, _ at: UInt64, _ count: Int) -> [UInt8] {
-    (0..<UInt64(count)).map { hart.ram.load(at + $0) ?? 0 }
+    (0..<UInt64(count)).map { hart.ram.load(at + $0, as: UInt8.self) ?? 0 }
   }
 
   /// What a store changed is what the next iterations load, and pages end in the middle.
