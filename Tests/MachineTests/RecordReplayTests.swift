@@ -142,10 +142,13 @@ struct RecordReplayTests {
     for part in parts { #expect(result.errors.contains(part), sourceLocation: location) }
   }
 
+  /// Work for `spin`, in percent of what takes a blink, that nobody waits for.
+  private static let forever = "100000000"
+
   @Test func aKilledRecorderLeavesAReadableTrace() throws {
     let scratch = try Scratch()
     let trace = "\(scratch.path)/run.emutrace"
-    let child = try Child(["record", "-o", trace, Self.program("spin")], input: .silence)
+    let child = try Child(["record", "-o", trace, Self.program("spin"), Self.forever], input: .silence)
     // The description is written before the guest runs; what follows may be killed anywhere.
     for _ in 0..<1000 where (try? TraceReader(trace).chunks.count) ?? 0 < 3 { usleep(10_000) }
     child.send(SIGKILL)
@@ -157,7 +160,7 @@ struct RecordReplayTests {
   @Test func anInterruptedRecorderLeavesAWholeTrace() throws {
     let scratch = try Scratch()
     let trace = "\(scratch.path)/run.emutrace"
-    let child = try Child(["record", "-o", trace, Self.program("spin")], input: .silence)
+    let child = try Child(["record", "-o", trace, Self.program("spin"), Self.forever], input: .silence)
     for _ in 0..<1000 where (try? TraceReader(trace).chunks.count) ?? 0 < 3 { usleep(10_000) }
     child.send(SIGINT)
     #expect(try child.finish().status == 130)
