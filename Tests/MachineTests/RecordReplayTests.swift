@@ -148,7 +148,8 @@ struct RecordReplayTests {
   @Test func aKilledRecorderLeavesAReadableTrace() throws {
     let scratch = try Scratch()
     let trace = "\(scratch.path)/run.emutrace"
-    let child = try Child(["record", "-o", trace, Self.program("spin"), Self.forever], input: .silence)
+    let child = try Child(
+      ["record", "-o", trace, Self.program("spin"), Self.forever], input: .silence)
     // The description is written before the guest runs; what follows may be killed anywhere.
     for _ in 0..<1000 where (try? TraceReader(trace).chunks.count) ?? 0 < 3 { usleep(10_000) }
     child.send(SIGKILL)
@@ -160,7 +161,8 @@ struct RecordReplayTests {
   @Test func anInterruptedRecorderLeavesAWholeTrace() throws {
     let scratch = try Scratch()
     let trace = "\(scratch.path)/run.emutrace"
-    let child = try Child(["record", "-o", trace, Self.program("spin"), Self.forever], input: .silence)
+    let child = try Child(
+      ["record", "-o", trace, Self.program("spin"), Self.forever], input: .silence)
     for _ in 0..<1000 where (try? TraceReader(trace).chunks.count) ?? 0 < 3 { usleep(10_000) }
     child.send(SIGINT)
     #expect(try child.finish().status == 130)
