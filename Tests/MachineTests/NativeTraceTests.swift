@@ -192,3 +192,28 @@ struct NativeTraceTests {
     #expect(refused.errors.contains("--format spike is of RISC-V runs"))
   }
 }
+
+/// What a check holds while it runs.
+@Suite struct CheckMemoryTests {
+  private func addressSpace() throws -> Int {
+    let text = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+    return try #require(text.split(separator: " ").first.flatMap { Int($0) }) * 4096
+  }
+
+  /// Each check has 8 GiB of address space for what its log touches, and gives it back.
+  @Test func checksGiveTheirMemoryBack() throws {
+    let scratch = try Scratch()
+    var options = CheckRun.Options()
+    options.log = "\(scratch.path)/nop.log"
+    options.format = .spike
+    try "core   0: 3 0x0000000000010000 (0x00000013)\n".write(
+      toFile: options.log, atomically: false, encoding: .utf8)
+    let before = try addressSpace()
+    for _ in 0..<16 {
+      let report = CheckRun.run(options)
+      #expect(report.status == 0, "\(report.messages)")
+    }
+    // Other tests take memory meanwhile.
+    #expect(try addressSpace() - before < 64 << 30)
+  }
+}

@@ -133,6 +133,8 @@ final class OurRun: HartEnvironment, InsnObserver {
 
   /// Runs to the program's exit, for at most `limit` instructions.
   func run(limit: UInt64, slices: inout SplitMix, sliced: Bool) -> OurResult {
+    // The hart does not keep this object any longer.
+    defer { hart.observe(nil) }
     while !finished {
       guard hart.count < limit else {
         fail("does not end within \(limit) instructions")

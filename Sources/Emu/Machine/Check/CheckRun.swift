@@ -66,6 +66,7 @@ public enum CheckRun {
         description: "the host refuses \(CheckMemory.size) bytes of RAM",
         status: RunReport.Status.failure)
     }
+    defer { check.end() }
     if let path = options.image { try load(path, into: check) }
     var problem: String?
     do throws(LogError) {

@@ -76,6 +76,9 @@ final class TraceCheck: InsnObserver {
   /// The bytes of a program's or an image's segment.
   func load(_ address: UInt64, _ bytes: [UInt8]) { memory.write(address, bytes) }
 
+  /// No step follows: its hart, which it owns, tells it nothing any more and does not keep it.
+  func end() { hart.observe(nil) }
+
   // MARK: Steps
 
   func check(_ step: ForeignStep) {
