@@ -27,6 +27,6 @@ out=$PWD
 cd ../../..
 . images/kernel/kernel.sh
 flags=$(kernel_flags riscv64 | sed 's/+m+a+c+/+m+a+/; s|\$PWD|'"$PWD"'|g')
-"$PYTHON" -m ziglang cc $flags $(kernel_sources riscv64) -o "$out/kernel.tmp"
+kernel_build "$flags" "$(kernel_sources riscv64)" "$out/kernel.tmp"
 "$PYTHON" images/tools/prune.py "$out/kernel.tmp" "$out/kernel-rv64g.elf"
 rm "$out/kernel.tmp"

@@ -107,9 +107,9 @@ import Testing
     }
   }
 
-  @Test("the kernel goes on as it does without", arguments: 1...40)
-  func transparency(seed: Int) throws {
-    let rig = try Rig.targets([], seed % 2 == 0 ? .coherent : .architectural)
+  @Test("the kernel goes on as it does without", arguments: 1...40, guests)
+  func transparency(seed: Int, guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest, [], seed % 2 == 0 ? .coherent : .architectural)
     let chaos = try Chaos(rig, seed: UInt64(seed))
     let before = try rig.text(rig.symbol("kprobe_target"), 1024)
     for _ in 0..<chaos.roll(30) + 1 { chaos.add() }

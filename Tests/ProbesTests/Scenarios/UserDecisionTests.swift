@@ -142,7 +142,7 @@ import Testing
     "row 11: an instruction that reads or changes the pc is simulated, without a slot",
     arguments: guests)
   func rowSimulated(guest: ProgramArchitecture) throws {
-    let (function, step, hits) = SceneFacts.of(guest).simulated
+    let (function, step, hits) = GuestFacts.of(guest).simulated
     let plain = try Scene(guest, step + "3")
     plain.run()
     let scene = try Scene(guest, step + "3x1")
@@ -216,7 +216,7 @@ import Testing
     }
     // The slot that the first hit used: the instruction, then the break that nobody waits for.
     let used = try jump(to: 1)
-    let facts = SceneFacts.of(guest)
+    let facts = GuestFacts.of(guest)
     #expect(used.0 == .ended(.killed(facts.behindACopy)) && used.pc == 4 && used.2 == [84])
     // One that was never used holds zeros.
     let last = try 4096 / Scene(guest, "").probes.isa.uprobeSlotSize - 1

@@ -24,8 +24,8 @@ import Testing
       let inode = try kernel.vfs.resolve("/lib", kernel.vfs.makeContext()).inode
       return (scene, try inode.read(at: 0x1040, 4))
     }
-    #expect(try run(.writesSharedFrames).cached.starts(with: SceneFacts.of(guest).brk))
-    #expect(try run([]).cached == Array(SceneFacts.of(guest).xor[..<4]))
+    #expect(try run(.writesSharedFrames).cached.starts(with: GuestFacts.of(guest).brk))
+    #expect(try run([]).cached == Array(GuestFacts.of(guest).xor[..<4]))
   }
 
   @Test("U02 slots are one page of the process's, which goes when it does", arguments: guests)
@@ -91,7 +91,7 @@ import Testing
       return (scene.run(), scene.values)
     }
     // What was not there reads as zeros, and zeros are not the instruction.
-    let zeros = SceneFacts.of(guest).zeros
+    let zeros = GuestFacts.of(guest).zeros
     #expect(try run(.absentTextIsZeros) == (.ended(.killed(zeros)), []))
     #expect(try run([]) == (.ended(.exited(0)), [84]))
   }
@@ -191,7 +191,7 @@ import Testing
     let wrong = try run("Fx1.x2", .noRegistrationChecks, at: call)
     #expect(wrong.0 == nil)
     #expect(wrong.2 != [84, 0, 87])
-    let refused = SceneFacts.of(guest).systemCall.errno
+    let refused = GuestFacts.of(guest).systemCall.errno
     #expect(try run("Fx1.x2", [], at: call) == (refused, .ended(.exited(0)), [84, 0, 87]))
     let scene = try Scene(guest, "x1")
     #expect(throws: ProbeError(.EINVAL, "a uprobe needs a handler")) {

@@ -62,7 +62,7 @@ import Testing
     let right = try run([])
     #expect(right == (.ended(.exited(0)), 1, [9, 1, Int(Signal.SIGSEGV), 0, 1, 8]))
     let wrong = try run(.slotsAreVisible)
-    if SceneFacts.of(guest).slotEnd.isEmpty {
+    if GuestFacts.of(guest).slotEnd.isEmpty {
       // What is behind the copy in the slot faults again, and again.
       #expect(wrong.exit == .limit && wrong.values == [])
     } else {
@@ -116,7 +116,7 @@ import Testing
     arguments: guests)
   func stepEnd(guest: ProgramArchitecture) throws {
     for (symbol, steps, length) in [
-      ("xorfn", "x1", 4), ("shortfn", "h1", SceneFacts.of(guest).shortLength),
+      ("xorfn", "x1", 4), ("shortfn", "h1", GuestFacts.of(guest).shortLength),
     ] {
       let scene = try Scene(guest, steps)
       try scene.probe(symbol)

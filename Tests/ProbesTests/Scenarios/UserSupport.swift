@@ -13,14 +13,14 @@ import X86
 final class Scene {
   let rig: Rig
   let guest: ProgramArchitecture
-  let facts: SceneFacts
+  let facts: GuestFacts
 
   init(
     _ guest: ProgramArchitecture, _ steps: String, _ legacy: LegacyPolicies = [],
     caches: CacheModel = .coherent
   ) throws {
     self.guest = guest
-    facts = SceneFacts.of(guest)
+    facts = GuestFacts.of(guest)
     rig = try Rig("scenes.elf", [steps], cacheModel: caches, guest: guest)
     try rig.machine.kernel.vfs.installProgram("/lib", HostBytes(facts.library))
     rig.probes.legacy = legacy
