@@ -21,7 +21,8 @@ import Testing
             $0[register: base] = bad
             return .continue
           }))
-      if isPathProbed { try rig.kprobe("handle_page_fault") }
+      // Its own trap shows that it has come back; not that the one before has.
+      if isPathProbed { try rig.kprobe("handle_page_fault", post: { _ in }) }
       return (rig.panic(rig.run(limit: Rig.enough)), address, rig)
     }
     let (legacy, _, _) = try run(.faultsInSlot)
