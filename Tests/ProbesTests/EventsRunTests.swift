@@ -151,13 +151,13 @@ import Testing
     }
   }
 
-  @Test func kernel() throws {
-    let text = try ProbeListing.text(.kernel(.riscv64)).get()
+  @Test(arguments: guests) func kernel(guest: ProgramArchitecture) throws {
+    let text = try ProbeListing.text(.kernel(guest)).get()
     let rows = Self.rows(text)
     #expect(rows.count > 1000)
     #expect(rows.contains { $0.marks == "pr" } && rows.contains { $0.marks == "-" })
     #expect(rows.allSatisfy { $0.marks != "-" || $0.line.contains("# ") })
-    let rig = try Rig("hello.elf")
+    let rig = try Rig("hello.elf", guest: guest)
     let events = ProgramProbes(rig.machine, subsystem: rig.probes)
     for (index, row) in rows.enumerated() where index % 37 == 0 {
       let place = "0x\(String(row.address, radix: 16))"
@@ -171,16 +171,16 @@ import Testing
     #expect(rig.outcome().exit == .ended(.exited(0)))
   }
 
-  @Test func program() throws {
+  @Test(arguments: guests) func program(guest: ProgramArchitecture) throws {
     let path =
       String(#filePath.dropLast("EventsRunTests.swift".count))
-      + "../../images/user/riscv64/hello.elf"
+      + "../../images/user/\(guest.rawValue)/hello.elf"
     let text = try ProbeListing.text(.file(path), symbol: "main").get()
     let rows = Self.rows(text)
     #expect(rows.first?.marks == "pr")
     #expect(text.hasPrefix("\nmain:\n"))
     #expect(rows.dropFirst().allSatisfy { $0.marks == "p" || $0.marks == "-" })
-    #expect(text.contains("simulate     auipc"))
+    #expect(text.contains(guest == .riscv64 ? "simulate     auipc" : "simulate     call"))
   }
 
   @Test(arguments: [("/none/there", 127), ("/etc/passwd", 126), ("/", 126)])
