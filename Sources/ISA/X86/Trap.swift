@@ -203,19 +203,17 @@ extension X64 {
       x[SystemSlot.stackAccess] = 0
       Self.updateMode(hart)
     }
-    let words = [
-      x[SystemSlot.selectors + SegmentRegister.ss], x[Int(Lift.rsp)],
-      event.isFault || isRepeating(x) ? flags | RFlags.resume : flags,
-      x[SystemSlot.selectors + SegmentRegister.cs], Self.savedPC(x),
-    ]
-    for word in words {
+    // One by one: an array is an allocation, at every hit of a probe.
+    func push(_ word: UInt64) throws(Fault) {
       sp &-= 8
       try store(sp, 8, word, hart)
     }
-    if event.hasCode {
-      sp &-= 8
-      try store(sp, 8, event.code, hart)
-    }
+    try push(x[SystemSlot.selectors + SegmentRegister.ss])
+    try push(x[Int(Lift.rsp)])
+    try push(event.isFault || isRepeating(x) ? flags | RFlags.resume : flags)
+    try push(x[SystemSlot.selectors + SegmentRegister.cs])
+    try push(Self.savedPC(x))
+    if event.hasCode { try push(event.code) }
     try setCode(selector, code, privilege: after, hart)
     if after != privilege {
       Segment(selector: after, rights: 0, base: 0, limit: 0).put(SegmentRegister.ss, x)
@@ -258,23 +256,24 @@ extension X64 {
     let sp = x[Int(Lift.rsp)]
     x[SystemSlot.stackAccess] = 1
     defer { x[SystemSlot.stackAccess] = 0 }
-    var words: [UInt64] = []
-    for index in 0..<5 { words.append(try load(sp &+ UInt64(index) &* size, size, hart)) }
-    let selector = words[1] & 0xffff
-    let stack = words[4] & 0xffff
+    let target = try load(sp, size, hart)
+    let selector = try load(sp &+ size, size, hart) & 0xffff
+    let flags = try load(sp &+ size &* 2, size, hart)
+    let newSP = try load(sp &+ size &* 3, size, hart)
+    let stack = try load(sp &+ size &* 4, size, hart) & 0xffff
     let after = selector & 3
     let code = try returnCode(selector, hart)
     let newStack = try returnStack(stack, privilege: after, isOf32Bits: !code.isLong, hart)
     let isInCode =
       code.isLong
-      ? Self.isCanonical(words[0], x) : Segment(selector, code).holds(words[0] & 0xffff_ffff, 1)
+      ? Self.isCanonical(target, x) : Segment(selector, code).holds(target & 0xffff_ffff, 1)
     guard isInCode else { throw .protection }
     try setCode(selector, code, privilege: after, hart)
     newStack.put(SegmentRegister.ss, x)
-    restoreFlags(words[2], size, hart)
+    restoreFlags(flags, size, hart)
     x[SystemSlot.privilege] = after
-    x[Int(Lift.rsp)] = words[3]
-    x[Slot.pc] = Self.codeAddress(words[0], in: Segment(selector, code), x)
+    x[Int(Lift.rsp)] = newSP
+    x[Slot.pc] = Self.codeAddress(target, in: Segment(selector, code), x)
     if after != privilege { dropSegments(x, privilege: after) }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)
