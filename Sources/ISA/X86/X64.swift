@@ -110,7 +110,7 @@ public final class X64: GuestISA {
     x[SystemSlot.pat] = 0x0007_0406_0007_0406
     x[SystemSlot.apicBase] = APIC.resetBase
     x[SystemSlot.spuriousVector] = 0xff
-    x[SystemSlot.timerEntry] = APIC.masked
+    maskVectorTable(x)
     x[SystemSlot.debugStatus] = DebugStatus.fixed
     x[SystemSlot.debugControl] = DebugControl.fixed
     x[Slot.pc] = pc
