@@ -125,6 +125,9 @@ public final class BareSession {
     if options.memory > PCMap.ramLimit || options.memory < 2 << 20 {
       return "its memory has 2 MiB to 3 GiB"
     }
+    if options.bootargs?.utf8.count ?? 0 > BareMachine.mostBootargs {
+      return "its command line has at most \(BareMachine.mostBootargs) bytes"
+    }
     let hasVirtIO = !options.drives.isEmpty || options.virtIOConsole || options.virtIORandom
     return hasVirtIO ? "its board has no virtio" : nil
   }
