@@ -34,9 +34,8 @@ import Testing
       // out 0xf4, al; and where a loader by addresses begins: inc eax before it
       bytes.replaceSubrange(0x17f..<0x182, with: [0x40, 0xe6, 0xf4])
       guard let flags else { return }
-      for (index, word) in ([0x1bad_b002, flags, 0 &- 0x1bad_b002 &- flags] + addresses).enumerated() {
-        put(Self.header + index * 4, word)
-      }
+      let words = [0x1bad_b002, flags, 0 &- 0x1bad_b002 &- flags] + addresses
+      for (index, word) in words.enumerated() { put(Self.header + index * 4, word) }
     }
 
     mutating func put(_ at: Int, _ value: UInt32, _ count: Int = 4) {
