@@ -2,13 +2,11 @@ import Engine
 
 /// What is refused with one line: the hart stops for good.
 enum Refusal {
-  static let none: UInt8 = 0, task: UInt8 = 1, gate: UInt8 = 2, virtual: UInt8 = 3
-  static let vector: UInt8 = 4
+  static let none: UInt8 = 0, task: UInt8 = 1, virtual: UInt8 = 2, vector: UInt8 = 3
 
   static func text(_ number: UInt64) -> String {
     switch UInt8(truncatingIfNeeded: number) {
     case task: "task gates and task switches are not done"
-    case gate: "call gates are not done"
     case virtual: "virtual-8086 mode is not done"
     default: "gathers and masked moves through segments that are not flat are not done"
     }
@@ -217,7 +215,7 @@ extension X64 {
   /// The stack that the task has for a privilege.
   ///
   /// - SeeAlso: Intel SDM volume 3, 'Task-State Segment (TSS)' and '16-Bit Task-State Segment (TSS)'.
-  private func innerStack(
+  func innerStack(
     _ privilege: UInt64, _ external: UInt64, _ hart: Hart
   ) throws(Fault) -> StackFrame {
     let x = hart.x

@@ -252,7 +252,8 @@ extension X64 {
     else { return nil }
     var found = try descriptor(selector, hart)
     if !found.isSegment {
-      guard types >> found.type & 1 == 1, selector & 0xfff8 &+ 15 <= table.limit else {
+      let last: UInt64 = Self.isLong(hart.x) ? 15 : 7
+      guard types >> found.type & 1 == 1, selector & 0xfff8 &+ last <= table.limit else {
         return nil
       }
       found = try descriptor(selector, isSystem: true, hart)
@@ -266,13 +267,12 @@ extension X64 {
     !(Self.isLong(x) && code.isLong && code.isDefault32)
   }
 
-  /// The code segment that a far jump or call goes to.
+  /// The code segment that a far jump or call goes to, by its selector and what was found there.
   ///
   /// - SeeAlso: Intel SDM volume 2, 'JMP - Jump' and 'CALL - Call Procedure', 'Operation'.
-  func farTarget(_ selector: UInt64, _ hart: Hart) throws(Fault) -> Descriptor {
-    let selector = selector & 0xffff
-    guard selector & 0xfffc != 0 else { throw .protection }
-    let found = try descriptor(selector, hart)
+  func farTarget(
+    _ selector: UInt64, _ found: Descriptor, _ hart: Hart
+  ) throws(Fault) -> Descriptor {
     let privilege = hart.x[SystemSlot.privilege]
     guard found.isCode, isKnown(found, hart.x) else { throw Fault(13, selector: selector) }
     if found.isConforming {

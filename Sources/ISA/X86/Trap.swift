@@ -183,13 +183,8 @@ extension X64 {
     var sp = x[Int(Lift.rsp)]
     let table = low >> 32 & 7
     if table != 0 || after < privilege {
-      let offset = table != 0 ? 28 &+ table << 3 : 4 &+ after << 3
-      guard offset &+ 7 <= x[SystemSlot.taskLimit] else {
-        throw Fault(10, selector: x[SystemSlot.taskSelector], external: external)
-      }
-      sp = try implicitly(hart) { () throws(Fault) in
-        try load(x[SystemSlot.taskBase] &+ offset, 8, hart)
-      }
+      sp = try taskPointer(
+        table != 0 ? 28 &+ table << 3 : 4 &+ after << 3, external: external, hart)
     }
     guard Self.isCanonical(sp, x) else { throw Fault(vector: 12, code: external) }
     guard Self.isCanonical(target, x) else { throw Fault(vector: 13, code: external) }
@@ -219,6 +214,21 @@ extension X64 {
       Segment(selector: after, rights: 0, base: 0, limit: 0).put(SegmentRegister.ss, x)
     }
     enterHandler(event, kind, target, sp, after, hart)
+  }
+
+  /// A stack pointer of the task, of long mode.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Task Management in 64-bit Mode'.
+  func taskPointer(
+    _ offset: UInt64, external: UInt64, _ hart: Hart
+  ) throws(Fault) -> UInt64 {
+    let x = hart.x
+    guard offset &+ 7 <= x[SystemSlot.taskLimit] else {
+      throw Fault(10, selector: x[SystemSlot.taskSelector], external: external)
+    }
+    return try implicitly(hart) { () throws(Fault) in
+      try load(x[SystemSlot.taskBase] &+ offset, 8, hart)
+    }
   }
 
   /// The frame stands: the handler begins.
