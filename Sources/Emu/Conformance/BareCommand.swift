@@ -52,8 +52,9 @@ struct BareCommand: ParsableCommand {
           "-kernel", image,
         ]
         theirs = try HostProcess(
-          "/bin/sh",
-          ["-c", "input=$1; shift; { sleep 1; cat \"$input\"; } | exec \"$@\"", "sh", input, qemu]
+          "/bin/bash",
+          // QEMU takes the shell's place, so that what is killed at the time limit is QEMU.
+          ["-c", "input=$1; shift; exec \"$@\" < <(sleep 1; cat \"$input\")", "bash", input, qemu]
             + firmware + machine + named.arguments, timeout: options.timeout,
           workingDirectory: home
         ).finish()
@@ -86,7 +87,9 @@ struct BareCommand: ParsableCommand {
       complaints.append("exit status \(ours.status), not \(named.status)")
     }
     let lines = folder.normal(ours.output, named)
-    if let theirs {
+    if let theirs, theirs.timedOut {
+      complaints.append("\(qemuName) does not end within \(options.timeout) s")
+    } else if let theirs {
       let corrected = folder.corrected(folder.normal(theirs.output, named), named)
       if let text = difference(lines, corrected, from: qemuName) {
         complaints.append(text)

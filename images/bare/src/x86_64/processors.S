@@ -168,7 +168,9 @@ _start:
   send 0, 0xc4040
   movl runs, %eax
   addl $100, %eax
+  /* Written again and again: QEMU with a thread for each processor loses a write to code that another thread translates just then. */
 8: pause
+  movb $0xb8, patched
   cmpl %eax, runs
   jb 8b
   movl $4, go
@@ -253,11 +255,14 @@ secondary:
   cmpl $2, go
   jb 2b
   lock incl done + 8
-  /* Messages come in while it waits. */
-  sti
-3: hlt
+  /* Messages come in while it waits; none between the look and the HLT. */
+3: cli
   cmpl $3, go
-  jb 3b
+  jae 9f
+  sti
+  hlt
+  jmp 3b
+9: sti
 4: call patched
   cmpl $0x11111111, %eax
   jne 5f
