@@ -11,12 +11,13 @@ extension X64 {
   ///   - size: bytes of each word that is pushed.
   ///   - isCall: whether the way back is pushed.
   ///   - hart: the hart.
+  /// - Throws: the fault.
   /// - SeeAlso: Intel SDM volume 2, 'JMP - Jump' and 'CALL - Call Procedure', 'Operation'.
   func transfer(
     to selector: UInt64, _ offset: UInt64, size: UInt64, isCall: Bool, _ hart: Hart
   ) throws(Fault) {
     let x = hart.x
-    if Self.isReal(x) {
+    if Self.hasParagraphs(x) {
       guard Segment(SegmentRegister.cs, of: x).holds(offset, 1) else { throw .protection }
       let frame = try pushReturn(size, isCall: isCall, hart)
       loadReal(SegmentRegister.cs, selector, hart)
@@ -28,7 +29,11 @@ extension X64 {
       switch found.type {
       case 0xc: return try enterGate(selector, found, isCall: isCall, hart)
       case 4 where !Self.isLong(x): return try enterGate(selector, found, isCall: isCall, hart)
-      case 1, 5, 9: if !Self.isLong(x) { return refuse(Refusal.task, hart) }
+      case 1, 3, 5, 9, 11:
+        guard !Self.isLong(x) else { break }
+        let task = try task(selector, found, hart)
+        return try switchTask(
+          to: task, isCall ? .call : .jump, flags: RFlags.read(x), hart)
       default: break
       }
       throw Fault(13, selector: selector)
@@ -220,7 +225,7 @@ let farReturn: Helper = { x, raw in
     let target = try frame.pop(size, isa, hart)
     let selector = try frame.pop(size, isa, hart) & 0xffff
     frame.drop(drop)
-    if X64.isReal(x) {
+    if X64.hasParagraphs(x) {
       guard Segment(SegmentRegister.cs, of: x).holds(target, 1) else { throw .protection }
       isa.loadReal(SegmentRegister.cs, selector, hart)
     } else {

@@ -317,7 +317,8 @@ let loadStatusWord: Helper = { x, raw in
 /// - SeeAlso: Intel SDM volume 1, 'I/O Permission Bit Map'.
 /// - Returns: `false` with the exception pending.
 func mayUsePort(_ x: UnsafeMutablePointer<UInt64>, _ port: UInt16, _ size: UInt64) -> Bool {
-  if RFlags.mayUseIO(x) { return true }
+  // In virtual-8086 mode the bits alone count.
+  if RFlags.mayUseIO(x), !X64.isVirtual(x) { return true }
   var allowed = false
   trying(x) { (isa, hart) throws(Fault) in
     let limit = x[SystemSlot.taskLimit]

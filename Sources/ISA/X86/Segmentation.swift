@@ -105,7 +105,10 @@ extension X64 {
     let stack = Segment(SegmentRegister.ss, of: x)
     if !code.isDefault32 { flags |= TranslationFlag.narrow }
     if !stack.isDefault32 { flags |= TranslationFlag.narrowStack }
-    if isReal(x) { return flags | TranslationFlag.real | TranslationFlag.segmented }
+    if hasParagraphs(x) {
+      return flags | TranslationFlag.real | TranslationFlag.segmented
+        | (isVirtual(x) ? TranslationFlag.virtual : 0)
+    }
     let isFlat =
       code.isFlatCode && stack.isFlatData && stack.isDefault32
       && Segment(SegmentRegister.ds, of: x).isFlatData

@@ -38,6 +38,8 @@ struct Fault: Error {
   var code: UInt64 = 0
   /// The address of a page fault.
   var address: UInt64 = 0
+  /// A task switch is done as far as the old task goes: the pc is the new one's.
+  var isInNewTask = false
 
   static let protection = Fault(vector: 13)
 }
@@ -57,7 +59,9 @@ extension Fault {
 
   /// Makes it pending.
   func raise(_ x: UnsafeMutablePointer<UInt64>) {
-    X64.raise(x, vector, code)
+    // The instruction that has switched is over.
+    if isInNewTask { x[SystemSlot.trapPC] = x[Slot.pc] }
+    X64.raise(x, vector, code, trap: isInNewTask)
     x[Slot.tval] = address
   }
 }
@@ -155,7 +159,7 @@ extension X64 {
     let privilege = x[SystemSlot.privilege]
     let requested = selector & 3
     let isStack = register == SegmentRegister.ss
-    if Self.isReal(x) { return loadReal(register, selector, hart) }
+    if Self.hasParagraphs(x) { return loadReal(register, selector, hart) }
     guard selector & 0xfffc != 0 else {
       if isStack, privilege == 3 || Self.isLegacy(x) || requested != privilege { throw .protection }
       Segment(selector: selector, rights: 0, base: 0, limit: 0).put(register, x)

@@ -15,6 +15,8 @@ enum Shadow {
 enum DebugStatus {
   /// An access of a debug register while DR7.GD is set; a step.
   static let guarded: UInt64 = 1 << 13, step: UInt64 = 1 << 14
+  /// A switch to a task that asks for it.
+  static let task: UInt64 = 1 << 15
   /// What DR6 has after reset: bits that are always set.
   static let fixed: UInt64 = 0xffff_0ff0
 }
@@ -125,7 +127,7 @@ extension X64 {
         return
       } catch {
         let failure = Event(vector: error.vector, code: error.code, address: error.address)
-        if let restart = event.restart { x[Slot.pc] = restart }
+        if let restart = event.restart, !error.isInNewTask { x[Slot.pc] = restart }
         let serious = failure.isContributory || failure.isPageFault
         // The way to a handler of #MC leads through the same missing memory.
         if event.isDoubleFault || failure.vector == 18 {
@@ -242,7 +244,7 @@ extension X64 {
     x[SystemSlot.lastVector] = event.vector
     x[SystemSlot.lastPC] = x[Slot.pc]
     x[Slot.pc] = target
-    var cleared = RFlags.trap | RFlags.nested | RFlags.resume
+    var cleared = RFlags.trap | RFlags.nested | RFlags.resume | RFlags.virtual
     if kind == 0xe { cleared |= RFlags.interrupt }
     x[Registers.otherFlags] &= ~cleared
   }
@@ -258,9 +260,13 @@ extension X64 {
       x[SystemSlot.blocked] = 0
       x[Slot.checkInterrupts] = 1
     }
+    if Self.hasParagraphs(x) { return try returnFromInterruptReal(size: size, hart) }
     if x[Registers.otherFlags] & RFlags.nested != 0 {
       if Self.isLong(x) { throw .protection }
-      return refuse(Refusal.task, hart)
+      let link = try implicitly(hart) { () throws(Fault) in
+        try load(x[SystemSlot.taskBase], 2, hart)
+      }
+      return try switchTask(to: link, .back, flags: RFlags.read(x), hart)
     }
     if Self.isLegacy(x) { return try returnFromInterruptLegacy(size: size, hart) }
     let sp = x[Int(Lift.rsp)]
