@@ -88,8 +88,9 @@ for isa in $ISAS; do
   x86_64)
     # Started in 32-bit protected mode: by multiboot as ELF32, by PVH, and by multiboot as ELF64.
     pc="-Iimages/bare/src/x86_64 -Wl,-T,images/bare/src/x86_64/pc.ld"
-    image bare "$isa" protected images/bare/src/x86_64/protected.S -target x86-freestanding-none $common $bare $pc -Wl,-s
-    image bare "$isa" processors images/bare/src/x86_64/processors.S -target x86-freestanding-none $common $bare $pc -Wl,-s
+    for name in gates processors protected tasks virtual; do
+      image bare "$isa" "$name" "images/bare/src/x86_64/$name.S" -target x86-freestanding-none $common $bare $pc -Wl,-s
+    done
     for name in long multiboot64; do
       image bare "$isa" "$name" "images/bare/src/x86_64/$name.S" $target $common $bare $pc
     done

@@ -77,14 +77,18 @@ extension Fuzzer {
     let address: UInt64? = random.once(in: 4) ? BoardMap.ramBase &+ random.edge() : nil
     guard let image = try? BareImage(file, loadAddress: address) else { return }
     var configuration = BareConfiguration()
-    configuration.memory = random.pick([4096, 1 << 20, 16 << 20])
+    configuration.architecture = image.architecture
+    let isPC = image.architecture == .x86_64
+    configuration.memory = random.pick(isPC ? [2 << 20, 16 << 20] : [4096, 1 << 20, 16 << 20])
     guard
       let machine = BareMachine(configuration, console: FuzzConsole(), startOfRun: 0)
     else { throw FuzzFailure(description: "no board") }
     _ = image.base
     _ = image.describe(random.edge())
     guard image.load(into: machine.ram) == nil else { return }
-    if random.once(in: 2) {
+    if isPC {
+      machine.enter(image, .auto)
+    } else if random.once(in: 2) {
       machine.enterMachineMode(image.entry)
     } else {
       machine.enterSupervisorMode(image.entry)

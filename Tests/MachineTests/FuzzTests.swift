@@ -29,5 +29,6 @@ extension Images {
   /// The programs that the loader's files are made from.
   fileprivate static func files() throws -> [[UInt8]] {
     try ["hello", "hello-pie", "floats"].map { try bytes("user/riscv64/\($0).elf") }
+      + ["multiboot64", "long"].map { try bytes("bare/x86_64/\($0).elf") }
   }
 }

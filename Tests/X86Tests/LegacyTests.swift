@@ -165,21 +165,4 @@ import Testing
     #expect(bench[0] == 0)
     #expect(bench[4] == 0x20_0000 - 4)
   }
-
-  @Test(
-    arguments: [
-      // A task gate; a far jump through a call gate; IRET to virtual-8086 mode.
-      ([0xcd, 0x31], "task gates and task switches are not done"),
-      ([0xea, 0, 0, 0, 0, 0x30, 0], "call gates are not done"),
-      ([0xcf], "virtual-8086 mode is not done"),
-    ] as [([UInt8], String)])
-  func whatIsNotDoneIsSaid(code: [UInt8], text: String) throws {
-    let bench = try #require(Bench())
-    bench.ram.store(Self.gdt + 0x30, UInt64(0x0000_8c00_0008_0000))
-    bench.ram.store(bench[4] + 8, UInt32(1 << 17))
-    bench.ram.store(Self.idt + 0x31 * 8 + 5, UInt8(0x85))
-    #expect(bench.run(code) == .requested)
-    #expect(bench.isa.isShutDown(bench.hart))
-    #expect(bench.isa.refusal(bench.hart) == text)
-  }
 }

@@ -15,6 +15,8 @@ public final class BlockLog {
     public var insns: [[UInt8]]
     /// Which of the hart's modes it runs in.
     public var mode: Int
+    /// As what its code is read.
+    public var code: CodeKind
   }
 
   /// Stands before the number of instructions begun since the last block.
@@ -26,25 +28,38 @@ public final class BlockLog {
   private let onFull: (UInt64, [Definition], UnsafeBufferPointer<UInt32>) -> Void
   private let base: UnsafeMutablePointer<UInt32>
   private var used = 0
-  private var definitions: [Definition] = []
   private var firstCount: UInt64 = 0
   /// Numbers below belong to logs before.
   private let firstID: UInt32
-  private var nextID: UInt32
+  private let numbers: Numbers
   private static let room = capacity + 4
   /// The count at which the block logged last began, and where the next one is expected.
   private var begun: UInt64 = 0
   private var expected: UInt64 = 0
 
-  /// A log whose numbers begin behind those of `before`, which other blocks may still carry.
+  /// The numbers that are given, and what stands for those that are new.
+  private final class Numbers {
+    var next: UInt32
+    var definitions: [Definition] = []
+
+    init(from first: UInt32) { next = first }
+  }
+
+  /// A log of one hart.
+  ///
+  /// - Parameters:
+  ///   - before: its numbers begin behind those of this one, which other blocks may still carry.
+  ///   - other: the log of a hart that has the same blocks: their numbers are the same, and whichever is
+  ///     full first has the definitions of both.
+  ///   - onFull: takes a full buffer.
   public init(
-    after before: BlockLog? = nil,
+    after before: BlockLog? = nil, beside other: BlockLog? = nil,
     onFull: @escaping (UInt64, [Definition], UnsafeBufferPointer<UInt32>) -> Void
   ) {
     self.onFull = onFull
     base = .allocate(capacity: Self.room)
-    firstID = before?.nextID ?? 1
-    nextID = firstID
+    firstID = other?.firstID ?? before?.numbers.next ?? 1
+    numbers = other?.numbers ?? Numbers(from: firstID)
   }
 
   deinit { base.deallocate() }
@@ -72,8 +87,8 @@ public final class BlockLog {
 
   @inline(never)
   private func define(_ block: UnsafeMutablePointer<Block>, _ hart: Hart) -> UInt32 {
-    let id = nextID
-    nextID &+= 1
+    let id = numbers.next
+    numbers.next &+= 1
     block.pointee.logID = id
     var insns: [[UInt8]] = []
     for index in 0..<Int(block.pointee.count) {
@@ -81,17 +96,18 @@ public final class BlockLog {
       let to = UInt64(block.pointee.offsets[index + 1])
       insns.append((from..<to).map { hart.byte(of: block, $0) })
     }
-    definitions.append(
+    numbers.definitions.append(
       Definition(
-        id: id, pc: block.pointee.pc, insns: insns, mode: Int(hart.x[Slot.mmuIndex])))
+        id: id, pc: block.pointee.pc, insns: insns, mode: Int(hart.x[Slot.mmuIndex]),
+        code: hart.isa.codeKind(hart)))
     return id
   }
 
   /// Hands over what there is.
   public func flush() {
     guard used > 0 else { return }
-    let definitions = definitions
-    self.definitions = []
+    let definitions = numbers.definitions
+    numbers.definitions = []
     let count = used
     used = 0
     onFull(firstCount, definitions, UnsafeBufferPointer(start: base, count: count))

@@ -33,6 +33,11 @@ public struct Translation: Sendable {
   }
 }
 
+/// As what a hart reads code, where its instruction set has more than one way: 0 is that of programs.
+///
+/// Below 16.
+public typealias CodeKind = UInt8
+
 /// What the engine asks of an instruction set.
 ///
 /// Everything here is cold: it is called when a block is translated, a TLB entry is missing or a
@@ -70,6 +75,8 @@ public protocol GuestISA: AnyObject {
   /// The slot of a register that is as the host's MXCSR, if there is one: vectors of 16 bytes then lie in
   /// slots 128 to 191, four for each, and in the pair of slots from ``Slot/temp`` + 8 on.
   var floatControl: UInt8? { get }
+  /// As what the hart reads code now.
+  func codeKind(_ hart: Hart) -> CodeKind
   /// Whether its lifts make micro-ops that set condition codes.
   var hasConditionCodes: Bool { get }
   /// Whether the JIT has host code for enough of what it lifts to be faster than the interpreter.
@@ -92,6 +99,8 @@ extension GuestISA {
   public var nativeHelpers: [(helper: Helper, native: NativeHelper)] { [] }
   /// None.
   public var floatControl: UInt8? { nil }
+  /// There is one kind.
+  public func codeKind(_ hart: Hart) -> CodeKind { 0 }
   /// They don't.
   public var hasConditionCodes: Bool { false }
   /// It has.

@@ -25,6 +25,7 @@ final class InsnTail {
     var count: UInt64 = 0
     var hart = 0
     var bytes: [UInt8] = []
+    var code: CodeKind = 0
     /// The mapping that it lies in, where that is not the program.
     var mapping: String?
   }
@@ -49,7 +50,8 @@ final class InsnTail {
     // What the program did tells more than how the kernel ended it.
     if rig.linux != nil, !isUser { return }
     let bytes = isa.insnBytes(at: pc, hart)
-    var entry = Entry(pc: pc, count: hart.count, hart: hart.index, bytes: bytes)
+    var entry = Entry(
+      pc: pc, count: hart.count, hart: hart.index, bytes: bytes, code: hart.isa.codeKind(hart))
     if isUser, rig.prepared.text(at: pc) == nil {
       entry.mapping = rig.linux?.kernel.current?.space?.vma(at: pc)?.name
     }
@@ -71,7 +73,7 @@ final class InsnTail {
         bytes = own
         note = " (probed)"
       }
-      let text = isa.disassemble(bytes, at: entry.pc).replacing("\t", with: " ")
+      let text = isa.disassemble(bytes, at: entry.pc, code: entry.code).replacing("\t", with: " ")
       let hart = rig.harts.count > 1 ? "hart \(entry.hart) " : ""
       let place = entry.mapping.map { "0x\(String(entry.pc, radix: 16)) \($0)" }
       return "\(entry.count) \(hart)\(place ?? rig.describe(entry.pc)): \(text)\(note)"

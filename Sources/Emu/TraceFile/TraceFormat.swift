@@ -3,7 +3,7 @@ public enum TraceFormatVersion {
   /// Readers refuse a greater one.
   public static let major: UInt16 = 1
   /// A greater one adds chunks or fields that readers may pass over.
-  public static let minor: UInt16 = 1
+  public static let minor: UInt16 = 2
 }
 
 /// What a chunk holds: four ASCII letters.

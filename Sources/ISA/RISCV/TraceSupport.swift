@@ -49,7 +49,7 @@ public final class RISCVTraceISA: TraceISA {
   public func isSystemCall(_ bytes: [UInt8]) -> Bool { bytes == [0x73, 0, 0, 0] }
 
   /// The destination register.
-  public func written(_ bytes: [UInt8]) -> [Int] {
+  public func written(_ bytes: [UInt8], code: CodeKind) -> [Int] {
     let bits = Self.bits(bytes)
     guard let insn = Decoder.decode(bits), let row = Encodings.row(of: bits) else { return [] }
     switch Self.destination(row) {
@@ -97,7 +97,7 @@ public final class RISCVTraceISA: TraceISA {
   }
 
   /// As GNU objdump prints it.
-  public func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String {
+  public func disassemble(_ bytes: [UInt8], at pc: UInt64, code: CodeKind) -> String {
     let bits = Self.bits(bytes)
     if let insn = Decoder.decode(bits) { return Disassembler.text(insn, pc: pc) }
     let digits = String(bits, radix: 16)

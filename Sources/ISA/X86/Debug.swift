@@ -6,6 +6,8 @@ import Engine
 enum DebugControl {
   /// Any of the eight enable bits.
   static let enabled: UInt64 = 0xff
+  /// The enable bits that hold for one task.
+  static let ofTask: UInt64 = 0x155
   /// A MOV of a debug register is #DB.
   static let generalDetect: UInt64 = 1 << 13
   /// What DR7 has after reset: a bit that is always set.

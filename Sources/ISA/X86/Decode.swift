@@ -11,9 +11,11 @@ public enum Decoded: Sendable {
 }
 
 /// What bytes of code are read as: which operands and addresses they have by default.
-public enum CodeSize: Sendable {
+///
+/// The raw value is the ``CodeKind`` of traces.
+public enum CodeSize: UInt8, Sendable {
   /// 64-bit code.
-  case wide
+  case wide = 0
   /// 32-bit code, of protected or compatibility mode.
   case legacy
   /// 16-bit code, of real, protected or compatibility mode.
@@ -44,8 +46,10 @@ public enum Decoder {
   }
 
   /// Decodes the instruction at the start of `bytes`.
-  public static func decode(_ bytes: [UInt8], features: FeatureSet = .all) -> Decoded {
-    bytes.withUnsafeBufferPointer { decode($0, features: features) }
+  public static func decode(
+    _ bytes: [UInt8], features: FeatureSet = .all, code: CodeSize = .wide
+  ) -> Decoded {
+    bytes.withUnsafeBufferPointer { decode($0, features: features, code: code) }
   }
 }
 

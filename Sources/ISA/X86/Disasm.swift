@@ -3,12 +3,17 @@ public enum Disassembler {
   /// The row's name for it, prefixes that change its meaning included.
   public static func mnemonic(_ insn: Insn) -> String {
     let row = Encodings.row(insn)
-    if insn.op == .jrcxz, insn.prefixes.contains(.addressSize) { return "jecxz" }
-    return row.mnemonic
+    guard insn.op == .jrcxz else { return row.mnemonic }
+    return ["jrcxz", "jecxz", "jcxz"][addressSize(insn) == 8 ? 0 : addressSize(insn) == 4 ? 1 : 2]
   }
 
-  /// The instruction at `pc`.
-  public static func text(_ insn: Insn, pc: UInt64) -> String {
+  /// Bytes of an address.
+  private static func addressSize(_ insn: Insn) -> UInt8 {
+    insn.prefixes.contains(.narrow) ? 2 : insn.prefixes.contains(.addressSize) ? 4 : 8
+  }
+
+  /// The instruction at `pc`, which was decoded as such code.
+  public static func text(_ insn: Insn, pc: UInt64, code: CodeSize = .wide) -> String {
     let row = Encodings.row(insn)
     var text = ""
     if insn.prefixes.contains(.lock) { text += "lock " }
@@ -17,8 +22,10 @@ public enum Disassembler {
       if insn.prefixes.contains(.repne) { text += "repne " }
       if insn.prefixes.contains(.rep) { text += compares ? "repe " : "rep " }
     }
-    text += mnemonic(insn)
-    let operands = row.operands.map { operand($0, row, insn, pc) }
+    // Only where other addresses in instructions are shorter it has a name of its own.
+    let mnemonic = mnemonic(insn)
+    text += code != .wide && mnemonic == "movabs" ? "mov" : mnemonic
+    let operands = row.operands.map { operand($0, row, insn, pc, code) }
     return operands.isEmpty ? text : text + " " + operands.joined(separator: ", ")
   }
 
@@ -31,42 +38,50 @@ public enum Disassembler {
   }
 
   private static func operand(
-    _ operand: Operand, _ row: Row, _ insn: Insn, _ pc: UInt64
+    _ operand: Operand, _ row: Row, _ insn: Insn, _ pc: UInt64, _ code: CodeSize
   ) -> String {
-    let size = operand.type.bytes(insn)
+    var size = operand.type.bytes(insn)
+    switch operand.place {
+    // Control registers have 64 bits elsewhere.
+    case .rm, .rmRegister, .reg, .opcodeRegister, .fixed:
+      if code != .wide, size == 8 { size = 4 }
+    default: break
+    }
     switch operand.place {
     case .memory where operand.type == .vx || operand.type == .vd:
       let wide = operand.type == .vx && insn.prefixes.contains(.vex256)
-      return memory(insn, size, vectorIndex: wide ? 32 : 16)
+      return memory(insn, size, code, vectorIndex: wide ? 32 : 16)
     case .rm, .memory:
       return insn.rmIsRegister
-        ? register(insn.rm, size, insn) : memory(insn, size == 0 ? 0 : size)
+        ? register(insn.rm, size, insn) : memory(insn, size == 0 ? 0 : size, code)
     case .rmRegister: return register(insn.rm, size, insn)
     case .reg: return register(insn.reg, size, insn)
     case .opcodeRegister: return register(insn.opcodeRegister, size, insn)
     case .vvvv: return register(insn.vvvv, size, insn)
     case .immediate: return immediate(operand, insn)
     case .relative:
-      return hex(pc &+ UInt64(insn.length) &+ UInt64(bitPattern: insn.imm))
+      let target = pc &+ UInt64(insn.length) &+ UInt64(bitPattern: insn.imm)
+      return hex(code == .wide ? target : target & 0xffff_ffff)
     case .offset:
       return pointer(size) + segment(insn, "[" + hex(UInt64(bitPattern: insn.disp)) + "]")
     case .stringSource:
-      return pointer(size) + segment(insn, insn.prefixes.contains(.addressSize) ? "[esi]" : "[rsi]")
+      return pointer(size)
+        + segment(insn, "[" + Registers.name(6, size: addressSize(insn), rex: true) + "]")
     case .stringDestination:
-      return pointer(size) + (insn.prefixes.contains(.addressSize) ? "[edi]" : "[rdi]")
+      return pointer(size) + "[" + Registers.name(7, size: addressSize(insn), rex: true) + "]"
     case .one: return "1"
     case .fixed: return Registers.name(operand.register, size: size, rex: true)
     case .segment:
       return ["es", "cs", "ss", "ds", "fs", "gs", "?", "?"][Int(insn.reg & 7)]
     case .vectorReg: return vector(insn.reg, size)
-    case .vectorRm: return insn.rmIsRegister ? vector(insn.rm, size) : memory(insn, size)
+    case .vectorRm: return insn.rmIsRegister ? vector(insn.rm, size) : memory(insn, size, code)
     case .vectorRmRegister: return vector(insn.rm, size)
     case .vectorVvvv: return vector(insn.vvvv, size)
     case .vectorImmediate:
       return operand.text == "XMM0"
         ? "xmm0" : vector(UInt8(truncatingIfNeeded: insn.imm) >> 4, size)
     case .mmxReg: return "mm\(insn.reg & 7)"
-    case .mmxRm: return insn.rmIsRegister ? "mm\(insn.rm & 7)" : memory(insn, size)
+    case .mmxRm: return insn.rmIsRegister ? "mm\(insn.rm & 7)" : memory(insn, size, code)
     case .mmxRmRegister: return "mm\(insn.rm & 7)"
     case .stack: return "st(\(insn.rm & 7))"
     case .stackTop: return "st"
@@ -101,11 +116,16 @@ public enum Disassembler {
   }
 
   private static func segment(_ insn: Insn, _ text: String) -> String {
-    insn.prefixes.contains(.fs) ? "fs:" + text : insn.prefixes.contains(.gs) ? "gs:" + text : text
+    let names: [(Prefixes, String)] = [
+      (.fs, "fs:"), (.gs, "gs:"), (.es, "es:"), (.cs, "cs:"), (.ss, "ss:"), (.ds, "ds:"),
+    ]
+    return (names.first { insn.prefixes.contains($0.0) }?.1 ?? "") + text
   }
 
-  private static func memory(_ insn: Insn, _ size: UInt8, vectorIndex: UInt8? = nil) -> String {
-    let addressSize: UInt8 = insn.prefixes.contains(.addressSize) ? 4 : 8
+  private static func memory(
+    _ insn: Insn, _ size: UInt8, _ code: CodeSize, vectorIndex: UInt8? = nil
+  ) -> String {
+    let addressSize = addressSize(insn)
     var parts: [String] = []
     if insn.base == Insn.rip {
       parts.append(addressSize == 8 ? "rip" : "eip")
@@ -120,7 +140,8 @@ public enum Disassembler {
     }
     var text = parts.joined(separator: " + ")
     if parts.isEmpty {
-      text = hex(UInt64(bitPattern: insn.disp))
+      let disp = UInt64(bitPattern: insn.disp)
+      text = hex(code == .wide ? disp : disp & (addressSize == 2 ? 0xffff : 0xffff_ffff))
     } else if insn.disp != 0 {
       text += insn.disp < 0 ? " - " + hex(insn.disp.magnitude) : " + " + hex(insn.disp.magnitude)
     }

@@ -10,7 +10,7 @@ func with(_ x: UnsafeMutablePointer<UInt64>, _ body: (X64, Hart) -> Void) {
 
 /// The same for what throws the fault that it raises.
 @inline(__always)
-private func trying(
+func trying(
   _ x: UnsafeMutablePointer<UInt64>, _ body: (X64, Hart) throws(Fault) -> Void
 ) {
   with(x) { isa, hart in
@@ -317,7 +317,8 @@ let loadStatusWord: Helper = { x, raw in
 /// - SeeAlso: Intel SDM volume 1, 'I/O Permission Bit Map'.
 /// - Returns: `false` with the exception pending.
 func mayUsePort(_ x: UnsafeMutablePointer<UInt64>, _ port: UInt16, _ size: UInt64) -> Bool {
-  if RFlags.mayUseIO(x) { return true }
+  // In virtual-8086 mode the bits alone count.
+  if RFlags.mayUseIO(x), !X64.isVirtual(x) { return true }
   var allowed = false
   trying(x) { (isa, hart) throws(Fault) in
     let limit = x[SystemSlot.taskLimit]
@@ -432,95 +433,6 @@ let loadFarPointer: Helper = { x, raw in
   }
 }
 
-/// Far JMP, with `c` CALL, to the offset in `a` of the segment in `b`; `e` bytes are pushed.
-///
-/// Deviation: no call gates.
-let farTransfer: Helper = { x, raw in
-  let op = raw.op
-  trying(x) { (isa, hart) throws(Fault) in
-    let selector = x[Int(op.b)] & 0xffff
-    let size = UInt64(op.e)
-    var target = x[Int(op.a)] & X64.low(size)
-    var frame = StackFrame(x)
-    func pushReturn() throws(Fault) {
-      guard op.c == 1 else { return }
-      x[SystemSlot.stackAccess] = 1
-      defer { x[SystemSlot.stackAccess] = 0 }
-      try frame.push(x[SystemSlot.selectors + SegmentRegister.cs], size, isa, hart)
-      try frame.push(X64.savedPC(x), size, isa, hart)
-    }
-    if X64.isReal(x) {
-      guard Segment(SegmentRegister.cs, of: x).holds(target, 1) else { throw .protection }
-      try pushReturn()
-      isa.loadReal(SegmentRegister.cs, selector, hart)
-      target = X64.codeAddress(target, in: Segment(SegmentRegister.cs, of: x), x)
-    } else {
-      // A descriptor of the system's is a gate, or a task.
-      if x[SystemSlot.efer] & EFER.longModeActive == 0, selector & 0xfffc != 0,
-        try !isa.descriptor(selector, hart).isSegment
-      {
-        return isa.refuse(Refusal.gate, hart)
-      }
-      let found = try isa.farTarget(selector, hart)
-      let isWide = X64.isLong(x) && found.isLong
-      guard isWide ? X64.isCanonical(target, x) : Segment(selector, found).holds(target, 1) else {
-        throw .protection
-      }
-      try pushReturn()
-      try isa.setCode(selector, found, privilege: x[SystemSlot.privilege], hart)
-      target = X64.codeAddress(target, in: Segment(selector, found), x)
-    }
-    frame.commit(x)
-    x[Slot.pc] = target
-    X64.updateMode(hart)
-  }
-}
-
-/// Far RET of `e` bytes each; `a` and `b` are the bytes to drop.
-///
-/// - SeeAlso: Intel SDM volume 2, 'RET - Return From Procedure', 'Operation'.
-let farReturn: Helper = { x, raw in
-  let op = raw.op
-  trying(x) { (isa, hart) throws(Fault) in
-    let size = UInt64(op.e)
-    let drop = UInt64(op.a) | UInt64(op.b) << 8
-    let privilege = x[SystemSlot.privilege]
-    var frame = StackFrame(x)
-    x[SystemSlot.stackAccess] = 1
-    defer { x[SystemSlot.stackAccess] = 0 }
-    let target = try frame.pop(size, isa, hart)
-    let selector = try frame.pop(size, isa, hart) & 0xffff
-    frame.drop(drop)
-    if X64.isReal(x) {
-      guard Segment(SegmentRegister.cs, of: x).holds(target, 1) else { throw .protection }
-      isa.loadReal(SegmentRegister.cs, selector, hart)
-    } else {
-      let after = selector & 3
-      let code = try isa.returnCode(selector, hart)
-      let isWide = X64.isLong(x) && code.isLong
-      if after != privilege {
-        let sp = try frame.pop(size, isa, hart)
-        let segment = try frame.pop(size, isa, hart) & 0xffff
-        frame = StackFrame(
-          try isa.returnStack(segment, privilege: after, isOf32Bits: !isWide, hart), sp: sp, x)
-        frame.drop(drop)
-      }
-      guard isWide ? X64.isCanonical(target, x) : Segment(selector, code).holds(target, 1) else {
-        throw .protection
-      }
-      try isa.setCode(selector, code, privilege: after, hart)
-      x[SystemSlot.privilege] = after
-      if after != privilege {
-        frame.segment.put(SegmentRegister.ss, x)
-        isa.dropSegments(x, privilege: after)
-      }
-    }
-    frame.commit(x)
-    x[Slot.pc] = X64.codeAddress(target, in: Segment(SegmentRegister.cs, of: x), x)
-    X64.updateMode(hart)
-  }
-}
-
 /// VERR, with `c` VERW, of the selector in `a`: ZF.
 ///
 /// - SeeAlso: Intel SDM volume 2, 'VERR/VERW - Verify a Segment for Reading or Writing'.
@@ -539,8 +451,10 @@ let verifySegment: Helper = { x, raw in
 let describeSegment: Helper = { x, raw in
   let op = raw.op
   trying(x) { (isa, hart) throws(Fault) in
-    // LDT and both states of a TSS; LAR also call gates.
-    let types: UInt64 = op.c == 0 ? 1 << 2 | 1 << 9 | 1 << 11 | 1 << 12 : 1 << 2 | 1 << 9 | 1 << 11
+    // LDT and both states of a TSS; LAR also call gates and task gates. Long mode knows none of 16 bits,
+    // and no tasks.
+    var types: UInt64 = op.c == 0 ? 1 << 2 | 1 << 9 | 1 << 11 | 1 << 12 : 1 << 2 | 1 << 9 | 1 << 11
+    if !X64.isLong(x) { types |= op.c == 0 ? 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 : 1 << 1 | 1 << 3 }
     let found = try isa.visibleDescriptor(x[Int(op.a)], types: types, hart)
     setFlags(x, StatusFlags.zero, found == nil ? 0 : StatusFlags.zero)
     guard let found else { return }

@@ -27,9 +27,10 @@ public struct APICMessage: Sendable, Equatable {
   }
 
   /// It goes to one processor of those that it is for.
-  public var isForOne: Bool { mode == 1 }
+  public var isForOne: Bool { mode == Self.lowestPriority }
 
-  static let fixed: UInt64 = 0, nonMaskable: UInt64 = 4, initialize: UInt64 = 5, start: UInt64 = 6
+  static let lowestPriority: UInt64 = 1, nonMaskable: UInt64 = 4
+  static let initialize: UInt64 = 5, start: UInt64 = 6
 }
 
 /// For whom besides its destination a message is.
@@ -50,9 +51,7 @@ enum Startup {
 }
 
 extension X64 {
-  /// What ICR says is sent.
-  ///
-  /// Deviation: the error register stays zero.
+  /// What ICR says is sent, also with a vector that can't be: an error of sender and receivers.
   ///
   /// - SeeAlso: Intel SDM volume 3, 'Interrupt Command Register (ICR)'.
   func send(isWide: Bool, _ hart: Hart) {
@@ -64,6 +63,9 @@ extension X64 {
     // The end of an INIT level, which processors have not known for long.
     let isDeassertion = message.mode == APICMessage.initialize && command >> 14 & 3 == 2
     guard !isDeassertion, let shorthand = APICShorthand(rawValue: command >> 18 & 3) else { return }
+    if message.mode <= APICMessage.lowestPriority, message.vector < 16 {
+      noteError(APICError.sentVector, hart)
+    }
     if let onMessage {
       onMessage(message, shorthand)
     } else if shorthand != .others {
@@ -157,12 +159,14 @@ extension X64 {
     }
     for slot in [
       SystemSlot.taskPriority, SystemSlot.deadline, SystemSlot.initialCount, SystemSlot.divide,
-      SystemSlot.command, SystemSlot.logical,
+      SystemSlot.command, SystemSlot.logical, SystemSlot.errorStatus, SystemSlot.errors,
+      SystemSlot.errorEntry, SystemSlot.pinEntries, SystemSlot.pinEntries + 1,
     ] {
       x[slot] = 0
     }
     x[SystemSlot.spuriousVector] = 0xff
-    x[SystemSlot.timerEntry] = APIC.masked
+    x[SystemSlot.timerEntry] = 0
+    maskVectorTable(x)
     x[SystemSlot.format] = 0xffff_ffff
     x[SystemSlot.waitsForStart] = 1
     x[SystemSlot.halted] = 1

@@ -2,16 +2,10 @@ import Engine
 
 /// What is refused with one line: the hart stops for good.
 enum Refusal {
-  static let none: UInt8 = 0, task: UInt8 = 1, gate: UInt8 = 2, virtual: UInt8 = 3
-  static let vector: UInt8 = 4
+  static let none: UInt8 = 0, vector: UInt8 = 1
 
   static func text(_ number: UInt64) -> String {
-    switch UInt8(truncatingIfNeeded: number) {
-    case task: "task gates and task switches are not done"
-    case gate: "call gates are not done"
-    case virtual: "virtual-8086 mode is not done"
-    default: "gathers and masked moves through segments that are not flat are not done"
-    }
+    "gathers and masked moves through segments that are not flat are not done"
   }
 }
 
@@ -176,7 +170,17 @@ extension X64 {
     guard [5, 6, 7, 0xe, 0xf].contains(kind) else { throw inTable }
     if event.isSoftware, gate >> 45 & 3 < privilege { throw inTable }
     guard gate >> 47 & 1 == 1 else { throw Fault(vector: 11, code: inTable.code) }
-    if kind == 5 { return refuse(Refusal.task, hart) }
+    if kind == 5 {
+      let flags = RFlags.read(x)
+      let from = x[Slot.pc]
+      try switchTask(
+        to: gate >> 16 & 0xffff, .event,
+        flags: event.isFault || isRepeating(x) ? flags | RFlags.resume : flags,
+        external: external, code: event.hasCode ? event.code : nil, hart)
+      x[SystemSlot.lastVector] = event.vector
+      x[SystemSlot.lastPC] = from
+      return
+    }
     // Gates of 286s push 16 bits each.
     let size: UInt64 = kind < 8 ? 2 : 4
     let selector = gate >> 16 & 0xffff
@@ -188,6 +192,9 @@ extension X64 {
     }
     guard code.isPresent else { throw Fault(11, selector: selector, external: external) }
     let after = code.isConforming ? privilege : code.privilege
+    // From virtual-8086 mode all ways lead to privilege 0.
+    let isVirtual = Self.isVirtual(x)
+    guard !isVirtual || after == 0 else { throw Fault(13, selector: selector, external: external) }
     var frame = StackFrame(x)
     if after < privilege {
       frame = try innerStack(after, external, hart)
@@ -203,6 +210,10 @@ extension X64 {
       x[SystemSlot.selectors + SegmentRegister.cs], Self.savedPC(x),
     ]
     if event.hasCode { words.append(event.code) }
+    let data = [
+      SegmentRegister.gs, SegmentRegister.fs, SegmentRegister.ds, SegmentRegister.es,
+    ]
+    if isVirtual { words = data.map { x[SystemSlot.selectors + $0] } + words }
     hart.setMode(
       mmuIndex: after == 3 ? MMUIndex.user : MMUIndex.supervisor, flags: x[Slot.translationFlags])
     defer { Self.updateMode(hart) }
@@ -210,6 +221,9 @@ extension X64 {
     try setCode(selector, code, privilege: after, hart)
     frame.commit(x)
     frame.segment.put(SegmentRegister.ss, x)
+    if isVirtual {
+      for register in data { Segment.null.put(register, x) }
+    }
     enterHandler(
       event, kind | 8, Self.codeAddress(target, in: Segment(selector, code), x), nil, after, hart)
   }
@@ -217,7 +231,7 @@ extension X64 {
   /// The stack that the task has for a privilege.
   ///
   /// - SeeAlso: Intel SDM volume 3, 'Task-State Segment (TSS)' and '16-Bit Task-State Segment (TSS)'.
-  private func innerStack(
+  func innerStack(
     _ privilege: UInt64, _ external: UInt64, _ hart: Hart
   ) throws(Fault) -> StackFrame {
     let x = hart.x
@@ -246,14 +260,13 @@ extension X64 {
   /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return', 'Operation'.
   func returnFromInterruptLegacy(size: UInt64, _ hart: Hart) throws(Fault) {
     let x = hart.x
-    if Self.isReal(x) { return try returnFromInterruptReal(size: size, hart) }
     let privilege = x[SystemSlot.privilege]
     var frame = StackFrame(x)
     let target = try frame.pop(size, self, hart)
     let selector = try frame.pop(size, self, hart) & 0xffff
     let flags = try frame.pop(size, self, hart)
     if flags & RFlags.virtual != 0, size == 4, privilege == 0, !Self.isLong(x) {
-      return refuse(Refusal.virtual, hart)
+      return try returnToVirtual(target, code: selector, flags: flags, frame, hart)
     }
     let after = selector & 3
     let code = try returnCode(selector, hart)

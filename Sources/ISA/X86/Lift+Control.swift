@@ -192,6 +192,9 @@ extension Lift {
     row = Tables.shared.info.withUnsafeBufferPointer { $0[Int(insn.row)] }
     if isSegmented { builder.emit(helper: checkFetch, c: i.length) }
     if mode & X64.TranslationFlag.branches != 0 { noteBranching() }
+    if mode & X64.TranslationFlag.virtual != 0, [.int, .pushf, .popf, .iret].contains(i.op) {
+      builder.emit(helper: requireVirtualPrivilege)
+    }
     switch i.op {
     case .mov: move()
     case .movzx: moveZero()

@@ -59,6 +59,10 @@ extension X64 {
   /// - SeeAlso: Intel SDM volume 3, 'Local APIC Register Address Map'.
   public func readAPIC(at offset: UInt64, _ hart: Hart) -> UInt64 {
     guard isInMemory(hart.x), offset & 15 == 0 else { return 0xffff_ffff }
+    guard Self.hasRegister(offset >> 4) else {
+      noteError(APICError.register, hart)
+      return 0
+    }
     switch offset >> 4 {
     case 2: return UInt64(hart.index) << 24
     case 0xd: return hart.x[SystemSlot.logical]
@@ -74,7 +78,11 @@ extension X64 {
     guard isInMemory(hart.x), offset & 15 == 0 else { return }
     let x = hart.x
     let value = value & 0xffff_ffff
+    guard Self.hasRegister(offset >> 4) else { return noteError(APICError.register, hart) }
     switch offset >> 4 {
+    // Whatever is written.
+    case 0xb: _ = writeRegister(0x80b, 0, hart)
+    case 0x28: latchErrors(hart)
     case 0xd: x[SystemSlot.logical] = value & 0xff00_0000
     case 0xe: x[SystemSlot.format] = value | 0x0fff_ffff
     case 0x31: x[SystemSlot.command] = x[SystemSlot.command] & 0xffff_ffff | value << 32
@@ -94,8 +102,8 @@ extension X64 {
     let x = hart.x
     switch number {
     case 0x802: return UInt64(hart.index)
-    // Version 0x14, three entries in the local vector table and so the highest is 2.
-    case 0x803: return 0x2_0014
+    // Version 0x14, four entries in the local vector table and so the highest is 3.
+    case 0x803: return 0x3_0014
     case 0x808: return x[SystemSlot.taskPriority]
     case 0x80a: return processorPriority(x)
     case 0x80d: return UInt64(hart.index >> 4) << 16 | 1 << UInt64(hart.index & 15)
@@ -103,10 +111,11 @@ extension X64 {
     case 0x810...0x817: return word(SystemSlot.inService, number & 7, x)
     case 0x818...0x81f: return 0
     case 0x820...0x827: return word(SystemSlot.requests, number & 7, x)
-    case 0x828: return 0
+    case 0x828: return x[SystemSlot.errorStatus]
     case 0x830: return x[SystemSlot.command]
     case 0x832: return x[SystemSlot.timerEntry]
-    case 0x835, 0x836, 0x837: return APIC.masked
+    case 0x835, 0x836: return x[SystemSlot.pinEntries + Int(number - 0x835)]
+    case 0x837: return x[SystemSlot.errorEntry]
     case 0x838: return x[SystemSlot.initialCount]
     case 0x839: return currentCount(hart)
     case 0x83e: return x[SystemSlot.divide]
@@ -146,14 +155,17 @@ extension X64 {
       guard value & ~0x1ff == 0 else { return false }
       x[SystemSlot.spuriousVector] = value
       // Switched off, all of the local vector table is masked.
-      if value & APIC.softwareEnabled == 0 { x[SystemSlot.timerEntry] |= APIC.masked }
-    case 0x828: return value == 0
+      if value & APIC.softwareEnabled == 0 { maskVectorTable(x) }
+    case 0x828:
+      guard value == 0 else { return false }
+      latchErrors(hart)
     case 0x830:
       guard value & 0xfff3_3000 == 0 else { return false }
       x[SystemSlot.command] = value
       send(isWide: true, hart)
     case 0x83f:
       guard value <= 0xff else { return false }
+      if value < 16 { noteError(APICError.sentVector, hart) }
       interrupt(value, hart)
     case 0x832:
       guard value & ~0x7_00ff == 0, value >> 17 != 3 else { return false }
@@ -164,6 +176,9 @@ extension X64 {
       }
       x[SystemSlot.timerEntry] = value | (isEnabled ? 0 : APIC.masked)
       timerChanged(hart)
+    case 0x835, 0x836:
+      return writeVectorEntry(SystemSlot.pinEntries + Int(number - 0x835), value, hart)
+    case 0x837: return writeVectorEntry(SystemSlot.errorEntry, value, hart)
     case 0x838:
       guard value >> 32 == 0 else { return false }
       x[SystemSlot.initialCount] = value
@@ -217,8 +232,12 @@ extension X64 {
   public func processorPriority(_ hart: Hart) -> UInt64 { processorPriority(hart.x) }
 
   /// Sends the hart an interrupt, as a device or another processor would.
+  ///
+  /// One of a vector below 16 is an error.
   public func interrupt(_ vector: UInt64, _ hart: Hart) {
-    guard (16...255).contains(vector) else { return }
+    guard (16...255).contains(vector) else {
+      return noteError(APICError.receivedVector, hart)
+    }
     hart.x[SystemSlot.requests + Int(vector >> 6)] |= 1 << (vector & 63)
     hart.requestInterruptCheck()
   }

@@ -89,6 +89,15 @@ extension X64 {
     x[SystemSlot.cr0] & CR0.protection == 0
   }
 
+  /// As what code is read.
+  static func codeSize(_ x: UnsafeMutablePointer<UInt64>) -> CodeSize {
+    guard isLegacy(x) else { return .wide }
+    return Segment(SegmentRegister.cs, of: x).isDefault32 ? .legacy : .narrow
+  }
+
+  /// The present ``CodeSize``.
+  public func codeKind(_ hart: Hart) -> CodeKind { Self.codeSize(hart.x).rawValue }
+
   /// Bits of the translation flags that follow from the segments, where 64-bit code does not run.
   static func segmentFlags(_ x: UnsafeMutablePointer<UInt64>) -> UInt64 {
     var flags = TranslationFlag.legacy
@@ -96,7 +105,10 @@ extension X64 {
     let stack = Segment(SegmentRegister.ss, of: x)
     if !code.isDefault32 { flags |= TranslationFlag.narrow }
     if !stack.isDefault32 { flags |= TranslationFlag.narrowStack }
-    if isReal(x) { return flags | TranslationFlag.real | TranslationFlag.segmented }
+    if hasParagraphs(x) {
+      return flags | TranslationFlag.real | TranslationFlag.segmented
+        | (isVirtual(x) ? TranslationFlag.virtual : 0)
+    }
     let isFlat =
       code.isFlatCode && stack.isFlatData && stack.isDefault32
       && Segment(SegmentRegister.ds, of: x).isFlatData

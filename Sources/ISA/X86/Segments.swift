@@ -38,6 +38,8 @@ struct Fault: Error {
   var code: UInt64 = 0
   /// The address of a page fault.
   var address: UInt64 = 0
+  /// A task switch is done as far as the old task goes: the pc is the new one's.
+  var isInNewTask = false
 
   static let protection = Fault(vector: 13)
 }
@@ -57,7 +59,9 @@ extension Fault {
 
   /// Makes it pending.
   func raise(_ x: UnsafeMutablePointer<UInt64>) {
-    X64.raise(x, vector, code)
+    // The instruction that has switched is over.
+    if isInNewTask { x[SystemSlot.trapPC] = x[Slot.pc] }
+    X64.raise(x, vector, code, trap: isInNewTask)
     x[Slot.tval] = address
   }
 }
@@ -155,7 +159,7 @@ extension X64 {
     let privilege = x[SystemSlot.privilege]
     let requested = selector & 3
     let isStack = register == SegmentRegister.ss
-    if Self.isReal(x) { return loadReal(register, selector, hart) }
+    if Self.hasParagraphs(x) { return loadReal(register, selector, hart) }
     guard selector & 0xfffc != 0 else {
       if isStack, privilege == 3 || Self.isLegacy(x) || requested != privilege { throw .protection }
       Segment(selector: selector, rights: 0, base: 0, limit: 0).put(register, x)
@@ -252,7 +256,8 @@ extension X64 {
     else { return nil }
     var found = try descriptor(selector, hart)
     if !found.isSegment {
-      guard types >> found.type & 1 == 1, selector & 0xfff8 &+ 15 <= table.limit else {
+      let last: UInt64 = Self.isLong(hart.x) ? 15 : 7
+      guard types >> found.type & 1 == 1, selector & 0xfff8 &+ last <= table.limit else {
         return nil
       }
       found = try descriptor(selector, isSystem: true, hart)
@@ -266,13 +271,12 @@ extension X64 {
     !(Self.isLong(x) && code.isLong && code.isDefault32)
   }
 
-  /// The code segment that a far jump or call goes to.
+  /// The code segment that a far jump or call goes to, by its selector and what was found there.
   ///
   /// - SeeAlso: Intel SDM volume 2, 'JMP - Jump' and 'CALL - Call Procedure', 'Operation'.
-  func farTarget(_ selector: UInt64, _ hart: Hart) throws(Fault) -> Descriptor {
-    let selector = selector & 0xffff
-    guard selector & 0xfffc != 0 else { throw .protection }
-    let found = try descriptor(selector, hart)
+  func farTarget(
+    _ selector: UInt64, _ found: Descriptor, _ hart: Hart
+  ) throws(Fault) -> Descriptor {
     let privilege = hart.x[SystemSlot.privilege]
     guard found.isCode, isKnown(found, hart.x) else { throw Fault(13, selector: selector) }
     if found.isConforming {

@@ -77,6 +77,10 @@ enum SystemSlot {
   static let command = Slot.system + 93, logical = Slot.system + 94, format = Slot.system + 95
   /// What others have sent, bits of ``Startup``; the processor waits to be started.
   static let startup = Slot.system + 96, waitsForStart = Slot.system + 97
+  /// The local APIC: its error status, and errors since that was written; the entries of errors and of
+  /// two pins in the local vector table.
+  static let errorStatus = Slot.system + 98, errors = Slot.system + 99
+  static let errorEntry = Slot.system + 100, pinEntries = Slot.system + 101
 }
 
 /// Bits of CR0.

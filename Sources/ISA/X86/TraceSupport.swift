@@ -82,24 +82,25 @@ public final class X86TraceISA: TraceISA {
 
   /// As many bytes as the decoder takes: a page behind the instruction is not touched.
   public func insnBytes(at pc: UInt64, _ hart: Hart) -> [UInt8] {
+    let code = X64.codeSize(hart.x)
     var bytes: [UInt8] = []
     while bytes.count < maxInsnLength {
       let at = pc &+ UInt64(bytes.count)
       // Two bytes of an even address are never of two pages.
       bytes.append(UInt8(truncatingIfNeeded: hart.insnHalf(at & ~1) >> (at & 1 == 1 ? 8 : 0)))
-      guard case .truncated = decode(bytes) else { break }
+      guard case .truncated = decode(bytes, code) else { break }
     }
     return bytes
   }
 
-  private func decode(_ bytes: [UInt8]) -> Decoded {
-    bytes.withUnsafeBufferPointer { Decoder.decode($0, features: features) }
+  private func decode(_ bytes: [UInt8], _ code: CodeSize = .wide) -> Decoded {
+    Decoder.decode(bytes, features: features, code: code)
   }
 
   /// The register of the first operand, where the instruction writes it whole or in part.
-  public func written(_ bytes: [UInt8]) -> [Int] {
-    guard case .insn(let insn) = decode(bytes), !Self.onlyRead.contains(insn.op),
-      let first = Encodings.allRows[Int(insn.row)].operands.first
+  public func written(_ bytes: [UInt8], code: CodeKind) -> [Int] {
+    guard case .insn(let insn) = decode(bytes, CodeSize(rawValue: code) ?? .wide),
+      !Self.onlyRead.contains(insn.op), let first = Encodings.row(insn).operands.first
     else { return [] }
     return slots(first, insn)
   }
@@ -153,7 +154,7 @@ public final class X86TraceISA: TraceISA {
     .prefetch, .clflush, .ucomiss, .ucomisd, .comiss, .comisd, .ptest, .testps, .testpd, .ldmxcsr,
     .mul, .imul1, .div, .idiv, .out, .outs, .lldt, .ltr, .lmsw, .verr, .verw, .invlpg, .invpcid,
     .wrfsbase, .wrgsbase, .mov_to_cr, .mov_to_dr, .mov_to_seg, .push_seg, .jmp_far, .call_far,
-    .maskmov, .pcmpestrm, .pcmpestri, .pcmpistrm, .pcmpistri,
+    .maskmov, .pcmpestrm, .pcmpestri, .pcmpistrm, .pcmpistri, .bound,
   ]
 
   /// The bits of a register that an instruction leaves to the processor's maker.
@@ -190,8 +191,11 @@ public final class X86TraceISA: TraceISA {
   }
 
   /// In Intel's syntax.
-  public func disassemble(_ bytes: [UInt8], at pc: UInt64) -> String {
-    if case .insn(let insn) = decode(bytes) { return Disassembler.text(insn, pc: pc) }
+  public func disassemble(_ bytes: [UInt8], at pc: UInt64, code: CodeKind) -> String {
+    let code = CodeSize(rawValue: code) ?? .wide
+    if case .insn(let insn) = decode(bytes, code) {
+      return Disassembler.text(insn, pc: pc, code: code)
+    }
     return ".byte " + bytes.map { "0x" + String($0, radix: 16) }.joined(separator: ",")
   }
 }

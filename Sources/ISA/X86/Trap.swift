@@ -15,6 +15,8 @@ enum Shadow {
 enum DebugStatus {
   /// An access of a debug register while DR7.GD is set; a step.
   static let guarded: UInt64 = 1 << 13, step: UInt64 = 1 << 14
+  /// A switch to a task that asks for it.
+  static let task: UInt64 = 1 << 15
   /// What DR6 has after reset: bits that are always set.
   static let fixed: UInt64 = 0xffff_0ff0
 }
@@ -125,7 +127,7 @@ extension X64 {
         return
       } catch {
         let failure = Event(vector: error.vector, code: error.code, address: error.address)
-        if let restart = event.restart { x[Slot.pc] = restart }
+        if let restart = event.restart, !error.isInNewTask { x[Slot.pc] = restart }
         let serious = failure.isContributory || failure.isPageFault
         // The way to a handler of #MC leads through the same missing memory.
         if event.isDoubleFault || failure.vector == 18 {
@@ -183,13 +185,8 @@ extension X64 {
     var sp = x[Int(Lift.rsp)]
     let table = low >> 32 & 7
     if table != 0 || after < privilege {
-      let offset = table != 0 ? 28 &+ table << 3 : 4 &+ after << 3
-      guard offset &+ 7 <= x[SystemSlot.taskLimit] else {
-        throw Fault(10, selector: x[SystemSlot.taskSelector], external: external)
-      }
-      sp = try implicitly(hart) { () throws(Fault) in
-        try load(x[SystemSlot.taskBase] &+ offset, 8, hart)
-      }
+      sp = try taskPointer(
+        table != 0 ? 28 &+ table << 3 : 4 &+ after << 3, external: external, hart)
     }
     guard Self.isCanonical(sp, x) else { throw Fault(vector: 12, code: external) }
     guard Self.isCanonical(target, x) else { throw Fault(vector: 13, code: external) }
@@ -203,24 +200,37 @@ extension X64 {
       x[SystemSlot.stackAccess] = 0
       Self.updateMode(hart)
     }
-    let words = [
-      x[SystemSlot.selectors + SegmentRegister.ss], x[Int(Lift.rsp)],
-      event.isFault || isRepeating(x) ? flags | RFlags.resume : flags,
-      x[SystemSlot.selectors + SegmentRegister.cs], Self.savedPC(x),
-    ]
-    for word in words {
+    // One by one: an array is an allocation, at every hit of a probe.
+    func push(_ word: UInt64) throws(Fault) {
       sp &-= 8
       try store(sp, 8, word, hart)
     }
-    if event.hasCode {
-      sp &-= 8
-      try store(sp, 8, event.code, hart)
-    }
+    try push(x[SystemSlot.selectors + SegmentRegister.ss])
+    try push(x[Int(Lift.rsp)])
+    try push(event.isFault || isRepeating(x) ? flags | RFlags.resume : flags)
+    try push(x[SystemSlot.selectors + SegmentRegister.cs])
+    try push(Self.savedPC(x))
+    if event.hasCode { try push(event.code) }
     try setCode(selector, code, privilege: after, hart)
     if after != privilege {
       Segment(selector: after, rights: 0, base: 0, limit: 0).put(SegmentRegister.ss, x)
     }
     enterHandler(event, kind, target, sp, after, hart)
+  }
+
+  /// A stack pointer of the task, of long mode.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Task Management in 64-bit Mode'.
+  func taskPointer(
+    _ offset: UInt64, external: UInt64, _ hart: Hart
+  ) throws(Fault) -> UInt64 {
+    let x = hart.x
+    guard offset &+ 7 <= x[SystemSlot.taskLimit] else {
+      throw Fault(10, selector: x[SystemSlot.taskSelector], external: external)
+    }
+    return try implicitly(hart) { () throws(Fault) in
+      try load(x[SystemSlot.taskBase] &+ offset, 8, hart)
+    }
   }
 
   /// The frame stands: the handler begins.
@@ -234,7 +244,7 @@ extension X64 {
     x[SystemSlot.lastVector] = event.vector
     x[SystemSlot.lastPC] = x[Slot.pc]
     x[Slot.pc] = target
-    var cleared = RFlags.trap | RFlags.nested | RFlags.resume
+    var cleared = RFlags.trap | RFlags.nested | RFlags.resume | RFlags.virtual
     if kind == 0xe { cleared |= RFlags.interrupt }
     x[Registers.otherFlags] &= ~cleared
   }
@@ -250,31 +260,36 @@ extension X64 {
       x[SystemSlot.blocked] = 0
       x[Slot.checkInterrupts] = 1
     }
+    if Self.hasParagraphs(x) { return try returnFromInterruptReal(size: size, hart) }
     if x[Registers.otherFlags] & RFlags.nested != 0 {
       if Self.isLong(x) { throw .protection }
-      return refuse(Refusal.task, hart)
+      let link = try implicitly(hart) { () throws(Fault) in
+        try load(x[SystemSlot.taskBase], 2, hart)
+      }
+      return try switchTask(to: link, .back, flags: RFlags.read(x), hart)
     }
     if Self.isLegacy(x) { return try returnFromInterruptLegacy(size: size, hart) }
     let sp = x[Int(Lift.rsp)]
     x[SystemSlot.stackAccess] = 1
     defer { x[SystemSlot.stackAccess] = 0 }
-    var words: [UInt64] = []
-    for index in 0..<5 { words.append(try load(sp &+ UInt64(index) &* size, size, hart)) }
-    let selector = words[1] & 0xffff
-    let stack = words[4] & 0xffff
+    let target = try load(sp, size, hart)
+    let selector = try load(sp &+ size, size, hart) & 0xffff
+    let flags = try load(sp &+ size &* 2, size, hart)
+    let newSP = try load(sp &+ size &* 3, size, hart)
+    let stack = try load(sp &+ size &* 4, size, hart) & 0xffff
     let after = selector & 3
     let code = try returnCode(selector, hart)
     let newStack = try returnStack(stack, privilege: after, isOf32Bits: !code.isLong, hart)
     let isInCode =
       code.isLong
-      ? Self.isCanonical(words[0], x) : Segment(selector, code).holds(words[0] & 0xffff_ffff, 1)
+      ? Self.isCanonical(target, x) : Segment(selector, code).holds(target & 0xffff_ffff, 1)
     guard isInCode else { throw .protection }
     try setCode(selector, code, privilege: after, hart)
     newStack.put(SegmentRegister.ss, x)
-    restoreFlags(words[2], size, hart)
+    restoreFlags(flags, size, hart)
     x[SystemSlot.privilege] = after
-    x[Int(Lift.rsp)] = words[3]
-    x[Slot.pc] = Self.codeAddress(words[0], in: Segment(selector, code), x)
+    x[Int(Lift.rsp)] = newSP
+    x[Slot.pc] = Self.codeAddress(target, in: Segment(selector, code), x)
     if after != privilege { dropSegments(x, privilege: after) }
     x[Slot.checkInterrupts] = 1
     Self.updateMode(hart)

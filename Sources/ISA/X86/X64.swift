@@ -110,7 +110,7 @@ public final class X64: GuestISA {
     x[SystemSlot.pat] = 0x0007_0406_0007_0406
     x[SystemSlot.apicBase] = APIC.resetBase
     x[SystemSlot.spuriousVector] = 0xff
-    x[SystemSlot.timerEntry] = APIC.masked
+    maskVectorTable(x)
     x[SystemSlot.debugStatus] = DebugStatus.fixed
     x[SystemSlot.debugControl] = DebugControl.fixed
     x[Slot.pc] = pc
@@ -152,6 +152,8 @@ public final class X64: GuestISA {
     /// 16- or 32-bit code; segments that are not flat; code of 16 bits; a stack of 16 bits; real mode.
     static let legacy: UInt64 = 512, segmented: UInt64 = 1024, narrow: UInt64 = 2048
     static let narrowStack: UInt64 = 4096, real: UInt64 = 8192
+    /// Virtual-8086 mode, for which the flag of real mode is set too.
+    static let virtual: UInt64 = 16384
     /// A unit may be off.
     static let units = noSSE | switched | emulated | waitTraps | noXSAVE | noAVX
   }

@@ -1,19 +1,4 @@
 import Engine
-import RISCV
-import X86
-
-/// An instruction set with a timer of the hart's own.
-protocol TimedISA: GuestISA {
-  /// Says how far the machine's ticks are ahead of the hart's count.
-  func setTimeOffset(_ offset: UInt64, _ hart: Hart)
-  /// Fires the timer where its time has come.
-  func updateTimer(_ hart: Hart)
-  /// When it fires, in its own time.
-  func timerDeadline(_ hart: Hart) -> UInt64?
-}
-
-extension RV64: TimedISA {}
-extension X64: TimedISA {}
 
 /// How a bare run ended.
 public enum BareExit: Sendable, Equatable {
@@ -69,10 +54,7 @@ public struct BareConfiguration {
 
 /// A board without a kernel model: the image brings its own.
 ///
-/// For RISC-V, addresses, interrupts and firmware are those of QEMU's `virt`; for x86-64 the board
-/// is a PC.
-///
-/// - SeeAlso: QEMU, "'virt' Generic Virtual Platform (virt)", "i440fx PC (pc-i440fx, pc)".
+/// What it has beside harts and RAM is the affair of a ``BareBoard``.
 public final class BareMachine {
   /// RAM.
   public let ram: PhysicalMemory
@@ -81,21 +63,15 @@ public final class BareMachine {
   /// Set from outside (a signal handler's flag, a test) to end the run soon.
   public var isInterrupted: () -> Bool = { false }
 
-  /// The harts' instruction sets: as such, those of RISC-V harts, and that of a PC's.
+  /// The harts' instruction sets.
   private let timed: [any TimedISA]
-  let isas: [RV64]
-  let pcISAs: [X64]
-  var pc: PCBoard?
+  /// Devices, firmware, and how an image is started.
+  private(set) lazy var board: any BareBoard = configuration.architecture.board.init(
+    self, startOfRun: startOfRun)
+  private let startOfRun: UInt64
   let console: any BareConsole
   let configuration: BareConfiguration
   private let bus: Bus
-  var clint: CLINT?
-  var plic: PLIC?
-  var finisher: TestFinisher?
-  var rtc: GoldfishRTC?
-  var uart: UART16550?
-  var transports: [VirtIOMMIO] = []
-  var firmware: SBI?
   var htif: HTIF?
   private var checkingHTIF = false
 
@@ -145,11 +121,9 @@ public final class BareMachine {
     _ configuration: BareConfiguration, console: any BareConsole, startOfRun: UInt64,
     chooser: (any Chooser)?
   ) {
-    let isPC = configuration.architecture == .x86_64
-    guard
-      let ram = PhysicalMemory(
-        base: isPC ? 0 : BoardMap.ramBase, size: configuration.memory),
-      !isPC || (2 << 20...PCMap.ramLimit).contains(ram.size)
+    let kind = configuration.architecture.board
+    guard let ram = PhysicalMemory(base: kind.ramBase, size: configuration.memory),
+      kind.takes(memory: ram.size)
     else { return nil }
     self.ram = ram
     self.configuration = configuration
@@ -160,175 +134,34 @@ public final class BareMachine {
     var harts: [Hart] = []
     var timed: [any TimedISA] = []
     for index in 0..<max(configuration.harts, 1) {
-      let isa: any TimedISA = isPC ? X64() : RV64()
+      let isa = kind.makeISA()
       harts.append(
         Hart(
           index: index, bus: bus, isa: isa, cacheModel: configuration.cacheModel,
-          tlbCount: isPC ? X64.tlbCount : RV64.tlbCount, sharing: harts.first,
+          tlbCount: kind.tlbCount, sharing: harts.first,
           engine: configuration.engine, jit: configuration.jit))
       timed.append(isa)
     }
     self.harts = harts
     self.timed = timed
-    isas = timed.compactMap { $0 as? RV64 }
-    pcISAs = timed.compactMap { $0 as? X64 }
+    self.startOfRun = startOfRun
     states = Array(repeating: .started, count: harts.count)
     waiting = Array(repeating: false, count: harts.count)
     resumeAt = Array(repeating: nil, count: harts.count)
-    if isPC { attachPC(startOfRun) } else { attachDevices(startOfRun) }
+    // Its devices are on the bus from now on.
+    _ = board
     chooser?.attach(self)
   }
 
-  private func attachDevices(_ startOfRun: UInt64) {
-    let clint = CLINT(clock: self, sink: self, hartCount: harts.count)
-    let plic = PLIC(sink: self, hartCount: harts.count)
-    let finisher = TestFinisher()
-    finisher.onExit = { [unowned self] in
-      switch $0 {
-      case .pass: end(.finished(status: 0))
-      case .fail(let code): end(.finished(status: Int32(truncatingIfNeeded: code & 0xff)))
-      case .reset: end(.reset)
-      }
-    }
-    let rtc = GoldfishRTC(
-      clock: self, wire: InterruptWire(plic, source: BoardMap.rtcSource), start: startOfRun)
-    let line = ConsoleLine(console)
-    let uart = UART16550(
-      wire: InterruptWire(plic, source: BoardMap.uartSource), sink: line,
-      source: configuration.virtIOConsole ? nil : line)
-    for index in 0..<BoardMap.virtIOCount {
-      let transport = VirtIOMMIO(
-        version: configuration.virtIO, device: virtIODevice(index), ram: ram,
-        wire: InterruptWire(plic, source: BoardMap.virtIOSource(index)))
-      transports.append(transport)
-      let place = BoardMap.virtIO(index)
-      bus.attach(transport, base: place.base, size: place.size)
-    }
-    attach(Rescheduling(clint, self), BoardMap.clint)
-    attach(plic, BoardMap.plic)
-    attach(finisher, BoardMap.finisher)
-    attach(Rescheduling(rtc, self), BoardMap.rtc)
-    attach(uart, BoardMap.uart)
-    self.clint = clint
-    self.plic = plic
-    self.finisher = finisher
-    self.rtc = rtc
-    self.uart = uart
-    for (isa, hart) in zip(isas, harts) {
-      isa.onTimerChange = { [unowned hart] in hart.requestStop() }
-    }
-  }
-
-  private func attachPC(_ startOfRun: UInt64) {
-    let line = ConsoleLine(console)
-    let pc = PCBoard(self, startOfRun: startOfRun, sink: line, source: line)
-    pc.ioapic.onMessage = { [unowned self] in deliver($0, .none, from: nil) }
-    for (isa, hart) in zip(pcISAs, harts) {
-      isa.onMessage = { [unowned self, unowned hart] in deliver($0, $1, from: hart.index) }
-      isa.onReset = { [unowned self] in end(.reset) }
-      isa.onEndOfInterrupt = { [unowned pc] in pc.ioapic.end($0) }
-      isa.onTimerChange = { [unowned hart] in hart.requestStop() }
-      isa.random = { [unowned self] in chooser?.randomBytes($0) ?? [] }
-      isa.ports = pc
-    }
-    attach(pc.ioapic, PCMap.ioapic)
-    attach(LocalAPICWindow(self), PCMap.localAPIC)
-    self.pc = pc
-  }
-
-  /// Has every processor that a message is for take it.
-  private func deliver(_ message: APICMessage, _ shorthand: APICShorthand, from sender: Int?) {
-    var receivers = harts.indices.filter { index in
-      switch shorthand {
-      case .none: pcISAs[index].accepts(message, harts[index])
-      case .itself: index == sender
-      case .all: true
-      case .others: index != sender
-      }
-    }
-    if message.isForOne {
-      let least = receivers.min {
-        pcISAs[$0].processorPriority(harts[$0]) < pcISAs[$1].processorPriority(harts[$1])
-      }
-      receivers = least.map { [$0] } ?? []
-    }
-    for index in receivers { pcISAs[index].receive(message, harts[index]) }
-    // Whoever was woken has its turn.
-    if receivers.contains(where: { $0 != running }) { currentHart?.requestStop() }
-  }
-
-  /// Drives from the first transport on; console and random numbers from the last one down.
-  private func virtIODevice(_ index: Int) -> (any VirtIODevice)? {
-    if configuration.drives.indices.contains(index) {
-      return VirtIOBlock(configuration.drives[index])
-    }
-    switch BoardMap.virtIOCount - index {
-    case 1 where configuration.virtIOConsole:
-      let line = ConsoleLine(console)
-      return VirtIOConsole(sink: line, source: line)
-    case 2: return configuration.entropy.map { VirtIOEntropy($0) }
-    default: return nil
-    }
-  }
-
-  private func attach(_ device: any Device, _ place: BoardMap.Range) {
+  /// Puts a device where the board has it.
+  func attach(_ device: any Device, _ place: BoardMap.Range) {
     bus.attach(device, base: place.base, size: place.size)
   }
 
   // MARK: Entering an image
 
-  /// Puts the devicetree into RAM.
-  ///
-  /// - Returns: its address.
-  private func placeTree() -> UInt64 {
-    var tree = BoardTree()
-    tree.hartCount = harts.count
-    tree.ramSize = ram.size
-    tree.bootargs = configuration.bootargs
-    let blob = tree.blob()
-    let address = BoardTree.address(
-      ramBase: ram.base, ramSize: ram.size, blobSize: blob.count)
-    ram.write(address, blob)
-    return address
-  }
-
-  /// Starts an image that was loaded; one for x86-64 as its boot protocol says.
-  public func enter(_ image: BareImage, _ mode: BareImage.EntryMode) {
-    if let boot = image.boot { return enterProtectedMode(image.entry, boot) }
-    switch mode {
-    case .machine: enterMachineMode(image.entry)
-    case .supervisor: enterSupervisorMode(image.entry)
-    case .auto:
-      if image.base >= BoardMap.supervisorEntry {
-        enterSupervisorMode(image.entry)
-      } else {
-        enterMachineMode(image.entry)
-      }
-    }
-  }
-
-  /// Starts every hart in machine mode at `entry`, as QEMU does with `-bios none`.
-  public func enterMachineMode(_ entry: UInt64) {
-    let tree = placeTree()
-    for (isa, hart) in zip(isas, harts) {
-      isa.reset(hart, pc: entry)
-      hart.x[10] = UInt64(hart.index)
-      hart.x[11] = tree
-    }
-  }
-
-  /// Starts hart 0 in supervisor mode at `entry` with SBI below it; the others wait to be started.
-  public func enterSupervisorMode(_ entry: UInt64) {
-    let tree = placeTree()
-    firmware = SBI(host: self)
-    for (isa, hart) in zip(isas, harts) {
-      isa.enterSupervisor(hart, pc: entry)
-      hart.environment = self
-      hart.x[10] = UInt64(hart.index)
-      hart.x[11] = tree
-      if hart.index > 0 { states[hart.index] = .stopped }
-    }
-  }
+  /// Starts an image that was loaded, as the board does.
+  public func enter(_ image: BareImage, _ mode: BareImage.EntryMode) { board.enter(image, mode) }
 
   /// Watches `tohost` (and answers in `fromhost`), which must lie in RAM.
   public func watchHTIF(tohost: UInt64, fromhost: UInt64?) {
@@ -366,9 +199,7 @@ public final class BareMachine {
   var currentHart: Hart? { running.map { harts[$0] } }
 
   /// What the image asked of the processor that is not done, where that ended the run.
-  public var refusal: String? {
-    zip(pcISAs, harts).lazy.compactMap { $0.refusal($1) }.first
-  }
+  public var refusal: String? { board.refusal }
 
   /// The hart that runs, or ran last.
   public var latestHart: Hart { harts[max(running ?? last, 0)] }
@@ -398,9 +229,7 @@ public final class BareMachine {
       } else {
         refreshTimers()
         checkHTIF(now: ticks)
-        uart?.poll()
-        pc?.uart.poll()
-        for transport in transports { transport.poll() }
+        board.poll()
         guard exit == nil else { break }
         let deadline = nextDeadline
         guard let slice = nextSlice(before: deadline) else {
@@ -422,7 +251,7 @@ public final class BareMachine {
     running = index
     sliceStart = hart.count
     let stop = hart.run(until: sliceStart &+ slice)
-    if exit == nil, pcISAs.indices.contains(index), pcISAs[index].isShutDown(hart) {
+    if exit == nil, board.isShutDown(index) {
       exit = .shutDown
     }
     base &+= hart.count &- sliceStart
@@ -455,7 +284,7 @@ public final class BareMachine {
       waiting[index] = false
       if let resume = resumeAt[index] {
         resumeAt[index] = nil
-        start(hart: index, address: resume.address, opaque: resume.opaque)
+        board.start(hart: index, address: resume.address, opaque: resume.opaque)
       }
     default: return false
     }
@@ -467,22 +296,17 @@ public final class BareMachine {
   }
 
   private func refreshTimers() {
-    clint?.update()
-    rtc?.update()
-    pc?.pit.update()
+    board.updateTimers()
     for (isa, hart) in zip(timed, harts) {
-      isa.setTimeOffset((clint?.time ?? base) &- hart.count, hart)
+      isa.setTimeOffset(board.time &- hart.count, hart)
       isa.updateTimer(hart)
     }
   }
 
   private var nextDeadline: UInt64? {
-    var deadlines = [
-      clint?.nextDeadline, rtc?.nextDeadline, htif?.nextDeadline, pc?.pit.nextDeadline,
-    ]
+    var deadlines = [board.nextDeadline, htif?.nextDeadline]
     for (isa, hart) in zip(timed, harts) {
-      let time = isa.timerDeadline(hart)
-      deadlines.append(pc == nil ? time.flatMap { clint?.tick(ofTime: $0) } : time)
+      deadlines.append(isa.timerDeadline(hart).flatMap { board.tick(ofTime: $0) })
     }
     return deadlines.compactMap { $0 }.min()
   }
@@ -519,64 +343,5 @@ extension BareMachine: BoardClock {
   public var ticks: UInt64 {
     guard let running else { return base }
     return base &+ (harts[running].count &- sliceStart)
-  }
-}
-
-extension BareMachine: InterruptSink {
-  /// Drives an interrupt line of a hart.
-  public func setInterrupt(_ line: RISCVInterruptLine, _ level: Bool, hart: Int) {
-    isas[hart].setLine(1 << UInt64(line.rawValue), level, harts[hart])
-  }
-}
-
-/// The console as devices see it.
-///
-/// They don't hold the machine, which holds them.
-private final class ConsoleLine: ConsoleSink, ConsoleSource {
-  private let console: any BareConsole
-
-  init(_ console: any BareConsole) { self.console = console }
-
-  func write(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
-  func next() -> UInt8? { console.next() }
-}
-
-/// The console of a bare board: what its UART is wired to.
-public protocol BareConsole: AnyObject {
-  /// Prints bytes; stream 1 is output, 2 errors.
-  func write(_ bytes: [UInt8], stream: Int)
-  /// The next byte that has arrived; never waits.
-  func next() -> UInt8?
-  /// Waits until a byte has arrived.
-  ///
-  /// - Returns: `false` where none will ever come.
-  func waitForInput() -> Bool
-  /// What it has read and not yet given out, and the like.
-  var archivedState: [UInt8] { get set }
-}
-
-extension BareConsole {
-  /// Nothing.
-  public var archivedState: [UInt8] {
-    get { [] }
-    set {}
-  }
-}
-
-/// A device whose registers say when something is due: after a write the machine plans anew.
-private final class Rescheduling: Device {
-  private let device: any Device
-  private unowned let machine: BareMachine
-
-  init(_ device: any Device, _ machine: BareMachine) {
-    self.device = device
-    self.machine = machine
-  }
-
-  func read(_ offset: UInt64, size: Int) -> UInt64 { device.read(offset, size: size) }
-
-  func write(_ offset: UInt64, size: Int, _ value: UInt64) {
-    device.write(offset, size: size, value)
-    machine.currentHart?.requestStop()
   }
 }

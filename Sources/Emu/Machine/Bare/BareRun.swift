@@ -120,15 +120,6 @@ public final class BareSession {
     machine = try Self.machine(image, path, options, chooser, console)
   }
 
-  /// What a PC does not have.
-  private static func unfit(_ options: BareRun.Options) -> String? {
-    if options.memory > PCMap.ramLimit || options.memory < 2 << 20 {
-      return "its memory has 2 MiB to 3 GiB"
-    }
-    let hasVirtIO = !options.drives.isEmpty || options.virtIOConsole || options.virtIORandom
-    return hasVirtIO ? "its board has no virtio" : nil
-  }
-
   private static func machine(
     _ image: BareImage, _ path: String, _ options: BareRun.Options, _ chooser: any Chooser,
     _ console: ChosenConsole
@@ -147,11 +138,10 @@ public final class BareSession {
       configuration.drives.append(
         ChosenDrive(chooser, index, readOnly: BareRun.drive(drive).isReadOnly))
     }
-    if image.boot != nil {
-      if let problem = unfit(options) {
-        throw LaunchError(
-          description: "\(path): an image for x86-64: \(problem)", status: RunReport.Status.failure)
-      }
+    if let problem = image.architecture.board.unfit(options) {
+      throw LaunchError(
+        description: "\(path): an image for \(image.architecture.title): \(problem)",
+        status: RunReport.Status.failure)
     }
     guard let machine = BareMachine(configuration, chooser: chooser, console: console) else {
       throw LaunchError(

@@ -1,6 +1,4 @@
-import Engine
 import Image
-import X86
 
 /// What boots an x86-64 image: both protocols enter 32-bit protected mode.
 enum PCBoot: Equatable {
@@ -13,6 +11,8 @@ enum PCBoot: Equatable {
 /// The program headers of an ELF32 or ELF64 file for x86, and how it wants to be started.
 struct PCImage {
   private static let multibootMagic: UInt64 = 0x1bad_b002
+  /// What a multiboot header may require: modules on pages, of which there are none; memory.
+  private static let knownRequirements: UInt64 = 3
   /// `XEN_ELFNOTE_PHYS32_ENTRY`.
   private static let entryNote: UInt64 = 18
 
@@ -32,6 +32,12 @@ struct PCImage {
   init(_ bytes: [UInt8]) throws(ELFError) {
     self.bytes = bytes
     isWide = bytes[4] == 2
+    let header = multibootHeader
+    if let header, let addresses = header.addresses {
+      try load(addresses, header)
+      try refuseRequirements(header)
+      return
+    }
     let virtualEntry = try number(24, isWide ? 8 : 4)
     let table = try number(isWide ? 32 : 28, isWide ? 8 : 4)
     let entrySize = try number(isWide ? 54 : 42, 2)
@@ -44,6 +50,8 @@ struct PCImage {
     for index in 0..<count {
       let at = table &+ index &* entrySize
       let kind = try number(at, 4)
+      // What the others say is nobody's business.
+      guard kind == 1 || kind == 4 else { continue }
       let offset = try number(at &+ (isWide ? 8 : 4), isWide ? 8 : 4)
       let va = try number(at &+ (isWide ? 16 : 8), isWide ? 8 : 4)
       let pa = try number(at &+ (isWide ? 24 : 12), isWide ? 8 : 4)
@@ -58,21 +66,33 @@ struct PCImage {
         guard size <= memory, pa < 1 << 32, memory < 1 << 32 else {
           throw .malformed("a segment that does not fit below 4 GiB")
         }
-        pieces.append(BareImage.Piece(pa: pa, bytes: content, size: memory))
+        try add(content, at: pa, memory)
         if virtualEntry &- va < memory { physical = pa &+ (virtualEntry &- va) }
       case 4 where start == nil: start = try note(content)
       default: break
       }
     }
-    if let start, isWide || !hasMultibootHeader {
+    guard !pieces.isEmpty else { throw .malformed("no loadable segment") }
+    if let start, isWide || header == nil {
       boot = .pvh
       entry = start
     } else {
-      guard hasMultibootHeader else {
-        throw .malformed("neither a multiboot header nor a PVH note")
-      }
+      guard let header else { throw .malformed("neither a multiboot header nor a PVH note") }
+      try refuseRequirements(header)
       entry = physical
     }
+  }
+
+  private mutating func add(
+    _ content: ArraySlice<UInt8>, at pa: UInt64, _ size: UInt64
+  ) throws(ELFError) {
+    guard
+      pa >= PCBoard.information.upperBound
+        || pa &+ size <= PCBoard.information.lowerBound
+    else {
+      throw .malformed("a segment at 0x\(String(pa, radix: 16)), where boot information lies")
+    }
+    pieces.append(BareImage.Piece(pa: pa, bytes: content, size: size))
   }
 
   private func number(_ at: UInt64, _ size: UInt64) throws(ELFError) -> UInt64 {
@@ -82,14 +102,68 @@ struct PCImage {
     return (0..<size).reversed().reduce(0) { $0 << 8 | UInt64(bytes[Int(at + $1)]) }
   }
 
+  /// A multiboot header.
+  private struct MultibootHeader {
+    /// Its offset in the file.
+    var offset: UInt64
+    var flags: UInt64
+    /// Where the header, the first byte that is loaded, the end of those and of the zeroes behind them,
+    /// and the entry lie, where it says so.
+    var addresses: [UInt64]?
+  }
+
+  /// The header, which with its sum lies in the first 8192 bytes.
+  ///
   /// - SeeAlso: Multiboot Specification, 'The layout of Multiboot header'.
-  private var hasMultibootHeader: Bool {
-    stride(from: UInt64(0), to: 8192, by: 4).contains { at in
+  private var multibootHeader: MultibootHeader? {
+    for at in stride(from: UInt64(0), through: 8192 - 12, by: 4) {
       guard let magic = try? number(at, 4), magic == Self.multibootMagic,
-        let flags = try? number(at &+ 4, 4), let sum = try? number(at &+ 8, 4)
-      else { return false }
-      return (magic &+ flags &+ sum) & 0xffff_ffff == 0
+        let flags = try? number(at &+ 4, 4), let sum = try? number(at &+ 8, 4),
+        (magic &+ flags &+ sum) & 0xffff_ffff == 0
+      else { continue }
+      let addresses = (0..<5).compactMap { try? number(at &+ 12 &+ $0 &* 4, 4) }
+      return MultibootHeader(
+        offset: at, flags: flags,
+        addresses: flags >> 16 & 1 == 1 && addresses.count == 5 ? addresses : nil)
     }
+    return nil
+  }
+
+  /// Refuses what the header requires and the board does not have.
+  ///
+  /// A video mode (bit 2) is among it, for there is no screen: the specification has the loader fail
+  /// then, while QEMU prints a warning and goes on.
+  ///
+  /// - SeeAlso: Multiboot Specification, 'The magic fields of Multiboot header'; QEMU,
+  ///   `hw/i386/multiboot.c`, `load_multiboot`.
+  private func refuseRequirements(_ header: MultibootHeader) throws(ELFError) {
+    let unknown = header.flags & 0xffff & ~Self.knownRequirements
+    guard unknown != 0 else { return }
+    let what = unknown == 4 ? "a video mode" : "flags 0x\(String(unknown, radix: 16))"
+    throw .malformed("its multiboot header requires \(what), which there is not")
+  }
+
+  /// Loads by the addresses of the header, which count for more than those of the ELF file.
+  ///
+  /// - SeeAlso: Multiboot Specification, 'The address fields of Multiboot header'.
+  private mutating func load(
+    _ addresses: [UInt64], _ header: MultibootHeader
+  ) throws(ELFError) {
+    let (place, start, end, zeroes) = (addresses[0], addresses[1], addresses[2], addresses[3])
+    let (before, isBefore) = place.subtractingReportingOverflow(start)
+    guard !isBefore, before <= header.offset else {
+      throw .malformed("a multiboot header that loads what lies before the file")
+    }
+    let first = header.offset &- before
+    let rest = UInt64(bytes.count) &- first
+    let size = end == 0 ? rest : end &- start
+    guard end == 0 || end >= start, size <= rest else { throw .truncated("segments") }
+    guard zeroes == 0 || zeroes >= start &+ size else {
+      throw .malformed("a multiboot header with zeroes that end before they begin")
+    }
+    let memory = zeroes == 0 ? size : zeroes &- start
+    try add(bytes[Int(first)..<Int(first &+ size)], at: start, memory)
+    entry = addresses[4]
   }
 
   /// The address in Xen's note.
@@ -101,68 +175,11 @@ struct PCImage {
       let kind = try number(at &+ 8, 4)
       let data = at &+ 12 &+ (name &+ 3) & ~3
       if kind == Self.entryNote, name == 4, try number(at &+ 12, 4) == 0x006e_6558, size >= 4 {
+        guard data &+ 4 <= UInt64(bytes.endIndex) else { throw .truncated("notes") }
         return try number(data, 4)
       }
       at = data &+ (size &+ 3) & ~3
     }
     return nil
-  }
-}
-
-extension BareMachine {
-  /// What the boot protocols tell an image lies here.
-  private static let information: UInt64 = 0x7000
-
-  /// Starts the first hart in 32-bit protected mode, as a multiboot or PVH loader does; the others
-  /// wait for messages.
-  func enterProtectedMode(_ entry: UInt64, _ boot: PCBoot) {
-    guard let isa = pcISAs.first, let hart = harts.first else { return }
-    for (other, waits) in zip(pcISAs, harts).dropFirst() {
-      other.enterWaiting(waits)
-      waiting[waits.index] = true
-    }
-    let at = Self.information
-    let line = Array((configuration.bootargs ?? "").utf8) + [0]
-    let lineAt = at + 0x200
-    ram.write(lineAt, Array(line.prefix(0x700)) + [0])
-    // Memory below 640 KiB and from 1 MiB on.
-    let areas: [(UInt64, UInt64)] = [(0, 0xa_0000), (1 << 20, ram.size - (1 << 20))]
-    func put(_ offset: UInt64, _ value: UInt64, _ size: Int = 4) {
-      ram.write(at + offset, (0..<size).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) })
-    }
-    isa.enterProtected(hart, pc: entry)
-    hart.x[Registers.slot(3)] = at
-    switch boot {
-    case .multiboot:
-      // Memory, command line, map of memory, the loader's name.
-      put(0, 1 | 1 << 2 | 1 << 6 | 1 << 9)
-      put(4, 640)
-      put(8, (ram.size - (1 << 20)) >> 10)
-      put(16, lineAt)
-      put(44, UInt64(areas.count) * 24)
-      put(48, at + 0x100)
-      put(64, at + 0x180)
-      ram.write(at + 0x180, Array("emu\0".utf8))
-      for (index, area) in areas.enumerated() {
-        let place = 0x100 + UInt64(index) * 24
-        put(place, 20)
-        put(place + 4, area.0, 8)
-        put(place + 12, area.1, 8)
-        put(place + 20, 1)
-      }
-      hart.x[Registers.slot(0)] = 0x2bad_b002
-    case .pvh:
-      put(0, 0x336e_c578)
-      put(4, 1)
-      put(24, lineAt, 8)
-      put(40, at + 0x100, 8)
-      put(48, UInt64(areas.count))
-      for (index, area) in areas.enumerated() {
-        let place = 0x100 + UInt64(index) * 24
-        put(place, area.0, 8)
-        put(place + 8, area.1, 8)
-        put(place + 16, 1)
-      }
-    }
   }
 }

@@ -83,6 +83,14 @@ public enum ProgramArchitecture: String, Sendable, CaseIterable {
     self.init(elfMachine: UInt16(bytes[18]) | UInt16(bytes[19]) << 8)
   }
 
+  /// What its makers call it.
+  var title: String {
+    switch self {
+    case .riscv64: "RISC-V"
+    case .x86_64: "x86-64"
+    }
+  }
+
   /// The guest kernel that is built in: an ELF file.
   var kernelImage: [UInt8] {
     let (bytes, size) =

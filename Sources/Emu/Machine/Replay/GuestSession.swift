@@ -75,11 +75,7 @@ extension BareSession: GuestSession {
   /// There are no tasks.
   public var task: Int32 { -1 }
   /// The board's.
-  ///
-  /// Deviation: of a PC's 32-bit code the text is that of 64-bit code.
-  public func makeTraceISA() -> any TraceISA {
-    machine.pcISAs.isEmpty ? RISCVTraceISA() : X86TraceISA()
-  }
+  public func makeTraceISA() -> any TraceISA { machine.configuration.architecture.trace }
   /// The board's.
   public func stateHash() -> StateHash { machine.stateHash() }
   /// That of the first board; a board that was reset has none.

@@ -64,11 +64,7 @@ extension BareMachine: SnapshotSubject {
       last = -1
     }
     archiveImage(archive)
-    for device in [clint?.archive, plic?.archive, finisher?.archive, rtc?.archive, uart?.archive] {
-      device?(archive)
-    }
-    for transport in transports { transport.archive(archive) }
-    pc?.archive(archive)
+    board.archive(archive)
   }
 
   private func archiveTurn(_ archive: Archive) {
@@ -85,15 +81,14 @@ extension BareMachine: SnapshotSubject {
 
   /// How the image was entered, and how it ends.
   private func archiveImage(_ archive: Archive) {
-    var hasFirmware = firmware != nil
+    var hasFirmware = board.hasFirmware
     archive("hasFirmware", &hasFirmware)
     var (tohost, fromhost) = (htif?.tohost, htif?.fromhost)
     archive("tohost", &tohost)
     archive("fromhost", &fromhost)
     if archive.isReading {
-      if hasFirmware != (firmware != nil) {
-        firmware = hasFirmware ? SBI(host: self) : nil
-        for hart in harts { hart.environment = hasFirmware ? self : nil }
+      if hasFirmware != board.hasFirmware, !board.setFirmware(hasFirmware) {
+        archive.fail("firmware on a board that has none")
       }
       if htif?.tohost != tohost || htif?.fromhost != fromhost {
         htif = nil

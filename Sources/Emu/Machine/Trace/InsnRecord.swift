@@ -1,3 +1,5 @@
+import Engine
+
 /// One executed instruction and what it did.
 public struct InsnRecord: Sendable, Equatable {
   /// A register with the value that was written to it.
@@ -41,6 +43,8 @@ public struct InsnRecord: Sendable, Equatable {
   public var pc: UInt64
   /// Its bytes.
   public var bytes: [UInt8]
+  /// As what the hart reads them.
+  public var code: CodeKind = 0
   /// What it wrote, in the order of the registers.
   public var writes: [Write] = []
   /// What it accessed, in order.

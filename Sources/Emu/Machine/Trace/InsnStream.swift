@@ -6,6 +6,9 @@ import TraceFile
 /// A record has the definitions of blocks that are new in it, then numbers of blocks of four bytes
 /// each. Everything else follows from the recording by running it once more.
 final class InsnStreamWriter {
+  /// Where the kind of code stands above the MMU index.
+  static let codeShift: UInt64 = 4
+
   private let writer: TraceWriter
   private(set) var blocks: UInt64 = 0
 
@@ -22,7 +25,7 @@ final class InsnStreamWriter {
     for block in definitions {
       record.number(UInt64(block.id))
       record.number(block.pc)
-      record.number(UInt64(block.mode))
+      record.number(UInt64(block.mode) | UInt64(block.code) << Self.codeShift)
       record.number(UInt64(block.insns.count))
       for insn in block.insns { record.counted(insn) }
     }
@@ -47,12 +50,20 @@ public final class InsnStream {
     public var insns: [[UInt8]]
     /// Which of the hart's modes it ran in.
     public var mode: Int
+    /// As what its code was read.
+    public var code: CodeKind
   }
 
   private struct Block {
     var pc: UInt64
     var insns: [[UInt8]]
     var mode: Int
+    var code: CodeKind
+
+    /// It or the first instructions of it.
+    func run(_ hart: Int, _ count: UInt64, _ insns: [[UInt8]]) -> Run {
+      Run(hart: hart, count: count, pc: pc, insns: insns, mode: mode, code: code)
+    }
   }
 
   private let file: TraceReader
@@ -102,6 +113,9 @@ public final class InsnStream {
   ) throws(TraceFileError) -> Bool {
     var reader = ByteReader(bytes)
     let hart = try reader.number(upTo: 63)
+    // Numbers were each hart's own in versions before.
+    let table = file.version.minor < 2 ? hart : 0
+    let shift = Int(InsnStreamWriter.codeShift)
     for _ in 0..<(try reader.number(upTo: reader.left)) {
       let id = UInt32(try reader.number(upTo: Int(UInt32.max)))
       let pc = try reader.number()
@@ -110,7 +124,9 @@ public final class InsnStream {
       for _ in 0..<(try reader.number(upTo: BlockBuilder.maxInsns)) {
         insns.append(try reader.counted())
       }
-      blocks[hart, default: [:]][id] = Block(pc: pc, insns: insns, mode: mode)
+      blocks[table, default: [:]][id] = Block(
+        pc: pc, insns: insns, mode: mode & (1 << shift - 1),
+        code: CodeKind(truncatingIfNeeded: mode >> shift))
     }
     let count = try reader.number(upTo: reader.left / 4)
     var at = first
@@ -127,24 +143,21 @@ public final class InsnStream {
         // How many instructions were begun since the block before began.
         if let block = open {
           let part = block.insns.prefix(Int(id))
-          let run = Run(hart: hart, count: at, pc: block.pc, insns: Array(part), mode: block.mode)
-          guard body(run) else { return false }
+          guard body(block.run(hart, at, Array(part))) else { return false }
         }
         at &+= UInt64(id)
         open = nil
         continue
       }
       if let block = open {
-        let run = Run(hart: hart, count: at, pc: block.pc, insns: block.insns, mode: block.mode)
-        guard body(run) else { return false }
+        guard body(block.run(hart, at, block.insns)) else { return false }
         at &+= UInt64(block.insns.count)
       }
-      guard let block = blocks[hart]?[id] else { throw .malformed("block \(id) is not defined") }
+      guard let block = blocks[table]?[id] else { throw .malformed("block \(id) is not defined") }
       open = block
     }
     if let block = open {
-      let run = Run(hart: hart, count: at, pc: block.pc, insns: block.insns, mode: block.mode)
-      return body(run)
+      return body(block.run(hart, at, block.insns))
     }
     return true
   }

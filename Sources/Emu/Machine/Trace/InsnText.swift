@@ -88,7 +88,7 @@ final class InsnWriter {
     if record.hart > 0 { out += "#\(record.hart) " }
     out += "\(record.mode) \(hex(record.pc, 16)) "
     out += isa.column(record.bytes)
-    let insn = isa.disassemble(record.bytes, at: record.pc).replacing("\t", with: " ")
+    let insn = isa.disassemble(record).replacing("\t", with: " ")
     let effects = effects(record)
     out += effects.isEmpty ? insn : padded(insn, 28) + "  " + effects.joined(separator: " ")
     return out + "\n"
@@ -142,7 +142,7 @@ final class InsnWriter {
   private func qemu(_ record: InsnRecord) -> String {
     if record.isRepeated { return "" }
     var out = "----------------\nIN: \(function(record.pc) ?? "")\n"
-    let insn = isa.disassemble(record.bytes, at: record.pc)
+    let insn = isa.disassemble(record)
     let parts = insn.split(separator: "\t", maxSplits: 1)
     let text = parts.count > 1 ? padded(String(parts[0]), 15) + " " + parts[1] : insn
     out += "0x\(hex(record.pc, 16)):  \(padded(isa.digits(record.bytes), 8))          \(text)\n\n"
@@ -162,7 +162,7 @@ final class InsnWriter {
       "\"count\":\(record.count)", "\"hart\":\(record.hart)", "\"mode\":\"\(record.mode)\"",
       "\"pc\":\"0x\(hex(record.pc, 16))\"",
       "\"bytes\":\"\(record.bytes.map { hex(UInt64($0), 2) }.joined())\"",
-      "\"insn\":\(quoted(isa.disassemble(record.bytes, at: record.pc).replacing("\t", with: " ")))",
+      "\"insn\":\(quoted(isa.disassemble(record).replacing("\t", with: " ")))",
     ]
     if record.task >= 0 { parts.append("\"task\":\(record.task)") }
     if let symbol = symbol(record.pc) { parts.append("\"symbol\":\(quoted(symbol))") }
@@ -221,6 +221,11 @@ private final class FunctionSlices {
 }
 
 extension TraceISA {
+  /// The text of an executed instruction.
+  func disassemble(_ record: InsnRecord) -> String {
+    disassemble(record.bytes, at: record.pc, code: record.code)
+  }
+
   /// An instruction as a number, as listings of the guest show it; bytes where it is long.
   func digits(_ bytes: [UInt8]) -> String {
     (maxInsnLength > 4 ? bytes : bytes.reversed()).map { hex(UInt64($0), 2) }.joined()

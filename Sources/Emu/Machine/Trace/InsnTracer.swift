@@ -45,7 +45,8 @@ final class InsnTracer: InsnObserver {
     let mode = isa.mode(hart)
     open = InsnRecord(
       hart: hart.index, count: before() &+ hart.count, task: task(), mode: mode.letter,
-      modeNumber: mode.number, pc: pc, bytes: isa.insnBytes(at: pc, hart))
+      modeNumber: mode.number, pc: pc, bytes: isa.insnBytes(at: pc, hart),
+      code: hart.isa.codeKind(hart))
     if wantsState { open?.before = values }
     modes.removeAll(keepingCapacity: true)
   }
@@ -61,7 +62,7 @@ final class InsnTracer: InsnObserver {
     open = nil
     record.next = next
     record.trapped = hart.x[Slot.exceptions] != exceptions
-    let always = isa.written(record.bytes)
+    let always = isa.written(record.bytes, code: record.code)
     for (index, register) in registers.enumerated() {
       let value = isa.value(register.slot, hart)
       if value != values[index] || !record.trapped && always.contains(register.slot) {

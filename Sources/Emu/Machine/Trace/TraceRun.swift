@@ -158,8 +158,11 @@ extension TraceRun {
     var logs: [(hart: Hart, log: BlockLog)] = []
     func attach() {
       for (hart, log) in logs { log.finish(at: hart.count) }
+      // Harts of a board share their blocks.
+      var first: BlockLog?
       logs = session.harts.map { hart in
-        let log = BlockLog { stream.add(hart.index, $0, $1, $2) }
+        let log = BlockLog(beside: first) { stream.add(hart.index, $0, $1, $2) }
+        first = log
         hart.log(log, modes: modes)
         return (hart, log)
       }
@@ -224,7 +227,7 @@ extension TraceRun {
           if run.hart > 0 { line += "#\(run.hart) " }
           line += "\(isUser ? "U" : "K") \(hex(pc, 16)) "
           line += isa.column(insn)
-          line += isa.disassemble(insn, at: pc).replacing("\t", with: " ") + "\n"
+          line += isa.disassemble(insn, at: pc, code: run.code).replacing("\t", with: " ") + "\n"
           output.write(line)
         }
         return output.isOpen && !Interruption.requested

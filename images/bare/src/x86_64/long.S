@@ -69,25 +69,11 @@ _start:
   movl $0xfee00083, l2 + 0xfb8
   /* The first gigabyte by 2 MiB pages: one of 1 GiB may not be there. */
   movl $low + 3, l3
-  movl $0x83, %eax
-  xorl %ecx, %ecx
-3: movl %eax, low(,%ecx,8)
-  addl $0x200000, %eax
-  incl %ecx
-  cmpl $512, %ecx
-  jb 3b
+  fill_pages low, 0x83
   movl %cr4, %eax
   orl $0x20, %eax
   movl %eax, %cr4
-  movl $l4, %eax
-  movl %eax, %cr3
-  movl $0xc0000080, %ecx
-  rdmsr
-  orl $0x100, %eax
-  wrmsr
-  movl %cr0, %eax
-  orl $0x80000000, %eax
-  movl %eax, %cr0
+  enter_long l4
   ljmp $8, $long
 
   .code64

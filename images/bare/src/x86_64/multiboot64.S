@@ -6,12 +6,6 @@
   .code32
   print_functions
 
-.macro show text, place
-  say "\text "
-  movl \place, %ebx
-  call puthex
-.endm
-
   .globl _start
 _start:
   movl $stack, %esp
@@ -70,25 +64,11 @@ _start:
   /* Below 1 GiB by pages of 2 MiB. */
   movl $l3 + 3, l4
   movl $l2 + 3, l3
-  movl $0x83, %eax
-  xorl %ecx, %ecx
-4: movl %eax, l2(,%ecx,8)
-  addl $0x200000, %eax
-  incl %ecx
-  cmpl $512, %ecx
-  jb 4b
+  fill_pages l2, 0x83
   lgdt gdtr
   movl $0x20, %eax
   movl %eax, %cr4
-  movl $l4, %eax
-  movl %eax, %cr3
-  movl $0xc0000080, %ecx
-  rdmsr
-  orl $0x100, %eax
-  wrmsr
-  movl %cr0, %eax
-  orl $0x80000000, %eax
-  movl %eax, %cr0
+  enter_long l4
   ljmp $8, $long
 wrong:
   say "wrong\n"

@@ -34,11 +34,6 @@
   cmpl $\total, %eax
   jb 8b
 .endm
-.macro show text, place
-  say "\text "
-  movl \place, %ebx
-  call puthex
-.endm
 
   .globl _start
 _start:

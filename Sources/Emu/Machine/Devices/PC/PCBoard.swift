@@ -1,6 +1,8 @@
 import Engine
 import X86
 
+extension X64: TimedISA {}
+
 /// Where the devices of a PC lie in memory.
 enum PCMap {
   static let ioapic = BoardMap.Range(base: 0xfec0_0000, size: 0x1000)
@@ -24,8 +26,23 @@ enum PCMap {
 /// | 0x510, 0x511 | fw_cfg |
 ///
 /// - SeeAlso: QEMU, "i440fx PC (pc-i440fx, pc)"; hw/misc/debugexit.c.
-final class PCBoard: PortBus {
-  private unowned let machine: BareMachine
+final class PCBoard: BareBoard, PortBus {
+  static let ramBase: UInt64 = 0
+  static let tlbCount = X64.tlbCount
+  static func takes(memory: UInt64) -> Bool { (2 << 20...PCMap.ramLimit).contains(memory) }
+  static func makeISA() -> any TimedISA { X64() }
+
+  static func unfit(_ options: BareRun.Options) -> String? {
+    if !takes(memory: options.memory) { return "its memory has 2 MiB to 3 GiB" }
+    if options.bootargs?.utf8.count ?? 0 > mostBootargs {
+      return "its command line has at most \(mostBootargs) bytes"
+    }
+    let hasVirtIO = !options.drives.isEmpty || options.virtIOConsole || options.virtIORandom
+    return hasVirtIO ? "its board has no virtio" : nil
+  }
+
+  unowned let machine: BareMachine
+  let isas: [X64]
   let ioapic = IOAPIC()
   let uart: UART16550
   let pit: PIT8254
@@ -34,16 +51,68 @@ final class PCBoard: PortBus {
   private var firmware = FirmwareConfiguration()
   private let startOfRun: UInt64
 
-  init(
-    _ machine: BareMachine, startOfRun: UInt64, sink: any ConsoleSink, source: any ConsoleSource
-  ) {
+  init(_ machine: BareMachine, startOfRun: UInt64) {
     self.machine = machine
     self.startOfRun = startOfRun
+    isas = machine.harts.compactMap { $0.isa as? X64 }
+    let line = ConsoleLine(machine.console)
     uart = UART16550(
-      wire: InterruptWire(ioapic, source: PCMap.serialSource), sink: sink, source: source)
+      wire: InterruptWire(ioapic, source: PCMap.serialSource), sink: line, source: line)
     pit = PIT8254(clock: machine, wire: InterruptWire(ioapic, source: 0))
     cmos = CMOS(memory: machine.ram.size, processors: machine.harts.count)
+    ioapic.onMessage = { [unowned self] in deliver($0, .none, from: nil) }
+    for (isa, hart) in zip(isas, machine.harts) {
+      isa.onMessage = { [unowned self, unowned hart] in deliver($0, $1, from: hart.index) }
+      isa.onReset = { [unowned machine] in machine.end(.reset) }
+      isa.onEndOfInterrupt = { [unowned ioapic] in ioapic.end($0) }
+      isa.onTimerChange = { [unowned hart] in hart.requestStop() }
+      isa.random = { [unowned machine] in machine.chooser?.randomBytes($0) ?? [] }
+      isa.ports = self
+    }
+    machine.attach(ioapic, PCMap.ioapic)
+    machine.attach(LocalAPICWindow(machine, isas), PCMap.localAPIC)
   }
+
+  /// Has every processor that a message is for take it.
+  private func deliver(_ message: APICMessage, _ shorthand: APICShorthand, from sender: Int?) {
+    var receivers = isas.indices.filter { index in
+      switch shorthand {
+      case .none: isas[index].accepts(message, machine.harts[index])
+      case .itself: index == sender
+      case .all: true
+      case .others: index != sender
+      }
+    }
+    if message.isForOne {
+      let least = receivers.min {
+        isas[$0].processorPriority(machine.harts[$0])
+          < isas[$1].processorPriority(machine.harts[$1])
+      }
+      receivers = least.map { [$0] } ?? []
+    }
+    for index in receivers { isas[index].receive(message, machine.harts[index]) }
+    // Whoever was woken has its turn.
+    if receivers.contains(where: { $0 != machine.currentHart?.index }) {
+      machine.currentHart?.requestStop()
+    }
+  }
+
+  // MARK: Processors
+
+  /// No hart is ever suspended.
+  func start(hart: Int, address: UInt64, opaque: UInt64) {}
+  var refusal: String? { zip(isas, machine.harts).lazy.compactMap { $0.refusal($1) }.first }
+  func isShutDown(_ hart: Int) -> Bool { isas[hart].isShutDown(machine.harts[hart]) }
+
+  // MARK: Time
+
+  func poll() { uart.poll() }
+  func updateTimers() { pit.update() }
+  var time: UInt64 { machine.base }
+  func tick(ofTime time: UInt64) -> UInt64? { time }
+  var nextDeadline: UInt64? { pit.nextDeadline }
+
+  // MARK: Ports
 
   func read(port: UInt16, size: Int) -> UInt32 {
     if port == 0x510, size == 2 { return 0 }
@@ -99,6 +168,10 @@ final class PCBoard: PortBus {
 
   // MARK: Snapshots
 
+  /// What boots an image is gone by then.
+  var hasFirmware: Bool { false }
+  func setFirmware(_ serves: Bool) -> Bool { !serves }
+
   func archive(_ archive: Archive) {
     ioapic.archive(archive)
     uart.archive(archive)
@@ -113,15 +186,19 @@ final class PCBoard: PortBus {
 /// The registers of the local APIC in memory: those of the hart that runs.
 final class LocalAPICWindow: Device {
   private unowned let machine: BareMachine
+  private let isas: [X64]
 
-  init(_ machine: BareMachine) { self.machine = machine }
+  init(_ machine: BareMachine, _ isas: [X64]) {
+    self.machine = machine
+    self.isas = isas
+  }
 
   func read(_ offset: UInt64, size: Int) -> UInt64 {
     let hart = machine.latestHart
-    return machine.pcISAs[hart.index].readAPIC(at: offset, hart)
+    return isas[hart.index].readAPIC(at: offset, hart)
   }
   func write(_ offset: UInt64, size: Int, _ value: UInt64) {
     let hart = machine.latestHart
-    machine.pcISAs[hart.index].writeAPIC(at: offset, value, hart)
+    isas[hart.index].writeAPIC(at: offset, value, hart)
   }
 }

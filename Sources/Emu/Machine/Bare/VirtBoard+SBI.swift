@@ -1,9 +1,9 @@
 import Engine
 import RISCV
 
-extension BareMachine: HartEnvironment {
+extension VirtBoard: HartEnvironment {
   /// Serves an environment call.
-  public func call(from hart: Hart) {
+  func call(from hart: Hart) {
     let x = hart.x
     guard let firmware else { return }
     let result = firmware.call(
@@ -15,81 +15,83 @@ extension BareMachine: HartEnvironment {
   }
 }
 
-extension BareMachine: SBIHost {
+extension VirtBoard: SBIHost {
+  /// RAM.
+  var ram: PhysicalMemory { machine.ram }
   /// How many harts there are.
-  public var hartCount: Int { harts.count }
+  var hartCount: Int { machine.harts.count }
 
   /// Sets a hart's own timer.
-  public func setTimer(_ time: UInt64, hart: Int) { isas[hart].setTimerCompare(time, harts[hart]) }
+  func setTimer(_ time: UInt64, hart: Int) { isas[hart].setTimerCompare(time, machine.harts[hart]) }
 
   /// Raises a hart's software interrupt.
-  public func sendIPI(to hart: Int) { isas[hart].setPending(1 << 1, true, harts[hart]) }
+  func sendIPI(to hart: Int) { isas[hart].setPending(1 << 1, true, machine.harts[hart]) }
 
   /// Takes a software interrupt back, and says whether there was one.
-  public func clearIPI(hart: Int) -> Bool {
-    let was = (isas[hart].register("mip", harts[hart]) ?? 0) & 2 != 0
-    isas[hart].setPending(1 << 1, false, harts[hart])
+  func clearIPI(hart: Int) -> Bool {
+    let was = (isas[hart].register("mip", machine.harts[hart]) ?? 0) & 2 != 0
+    isas[hart].setPending(1 << 1, false, machine.harts[hart])
     return was
   }
 
   /// Makes a hart's instruction fetch see stores.
-  public func remoteFenceI(on hart: Int) { harts[hart].synchronizeInstructionFetch() }
+  func remoteFenceI(on hart: Int) { machine.harts[hart].synchronizeInstructionFetch() }
 
   /// Makes a hart forget translations.
-  public func remoteSFence(_ fence: SBIFence, on hart: Int) {
+  func remoteSFence(_ fence: SBIFence, on hart: Int) {
     guard let range = fence.range, range.size <= 64 << 12 else {
-      isas[hart].fence(va: nil, asid: fence.asid, harts[hart])
+      isas[hart].fence(va: nil, asid: fence.asid, machine.harts[hart])
       return
     }
     var va = range.start & ~4095
     let last = (range.start &+ max(range.size, 1) &- 1) & ~4095
     while true {
-      isas[hart].fence(va: va, asid: fence.asid, harts[hart])
+      isas[hart].fence(va: va, asid: fence.asid, machine.harts[hart])
       if va == last { break }
       va &+= 4096
     }
   }
 
   /// What a hart is doing.
-  public func state(of hart: Int) -> SBIHartState { states[hart] }
+  func state(of hart: Int) -> SBIHartState { machine.states[hart] }
 
   /// Starts a stopped hart.
-  public func start(hart: Int, address: UInt64, opaque: UInt64) {
-    let target = harts[hart]
+  func start(hart: Int, address: UInt64, opaque: UInt64) {
+    let target = machine.harts[hart]
     isas[hart].enterSupervisor(target, pc: address)
     target.x[10] = UInt64(hart)
     target.x[11] = opaque
     target.environment = self
-    states[hart] = .started
-    waiting[hart] = false
+    machine.states[hart] = .started
+    machine.waiting[hart] = false
   }
 
   /// Stops a hart.
-  public func stop(hart: Int) { states[hart] = .stopped }
+  func stop(hart: Int) { machine.states[hart] = .stopped }
 
   /// Has a hart wait for an interrupt and go on.
-  public func suspend(hart: Int) { states[hart] = .suspended }
+  func suspend(hart: Int) { machine.states[hart] = .suspended }
 
   /// Has a hart wait for an interrupt and start anew.
-  public func suspend(hart: Int, resumeAt address: UInt64, opaque: UInt64) {
-    states[hart] = .suspended
-    resumeAt[hart] = (address, opaque)
+  func suspend(hart: Int, resumeAt address: UInt64, opaque: UInt64) {
+    machine.states[hart] = .suspended
+    machine.resumeAt[hart] = (address, opaque)
   }
 
   /// Ends the machine or starts it anew.
-  public func reset(_ kind: SBIReset, systemFailure: Bool) {
-    end(kind == .shutdown ? .finished(status: systemFailure ? 1 : 0) : .reset)
+  func reset(_ kind: SBIReset, systemFailure: Bool) {
+    machine.end(kind == .shutdown ? .finished(status: systemFailure ? 1 : 0) : .reset)
   }
 
   /// Prints bytes.
-  public func consoleWrite(_ bytes: [UInt8]) { console.write(bytes, stream: 1) }
+  func consoleWrite(_ bytes: [UInt8]) { machine.console.write(bytes, stream: 1) }
 
   /// A byte that was typed.
-  public func consoleRead() -> UInt8? { console.next() }
+  func consoleRead() -> UInt8? { machine.console.next() }
 
   /// Reads memory as the hart sees it; `nil` with the exception taken where that faults.
-  public func loadVirtual(_ va: UInt64, hart: Int) -> UInt64? {
-    let target = harts[hart]
+  func loadVirtual(_ va: UInt64, hart: Int) -> UInt64? {
+    let target = machine.harts[hart]
     let value = target.load(va, 8)
     guard target.x[Slot.pending] == Pending.exception.rawValue else { return value }
     // The call as a whole faults: it is to be repeated.
