@@ -55,7 +55,8 @@ private let programs = root + "Tests/ProbesTests/Programs/"
     Case(policy: .absentTextIsZeros, command: ["probes-x86_64.elf", "a"]),
     Case(policy: .noRegistrationChecks, command: ["probes-x86_64.elf", "a"]),
     Case(policy: .noBlacklist, command: ["probes-x86_64.elf", "a"], probed: .none, kernel: true),
-    Case(policy: .publishedFirst, command: ["probes-x86_64.elf", "a"], probed: .none, kernel: true),
+    Case(
+      policy: .publishedFirst, command: ["probes-x86_64.elf", "a"], probed: .none, kernel: true),
     Case(policy: .slotsAreVisible, command: ["probes.elf", "s"]),
     Case(policy: .processesAreNotFollowed, command: ["probes.elf", "f"]),
     Case(policy: .probesOfOneProcess, command: ["probes.elf", "f"]),
