@@ -1,7 +1,12 @@
 # Two commands for a fresh machine: `make demo` shows a real program running, `make test` runs the
 # tests. The others are for longer work. Every target installs what it needs.
 SWIFT ?= swift
-RELEASE = $(SWIFT) build -c release --static-swift-stdlib
+# With these every case of the interpreter's switch jumps to the next one itself (Docs/decisions/0002-interpreter.md);
+# a compiler whose LLVM does not know them builds without.
+DISPATCH = -Xllvm -tail-dup-pred-size=100000 -Xllvm -tail-dup-succ-size=100000
+KNOWN = $(shell echo | $(SWIFT)c $(DISPATCH) -O -emit-object -o /dev/null - >/dev/null 2>&1 \
+  && echo $(patsubst %,-Xswiftc %,$(DISPATCH)))
+RELEASE = $(SWIFT) build -c release --static-swift-stdlib $(KNOWN)
 EMU = .build/release/emu
 IMAGES_PYTHON = $(CURDIR)/.build/images-venv/bin/python
 

@@ -45,8 +45,12 @@ image() {
   shift 4
   path="$kind/$isa${name:+/$name}.elf"   # the kernel has no name of its own
   mkdir -p "$out/$(dirname "$path")"
+  flags=$(echo "$*" | sed "s|\$PWD|$PWD|g; s|\$TMP|$tmp|g")
   # shellcheck disable=SC2086  # flags and sources are lists of words
-  "$PYTHON" -m ziglang cc $(echo "$*" | sed "s|\$PWD|$PWD|g; s|\$TMP|$tmp|g") $sources -o "$tmp/image.elf" || { echo "images: $path does not build" >&2; exit 1; }
+  case $kind in
+  kernel) kernel_build "$flags" "$sources" "$tmp/image.elf" ;;
+  *) "$PYTHON" -m ziglang cc $flags $sources -o "$tmp/image.elf" ;;
+  esac || { echo "images: $path does not build" >&2; exit 1; }
   "$PYTHON" images/tools/prune.py "$tmp/image.elf" "$out/$path"
   sum=$(sha256sum <"$out/$path" | cut -d' ' -f1)
   size=$(wc -c <"$out/$path" | tr -d ' ')

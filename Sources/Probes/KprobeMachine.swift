@@ -484,7 +484,8 @@ final class KprobeMachine {
   /// - Returns: an answer where the fault is dealt with; `nil` where it is the kernel's to see.
   func faulted(_ context: ProbeContext, _ address: UInt64) -> GateReply? {
     if legacy.contains(.faultsInSlot) { return nil }
-    if isAway, let at = origin(of: context.pc) {
+    // Whether one is known to be away does not count: probes on the way of the fault were hit since.
+    if slots.holds(context.pc) || detourSlots.holds(context.pc), let at = origin(of: context.pc) {
       context.pc = at
       return nil
     }

@@ -123,6 +123,9 @@ struct KprobeSlots {
   /// Whether one was ever handed out.
   var isTouched: Bool { fresh != base &+ reserved }
 
+  /// Whether an address is in one.
+  func holds(_ va: UInt64) -> Bool { va >= base && va < end }
+
   mutating func allocate() -> UInt64? {
     if let slot = free.popLast() { return slot }
     guard base != 0, fresh < end, end &- fresh >= size else { return nil }

@@ -153,6 +153,7 @@ final class UprobeMachine {
   /// - Returns: `nil` where no probe has to do with it.
   func stepped(_ task: Task, _ utask: UprobeTask, _ context: ProbeContext) -> GateReply? {
     guard case .stepping(let step) = utask.state else { return nil }
+    if legacy.contains(.oneSlotEndPerProbe), step.point.knownEnd != step.end { return nil }
     return leave(step, task, utask, context)
   }
 

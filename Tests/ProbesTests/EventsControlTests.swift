@@ -15,8 +15,8 @@ import Testing
     } catch { return error }
   }
 
-  @Test func anEnabledEventIsBusy() throws {
-    let run = try Run()
+  @Test(arguments: guests) func anEnabledEventIsBusy(guest: ProgramArchitecture) throws {
+    let run = try Run(guest)
     try run.tracer.apply("p:e probe_leaf")
     let busy = try #require(refusal(run, "-:e"))
     #expect(busy.errno == .EBUSY && busy.problem == .eventBusy && busy.column == 2)
@@ -41,17 +41,18 @@ import Testing
     "p:a probe_leaf", "p:a probe_stacked", "p:g/a probe_pcrel", "r:g/b probe_leaf",
   ]
 
-  @Test(arguments: [
-    Deletion("-:a", ["r:g/b probe_leaf"]),
-    Deletion("-:kprobes/a", ["p:g/a probe_pcrel", "r:g/b probe_leaf"]),
-    Deletion("-:g/", ["p:kprobes/a probe_leaf", "p:kprobes/a probe_stacked"]),
-    Deletion("-:g/b", Array(lines[..<3].map { $0.replacing("p:a", with: "p:kprobes/a") })),
-    Deletion(
-      "-:kprobes/a probe_stacked",
-      ["p:kprobes/a probe_leaf", "p:g/a probe_pcrel", "r:g/b probe_leaf"]),
-  ])
-  func deletion(_ row: Deletion) throws {
-    let run = try Run()
+  @Test(
+    arguments: [
+      Deletion("-:a", ["r:g/b probe_leaf"]),
+      Deletion("-:kprobes/a", ["p:g/a probe_pcrel", "r:g/b probe_leaf"]),
+      Deletion("-:g/", ["p:kprobes/a probe_leaf", "p:kprobes/a probe_stacked"]),
+      Deletion("-:g/b", Array(lines[..<3].map { $0.replacing("p:a", with: "p:kprobes/a") })),
+      Deletion(
+        "-:kprobes/a probe_stacked",
+        ["p:kprobes/a probe_leaf", "p:g/a probe_pcrel", "r:g/b probe_leaf"]),
+    ], guests)
+  func deletion(_ row: Deletion, guest: ProgramArchitecture) throws {
+    let run = try Run(guest)
     for line in Self.lines { try run.tracer.apply(line) }
     for definition in run.tracer.events.definitions {
       try run.tracer.setEnabled(definition.event, group: definition.group, false)
@@ -67,12 +68,15 @@ import Testing
     #expect(run.lines.count == 10 * row.left.count)
   }
 
-  @Test(arguments: [
-    ("-", "EINVAL"), ("-a", "EINVAL"), ("-:", "EINVAL"), ("-:nothing", "ENOENT"),
-    ("-:g/nothing", "ENOENT"), ("-:none/", "ENOENT"), ("-:a probe_fib", "ENOENT"), ("-:a", "EBUSY"),
-  ])
-  func refused(_ line: String, _ errno: String) throws {
-    let run = try Run()
+  @Test(
+    arguments: [
+      ("-", "EINVAL"), ("-a", "EINVAL"), ("-:", "EINVAL"), ("-:nothing", "ENOENT"),
+      ("-:g/nothing", "ENOENT"), ("-:none/", "ENOENT"), ("-:a probe_fib", "ENOENT"),
+      ("-:a", "EBUSY"),
+    ], guests)
+  func refused(_ row: (String, String), guest: ProgramArchitecture) throws {
+    let (line, errno) = row
+    let run = try Run(guest)
     for line in Self.lines { try run.tracer.apply(line) }
     let problem = try #require(refusal(run, line))
     #expect("\(problem.errno)" == errno)
@@ -81,8 +85,10 @@ import Testing
     #expect(run.lines.count == 40)
   }
 
-  @Test func aNewPlaceOfADisabledEventIsDisabled() throws {
-    let run = try Run()
+  @Test(arguments: guests) func aNewPlaceOfADisabledEventIsDisabled(
+    guest: ProgramArchitecture
+  ) throws {
+    let run = try Run(guest)
     try run.tracer.apply("p:e probe_leaf")
     try run.tracer.setEnabled("e", group: "kprobes", false)
     try run.tracer.apply("p:e probe_stacked")
@@ -93,13 +99,16 @@ import Testing
     #expect(run.row("e")?.hits == 20)
   }
 
-  @Test(arguments: [
-    "p:e probe_leaf $arg1", "r:e probe_leaf", "p:e probe_stacked %a0", "p:e probe_stacked b=%a0:u8",
-  ])
-  func duplicates(_ second: String) throws {
-    let run = try Run()
+  @Test(
+    arguments: [
+      "p:e probe_leaf $arg1", "r:e probe_leaf", "p:e probe_stacked %REG %REG",
+      "p:e probe_stacked b=%REG:u8",
+    ], guests)
+  func duplicates(_ second: String, guest: ProgramArchitecture) throws {
+    let run = try Run(guest)
     try run.tracer.apply("p:e probe_leaf $arg1")
-    let problem = try #require(refusal(run, second + (second.hasSuffix("%a0") ? " %a1" : "")))
+    let line = second.replacing("%REG", with: "%" + run.rig.facts.firstArgument)
+    let problem = try #require(refusal(run, line))
     #expect(problem.errno == .EEXIST)
     // The same name in another group, and another place with arguments of the same types, are fine.
     try run.tracer.apply("p:g/e probe_leaf $arg1")

@@ -8,9 +8,9 @@ import Testing
 
   /// Runs a program with events and gives the lines of the trace.
   static func run(
-    _ definitions: [String], format: TraceFormat = .text
+    _ guest: ProgramArchitecture, _ definitions: [String], format: TraceFormat = .text
   ) throws -> (lines: [String], table: HitTable, output: String) {
-    let rig = try Rig(program, ["world"])
+    let rig = try Rig(program, ["world"], guest: guest)
     let events = ProgramProbes(rig.machine, subsystem: rig.probes, format: format)
     var trace: [UInt8] = []
     events.tracer.output = { trace += $0 }
@@ -26,11 +26,13 @@ import Testing
     line.split(separator: ": ", maxSplits: 1).last.map(String.init) ?? ""
   }
 
-  @Test func programEntryAndReturn() throws {
-    let run = try Self.run([
-      "p:./hello.elf:main argc=$arg1:s32 argv=+0($arg2):string[2]",
-      "r:back ./hello.elf:main $retval:s32 $arg1:u8",
-    ])
+  @Test(arguments: guests) func programEntryAndReturn(guest: ProgramArchitecture) throws {
+    let run = try Self.run(
+      guest,
+      [
+        "p:./hello.elf:main argc=$arg1:s32 argv=+0($arg2):string[2]",
+        "r:back ./hello.elf:main $retval:s32 $arg1:u8",
+      ])
     #expect(run.lines.count == 2)
     let first = try #require(run.lines.first)
     #expect(first.hasPrefix("       hello.elf-1       [000] .....     0."))
@@ -48,11 +50,13 @@ import Testing
         ]))
   }
 
-  @Test func kernelEntryAndReturn() throws {
-    let run = try Self.run([
-      "p:g/in ksys_write fd=$arg1:u32 first=+0($arg2):u8",
-      "r:g/out ksys_write got=$retval:s64 asked=$arg3:s64 bad=+0(\\8):u8 $comm",
-    ])
+  @Test(arguments: guests) func kernelEntryAndReturn(guest: ProgramArchitecture) throws {
+    let run = try Self.run(
+      guest,
+      [
+        "p:g/in ksys_write fd=$arg1:u32 first=+0($arg2):u8",
+        "r:g/out ksys_write got=$retval:s64 asked=$arg3:s64 bad=+0(\\8):u8 $comm",
+      ])
     let entries = run.lines.filter { $0.contains("] d.... ") && $0.contains(": in: ") }
     let returns = run.lines.filter { $0.contains(": out: ") }
     #expect(!entries.isEmpty && entries.count == returns.count)
@@ -68,24 +72,28 @@ import Testing
     #expect(run.table.rows.map(\.hits) == [UInt64(entries.count), UInt64(entries.count)])
   }
 
-  @Test func oneEventAtSeveralPlaces() throws {
-    let run = try Self.run(["p:e ksys_write", "p:e vfs_write", "p:idle do_sys_openat2+2"])
+  @Test(arguments: guests) func oneEventAtSeveralPlaces(guest: ProgramArchitecture) throws {
+    let run = try Self.run(
+      guest,
+      ["p:e ksys_write", "p:e vfs_write", "p:idle do_sys_openat2+\(guest == .riscv64 ? 2 : 4)"])
     let places = Set(run.lines.map { Self.tail($0).prefix { $0 != "+" } })
     #expect(places == ["e: (ksys_write", "e: (vfs_write"])
     #expect(run.table.rows.map(\.hits) == [UInt64(run.lines.count), 0])
   }
 
-  @Test func theProgramDoesNotNotice() throws {
-    let plain = try Self.run([])
-    let probed = try Self.run([
-      "p ksys_write", "r ksys_write", "p ./hello.elf:main", "r ./hello.elf:main $retval",
-    ])
+  @Test(arguments: guests) func theProgramDoesNotNotice(guest: ProgramArchitecture) throws {
+    let plain = try Self.run(guest, [])
+    let probed = try Self.run(
+      guest,
+      [
+        "p ksys_write", "r ksys_write", "p ./hello.elf:main", "r ./hello.elf:main $retval",
+      ])
     #expect(plain.output == probed.output)
     #expect(plain.lines.isEmpty && !probed.lines.isEmpty)
   }
 
-  @Test func jsonLines() throws {
-    let run = try Self.run(["p:m ./hello.elf:main argc=$arg1:u8"], format: .json)
+  @Test(arguments: guests) func jsonLines(guest: ProgramArchitecture) throws {
+    let run = try Self.run(guest, ["p:m ./hello.elf:main argc=$arg1:u8"], format: .json)
     let line = try #require(run.lines.first)
     #expect(line.hasPrefix("{\"type\":\"uprobe\",\"group\":\"uprobes\",\"event\":\"m\","))
     #expect(line.hasSuffix("\"args\":{\"argc\":2}}"))
@@ -151,13 +159,13 @@ import Testing
     }
   }
 
-  @Test func kernel() throws {
-    let text = try ProbeListing.text(.kernel(.riscv64)).get()
+  @Test(arguments: guests) func kernel(guest: ProgramArchitecture) throws {
+    let text = try ProbeListing.text(.kernel(guest)).get()
     let rows = Self.rows(text)
     #expect(rows.count > 1000)
     #expect(rows.contains { $0.marks == "pr" } && rows.contains { $0.marks == "-" })
     #expect(rows.allSatisfy { $0.marks != "-" || $0.line.contains("# ") })
-    let rig = try Rig("hello.elf")
+    let rig = try Rig("hello.elf", guest: guest)
     let events = ProgramProbes(rig.machine, subsystem: rig.probes)
     for (index, row) in rows.enumerated() where index % 37 == 0 {
       let place = "0x\(String(row.address, radix: 16))"
@@ -171,16 +179,16 @@ import Testing
     #expect(rig.outcome().exit == .ended(.exited(0)))
   }
 
-  @Test func program() throws {
+  @Test(arguments: guests) func program(guest: ProgramArchitecture) throws {
     let path =
       String(#filePath.dropLast("EventsRunTests.swift".count))
-      + "../../images/user/riscv64/hello.elf"
+      + "../../images/user/\(guest.rawValue)/hello.elf"
     let text = try ProbeListing.text(.file(path), symbol: "main").get()
     let rows = Self.rows(text)
     #expect(rows.first?.marks == "pr")
     #expect(text.hasPrefix("\nmain:\n"))
     #expect(rows.dropFirst().allSatisfy { $0.marks == "p" || $0.marks == "-" })
-    #expect(text.contains("simulate     auipc"))
+    #expect(text.contains(guest == .riscv64 ? "simulate     auipc" : "simulate     call"))
   }
 
   @Test(arguments: [("/none/there", 127), ("/etc/passwd", 126), ("/", 126)])

@@ -48,6 +48,8 @@ func contents(_ path: String) -> [UInt8] {
 
 /// Both kinds of caches.
 let models = [CacheModel.coherent, .architectural]
+/// Who runs the scenarios.
+let guests = ProgramArchitecture.allCases
 
 private let folder = String(#filePath.dropLast("Support.swift".count))
 private let images = folder + "../../images/user/"
@@ -78,11 +80,11 @@ final class Rig {
     let own: any ProbeISA =
       guest == .riscv64 ? RISCVProbeISA(compressed: compressed) : X86ProbeISA()
     probes = ProbeSubsystem(kernel: machine.kernel, isa: facts ?? own)
-    let program = program == "probes.elf" ? Self.program(guest) : program
+    let isOwn = program.hasPrefix("probes") || program.hasPrefix("scenes")
+    let program = isOwn ? Self.program(guest, program) : program
     path = "/" + program
     let bytes = contents(
-      program.hasPrefix("probes") || program == "scenes.elf"
-        ? folder + "Programs/" + program : images + guest.rawValue + "/" + program)
+      isOwn ? folder + "Programs/" + program : images + guest.rawValue + "/" + program)
     try machine.kernel.vfs.installProgram(Path(path), HostBytes(bytes))
     elf = bytes
     machine.log = { [unowned self] in messages.append($0) }
@@ -94,9 +96,11 @@ final class Rig {
   let elf: [UInt8]
   let guest: ProgramArchitecture
 
-  /// The program of `Programs/probes.c` for a guest.
-  static func program(_ guest: ProgramArchitecture) -> String {
-    guest == .riscv64 ? "probes.elf" : "probes-\(guest.rawValue).elf"
+  /// A program of `Programs`, as it is called for a guest.
+  static func program(
+    _ guest: ProgramArchitecture, _ program: String = "probes.elf"
+  ) -> String {
+    guest == .riscv64 ? program : program.dropLast(".elf".count) + "-\(guest.rawValue).elf"
   }
 
   /// The kernel's function that a system call begins with.

@@ -4,7 +4,7 @@ import CHostX86
 @testable import X86
 
 /// A hart with the memory that the conformance tool gives its instances.
-final class Bench {
+final class Bench: TestHart {
   /// Where code is put, and where data.
   static let code = UInt64(HOSTX86_CODE)
   static let data = UInt64(HOSTX86_DATA)
@@ -12,20 +12,13 @@ final class Bench {
   private static let dataPA: UInt64 = 0x10000
   private static let dataSize = Int(HOSTX86_ALL_DATA_SIZE)
 
-  let ram: PhysicalMemory
-  let isa: X64
-  let hart: Hart
   private let fill: [UInt8]
 
   init?(_ caches: CacheModel = .coherent, features: FeatureSet = .announced) {
-    isa = X64(features: features)
-    guard let ram = PhysicalMemory(base: 0, size: 1 << 20) else { return nil }
-    self.ram = ram
-    hart = Hart(
-      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: caches, tlbCount: X64.tlbCount)
     var bytes = [UInt8](repeating: 0, count: Self.dataSize)
     bytes.withUnsafeMutableBytes { hostx86_fill($0.baseAddress) }
     fill = bytes
+    super.init(memory: 1 << 20, caches: caches, features: features)
     isa.regions = [
       FlatRegion(
         va: Self.code, size: UInt64(HOSTX86_CODE_SIZE), pa: Self.codePA,

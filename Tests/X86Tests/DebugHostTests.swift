@@ -24,13 +24,10 @@ import Testing
 
   /// The same with the emulator: each #DB is noted and the program goes on.
   static func emulated(_ run: hostx86_debug_run, _ code: [UInt8], _ engine: BackEnd) -> [Stop] {
-    guard let ram = PhysicalMemory(base: 0, size: 1 << 20) else { return [] }
-    let isa = X64()
     var options = JITOptions()
     options.threshold = 1
-    let hart = Hart(
-      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
-      engine: engine, jit: options)
+    guard let bench = TestHart(memory: 1 << 20, engine: engine, jit: options) else { return [] }
+    let (isa, hart) = (bench.isa, bench.hart)
     isa.regions = [
       FlatRegion(
         va: Bench.code, size: UInt64(HOSTX86_CODE_SIZE), pa: 0x1000,
@@ -38,7 +35,7 @@ import Testing
       FlatRegion(
         va: Bench.data, size: UInt64(HOSTX86_DATA_SIZE), pa: 0x10000, protection: [.read, .write]),
     ]
-    ram.write(0x1000, code)
+    bench.ram.write(0x1000, code)
     isa.reset(hart, pc: Bench.code)
     let x = hart.x
     for (register, value) in [

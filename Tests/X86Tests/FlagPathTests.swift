@@ -14,31 +14,21 @@ import Testing
   private static let status: UInt64 = 0x8d5
 
   private func hart(_ engine: BackEnd, _ code: [UInt8]) throws -> Hart {
-    let ram = try #require(PhysicalMemory(base: 0, size: 1 << 20))
-    let isa = X64()
     var options = JITOptions()
     options.threshold = 1
-    let hart = Hart(
-      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
-      engine: engine, jit: options)
-    for level in UInt64(0)..<3 {
-      ram.store(Self.tables + level << 12, (Self.tables + (level + 1) << 12) | 3)
-    }
-    for page in UInt64(0)..<255 { ram.store(Self.tables + 3 << 12 + page * 8, page << 12 | 3) }
-    ram.store(Self.gdt + 0x10, UInt64(0x00af_9b00_0000_ffff))
+    let bench = try #require(TestHart(memory: 1 << 20, engine: engine, jit: options))
+    bench.enterPaged(pc: Self.code, tables: Self.tables)
+    bench.setDescriptors([0, 0, 0x00af_9b00_0000_ffff], at: Self.gdt, limit: 127)
     let gate = Self.handler & 0xffff | 0x10 << 16 | 0x8e00 << 32 | (Self.handler >> 16) << 48
-    for vector: UInt64 in [13, 14] { ram.store(Self.idt + vector * 16, gate) }
-    isa.enterKernel(hart, pc: Self.code, root: Self.tables)
-    hart.x[SystemSlot.gdtBase] = Self.gdt
-    hart.x[SystemSlot.gdtLimit] = 127
-    hart.x[SystemSlot.idtBase] = Self.idt
-    hart.x[SystemSlot.idtLimit] = 4095
-    hart.x[Registers.slot(4)] = 0x4_0000
-    hart.x[Registers.slot(3)] = 0x5_0000
-    hart.x[Registers.slot(7)] = 1
-    ram.write(Self.code, code)
-    ram.store(0x5_0000, UInt32(0x7fff_ffff))
-    return hart
+    for vector: UInt64 in [13, 14] { bench.ram.store(Self.idt + vector * 16, gate) }
+    bench.x[SystemSlot.idtBase] = Self.idt
+    bench.x[SystemSlot.idtLimit] = 4095
+    bench[4] = 0x4_0000
+    bench[3] = 0x5_0000
+    bench[7] = 1
+    bench.ram.write(Self.code, code)
+    bench.ram.store(0x5_0000, UInt32(0x7fff_ffff))
+    return bench.hart
   }
 
   /// The second instruction faults after it has taken the temporary that the first one's flags

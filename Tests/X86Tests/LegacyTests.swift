@@ -5,59 +5,19 @@ import Testing
 
 /// 32-bit code: protected mode from a boot loader on, and compatibility mode.
 @Suite struct LegacyTests {
-  private static let code: UInt64 = 0x10_0000, gdt: UInt64 = 0x8000, idt: UInt64 = 0x9000
-  private static let handlers: UInt64 = 0x11_0000
+  private static let code = ProtectedBench.code, gdt = ProtectedBench.gdt
+  private static let idt = ProtectedBench.idt, handlers = ProtectedBench.handlers
 
-  private final class Bench {
-    let ram: PhysicalMemory
-    let isa = X64()
-    let hart: Hart
-    var x: UnsafeMutablePointer<UInt64> { hart.x }
-
+  private final class Bench: ProtectedBench {
     init?(engine: BackEnd = .standard) {
-      guard let ram = PhysicalMemory(base: 0, size: 4 << 20) else { return nil }
-      self.ram = ram
-      hart = Hart(
-        index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
-        engine: engine)
-      isa.enterProtected(hart, pc: LegacyTests.code)
-      // Null, code, data, 64-bit code, code of programs, data of programs.
-      let descriptors: [UInt64] = [
-        0, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x00af_9b00_0000_ffff,
-        0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff, 0x0000_8900_a000_0067,
-      ]
-      for (index, descriptor) in descriptors.enumerated() {
-        ram.store(LegacyTests.gdt + UInt64(index) * 8, descriptor)
-      }
-      for vector in UInt64(0)..<256 {
-        let target = LegacyTests.handlers + vector * 16
-        ram.store(
-          LegacyTests.idt + vector * 8,
-          target & 0xffff | 8 << 16 | 0x8e00 << 32 | (target >> 16) << 48)
-      }
-      x[SystemSlot.gdtBase] = LegacyTests.gdt
-      x[SystemSlot.gdtLimit] = 55
-      x[SystemSlot.idtBase] = LegacyTests.idt
-      x[SystemSlot.idtLimit] = 2047
-      self[4] = 0x20_0000
+      // 64-bit code, code of programs, data of programs, a task.
+      super.init(
+        engine: engine,
+        descriptors: [
+          0x00af_9b00_0000_ffff, 0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff,
+          0x0000_8900_a000_0067,
+        ])
     }
-
-    subscript(_ register: UInt8) -> UInt64 {
-      get { x[Registers.slot(register)] }
-      set { x[Registers.slot(register)] = newValue }
-    }
-
-    @discardableResult
-    func run(_ code: [UInt8], _ count: UInt64 = 1) -> HartStop {
-      ram.write(x[Slot.pc], code)
-      return hart.run(until: hart.count + count)
-    }
-
-    func words(_ count: Int) -> [UInt32] {
-      (0..<count).map { ram.load(self[4] + UInt64($0 * 4), as: UInt32.self) ?? 0 }
-    }
-
-    func isAt(_ vector: UInt64) -> Bool { hart.pc == LegacyTests.handlers + vector * 16 }
   }
 
   /// - SeeAlso: Intel SDM volume 2, 'One-Byte Opcode Map'.

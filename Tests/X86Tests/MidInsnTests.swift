@@ -24,20 +24,12 @@ import Testing
     }
   }
 
-  private final class Bench {
-    let ram: PhysicalMemory
-    let isa = X64()
-    let hart: Hart
+  private final class Bench: TestHart {
     let stopper = Stopper()
 
     init?(_ engine: BackEnd) {
-      guard let ram = PhysicalMemory(base: 0, size: 4 << 20) else { return nil }
-      self.ram = ram
-      let bus = Bus(ram: ram)
-      bus.attach(stopper, base: MidInsnTests.device, size: 0x1000)
-      hart = Hart(
-        index: 0, bus: bus, isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
-        engine: engine)
+      super.init(engine: engine)
+      hart.bus.attach(stopper, base: MidInsnTests.device, size: 0x1000)
       stopper.hart = hart
       isa.enterProtected(hart, pc: MidInsnTests.other)
       // Code that the access will overwrite: it is translated.
@@ -47,11 +39,6 @@ import Testing
         _ = hart.run(until: hart.count + 32)
       }
       hart.x[Slot.pc] = MidInsnTests.code
-    }
-
-    subscript(_ register: UInt8) -> UInt64 {
-      get { hart.x[Registers.slot(register)] }
-      set { hart.x[Registers.slot(register)] = newValue }
     }
   }
 

@@ -9,18 +9,9 @@ import Testing
 
   /// A started processor, its interrupt table's entry n at 0:0x5000 + 16 n, with 0x100 bytes of code at
   /// 0x8000.
-  private final class Bench {
-    let ram: PhysicalMemory
-    let isa = X64()
-    let hart: Hart
-    var x: UnsafeMutablePointer<UInt64> { hart.x }
-
+  private final class Bench: TestHart {
     init?(engine: BackEnd = .interpreter, started: Bool = true) {
-      guard let ram = PhysicalMemory(base: 0, size: 4 << 20) else { return nil }
-      self.ram = ram
-      hart = Hart(
-        index: 1, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
-        engine: engine)
+      super.init(index: 1, engine: engine)
       for vector in UInt64(0)..<256 {
         ram.store(vector * 4, UInt32(RealModeTests.handlers + vector * 16))
       }
@@ -34,17 +25,6 @@ import Testing
     func receive(_ mode: UInt64, _ vector: UInt64 = 0) {
       isa.receive(
         APICMessage(vector: vector, mode: mode, destination: 1, isLogical: false), hart)
-    }
-
-    subscript(_ register: UInt8) -> UInt64 {
-      get { x[Registers.slot(register)] }
-      set { x[Registers.slot(register)] = newValue }
-    }
-
-    @discardableResult
-    func run(_ code: [UInt8], _ count: UInt64 = 1) -> HartStop {
-      ram.write(x[Slot.pc], code)
-      return hart.run(until: hart.count + count)
     }
 
     func word(_ address: UInt64) -> UInt16 { ram.load(address, as: UInt16.self) ?? 0 }

@@ -9,18 +9,10 @@ import Testing
 
   /// A hart with a megabyte of memory, all but the last page of it mapped.
   private func hart(_ engine: BackEnd, _ code: [UInt8]) throws -> Hart {
-    let ram = try #require(PhysicalMemory(base: 0, size: 1 << 20))
-    let isa = X64()
-    let hart = Hart(
-      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
-      engine: engine)
-    for level in UInt64(0)..<3 {
-      ram.store(Self.tables + level << 12, (Self.tables + (level + 1) << 12) | 3)
-    }
-    for page in UInt64(0)..<255 { ram.store(Self.tables + 3 << 12 + page * 8, page << 12 | 3) }
-    isa.enterKernel(hart, pc: Self.code, root: Self.tables)
-    ram.write(Self.code, code + [0xeb, 0xfe])
-    return hart
+    let bench = try #require(TestHart(memory: 1 << 20, engine: engine))
+    bench.enterPaged(pc: Self.code, tables: Self.tables)
+    bench.ram.write(Self.code, code + [0xeb, 0xfe])
+    return bench.hart
   }
 
   private func set(_ hart: Hart, source: UInt64, destination: UInt64, count: UInt64) {

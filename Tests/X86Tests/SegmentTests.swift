@@ -5,61 +5,20 @@ import Testing
 
 /// Segments with bases, limits and types in protected mode without paging.
 @Suite struct SegmentTests {
-  private static let code: UInt64 = 0x10_0000, gdt: UInt64 = 0x8000, idt: UInt64 = 0x9000
-  private static let handlers: UInt64 = 0x11_0000
+  private static let code = ProtectedBench.code, gdt = ProtectedBench.gdt
+  private static let idt = ProtectedBench.idt, handlers = ProtectedBench.handlers
 
-  private final class Bench {
-    let ram: PhysicalMemory
-    let isa = X64()
-    let hart: Hart
-    var x: UnsafeMutablePointer<UInt64> { hart.x }
-
+  private final class Bench: ProtectedBench {
     init?(engine: BackEnd, _ descriptor: UInt64) {
-      guard let ram = PhysicalMemory(base: 0, size: 4 << 20) else { return nil }
-      self.ram = ram
-      hart = Hart(
-        index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
-        engine: engine)
-      isa.enterProtected(hart, pc: SegmentTests.code)
-      let descriptors: [UInt64] = [
-        0, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff, descriptor,
-        // 0x20: a task of 16 bits at 0xa000; 0x28: code of programs; 0x30: data of programs.
-        0x0000_8100_a000_002b, 0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff,
-        // 0x38: a stack of 16 bits at 0x30000.
-        0x0000_9303_0000_ffff,
-      ]
-      for (index, descriptor) in descriptors.enumerated() {
-        ram.store(SegmentTests.gdt + UInt64(index) * 8, descriptor)
-      }
-      for vector in UInt64(0)..<256 {
-        let target = SegmentTests.handlers + vector * 16
-        ram.store(
-          SegmentTests.idt + vector * 8,
-          target & 0xffff | 8 << 16 | 0x8e00 << 32 | (target >> 16) << 48)
-      }
-      x[SystemSlot.gdtBase] = SegmentTests.gdt
-      x[SystemSlot.gdtLimit] = 63
-      x[SystemSlot.idtBase] = SegmentTests.idt
-      x[SystemSlot.idtLimit] = 2047
-      self[4] = 0x20_0000
-    }
-
-    subscript(_ register: UInt8) -> UInt64 {
-      get { x[Registers.slot(register)] }
-      set { x[Registers.slot(register)] = newValue }
-    }
-
-    @discardableResult
-    func run(_ code: [UInt8], _ count: UInt64 = 1) -> HartStop {
-      ram.write(x[Slot.pc], code)
-      return hart.run(until: hart.count + count)
-    }
-
-    func word(_ address: UInt64) -> UInt32 { ram.load(address, as: UInt32.self) ?? 0 }
-    /// Vector and error code of the handler that begins.
-    var fault: [UInt64] {
-      let offset = hart.pc &- SegmentTests.handlers
-      return offset < 0x1000 ? [offset / 16, UInt64(word(self[4]))] : []
+      super.init(
+        engine: engine,
+        descriptors: [
+          descriptor,
+          // 0x20: a task of 16 bits at 0xa000; 0x28: code of programs; 0x30: data of programs.
+          0x0000_8100_a000_002b, 0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff,
+          // 0x38: a stack of 16 bits at 0x30000.
+          0x0000_9303_0000_ffff,
+        ])
     }
   }
 

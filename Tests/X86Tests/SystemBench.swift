@@ -4,7 +4,7 @@
 /// A hart in 64-bit mode with tables of its own: everything is mapped where it lies.
 ///
 /// - SeeAlso: Intel SDM volume 3, 'System Architecture Overview'.
-final class SystemBench {
+final class SystemBench: TestHart {
   static let gdt: UInt64 = 0x8000, idt: UInt64 = 0x9000, tss: UInt64 = 0xa000
   static let kernelCode: UInt64 = 0x10000, handlers: UInt64 = 0x11000
   static let stackTop: UInt64 = 0x20000, exceptionStack: UInt64 = 0x22000
@@ -14,53 +14,33 @@ final class SystemBench {
   static let pageTable: UInt64 = 0x4000
   static let kernelCS: UInt64 = 0x10, userCS: UInt64 = 0x33, userSS: UInt64 = 0x2b
 
-  let ram: PhysicalMemory
-  let isa: X64
-  let hart: Hart
-  var x: UnsafeMutablePointer<UInt64> { hart.x }
-
   init?(
     _ caches: CacheModel = .coherent, features: FeatureSet = .announced,
     engine: BackEnd = .standard
   ) {
-    guard let ram = PhysicalMemory(base: 0, size: 2 << 20) else { return nil }
-    self.ram = ram
-    isa = X64(features: features)
-    hart = Hart(
-      index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: caches, tlbCount: X64.tlbCount,
-      engine: engine)
+    super.init(memory: 2 << 20, caches: caches, features: features, engine: engine)
     for (table, next) in [(UInt64(0x1000), UInt64(0x2000)), (0x2000, 0x3000), (0x3000, 0x4000)] {
       ram.store(table, next | PTE.present | PTE.write | PTE.user)
     }
     for page in UInt64(0)..<512 { map(page << 12, PTE.write) }
     for page in UInt64(0x30)..<0x50 { map(page << 12, PTE.write | PTE.user) }
-    let descriptors: [UInt64] = [
-      0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0x00cf_f300_0000_ffff,
-      0x00af_fb00_0000_ffff, 0, 0x0000_8900_a000_0067, 0,
-    ]
-    for (index, descriptor) in descriptors.enumerated() {
-      ram.store(Self.gdt + UInt64(index) * 8, descriptor)
-    }
     ram.store(Self.tss + 4, Self.stackTop)
     ram.store(Self.tss + 36, Self.exceptionStack)
     // Bits of ports from 0 on; the byte behind them belongs to the map.
     ram.store(Self.tss + 102, UInt16(104))
     for vector in UInt64(0)..<256 { gate(vector) }
     isa.enterKernel(hart, pc: Self.kernelCode, root: 0x1000)
-    x[SystemSlot.gdtBase] = Self.gdt
-    x[SystemSlot.gdtLimit] = 79
+    setDescriptors(
+      [
+        0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0x00cf_f300_0000_ffff,
+        0x00af_fb00_0000_ffff, 0, 0x0000_8900_a000_0067, 0,
+      ], at: Self.gdt)
     x[SystemSlot.idtBase] = Self.idt
     x[SystemSlot.idtLimit] = 4095
     x[SystemSlot.taskBase] = Self.tss
     x[SystemSlot.taskLimit] = 103
     x[SystemSlot.taskSelector] = 0x40
     self[4] = 0x1f000
-  }
-
-  /// A general register.
-  subscript(_ register: UInt8) -> UInt64 {
-    get { x[Registers.slot(register)] }
-    set { x[Registers.slot(register)] = newValue }
   }
 
   /// The entry of a page.
@@ -86,16 +66,6 @@ final class SystemBench {
     ram.store(Self.idt + vector * 16, low)
     ram.store(Self.idt + vector * 16 + 8, target >> 32)
   }
-
-  /// Executes `count` instructions, from code put at the present pc.
-  @discardableResult
-  func run(_ code: [UInt8], _ count: UInt64 = 1) -> HartStop {
-    ram.write(x[Slot.pc], code)
-    return go(count)
-  }
-
-  @discardableResult
-  func go(_ count: UInt64 = 1) -> HartStop { hart.run(until: hart.count + count) }
 
   /// Goes on in user mode.
   func enterUser(flags: UInt64 = 0x202) {

@@ -9,6 +9,5 @@ cd "$(dirname "$0")/../.."
 . images/kernel/kernel.sh
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-# shellcheck disable=SC2046  # lists of words
-"$PYTHON" -m ziglang cc $(kernel_flags "$1" | sed "s|\$PWD|$PWD|g") $(kernel_sources "$1") -o "$tmp/kernel.elf"
+kernel_build "$(kernel_flags "$1" | sed "s|\$PWD|$PWD|g")" "$(kernel_sources "$1")" "$tmp/kernel.elf"
 "$PYTHON" images/tools/prune.py "$tmp/kernel.elf" "$out"

@@ -186,16 +186,30 @@ extension Lift {
   /// - SeeAlso: Intel SDM volume 2, 'LEA - Load Effective Address'.
   mutating func loadAddress() {
     let at = offset()
-    let d = size(0) == 8 ? gpr(number(0)) : T.r
+    // A narrow result goes by the slot of results; one of 32 bits is cut off by the last step.
+    let isNarrow = size(0) < 4
+    let d = isNarrow ? T.r : gpr(number(0))
+    let (add, addImmediate): (Engine.Op, Engine.Op) =
+      size(0) == 4 ? (.add32, .addi32) : (.add, .addi)
     if let index = at.index {
-      builder.emit(.shadd, d: d, a: index, b: at.a, imm: Int64(at.scale))
-      if at.imm != 0 { builder.emit(.addi, d: d, a: d, imm: at.imm) }
+      if at.scale == 0, at.imm == 0 {
+        builder.emit(add, d: d, a: index, b: at.a)
+      } else {
+        let isWhole = size(0) == 8 || isNarrow
+        let sum = isWhole ? d : T.r
+        if at.scale == 0 {
+          builder.emit(.add, d: sum, a: index, b: at.a)
+        } else {
+          builder.emit(.shadd, d: sum, a: index, b: at.a, imm: Int64(at.scale))
+        }
+        if at.imm != 0 || !isWhole { builder.emit(addImmediate, d: d, a: sum, imm: at.imm) }
+      }
     } else if at.a == 0 {
-      builder.emit(.movi, d: d, imm: at.imm)
+      builder.emit(.movi, d: d, imm: size(0) == 4 ? at.imm & 0xffff_ffff : at.imm)
     } else {
-      builder.emit(.addi, d: d, a: at.a, imm: at.imm)
+      builder.emit(addImmediate, d: d, a: at.a, imm: at.imm)
     }
-    writeLow(0, d)
+    if isNarrow { writeLow(0, d) }
   }
 
   mutating func exchange() {

@@ -5,43 +5,16 @@ typedef unsigned long u64;
 typedef unsigned short u16;
 #define noinline __attribute__((noinline))
 #define opaque(x) __asm__ volatile("" : "+r"(x)::"memory")
-
-static u64 call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f) {
-  register u64 a0 __asm__("a0") = a, a1 __asm__("a1") = b, a2 __asm__("a2") = c, a3 __asm__("a3") = d,
-      a4 __asm__("a4") = e, a5 __asm__("a5") = f, a7 __asm__("a7") = nr;
-  __asm__ volatile("ecall" : "+r"(a0) : "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5), "r"(a7) : "memory");
-  return a0;
-}
+#ifdef __x86_64__
+#include "scenes_x86_64.h"
+#else
+#include "scenes_riscv64.h"
+#endif
 #define call3(nr, a, b, c) call6(nr, (u64)(a), (u64)(b), (u64)(c), 0, 0, 0)
 
-// Functions to probe whose bytes matter.
+// Functions to probe whose bytes matter: each guest has its own.
 extern u64 xorfn(u64), loadfn(u64), storefn(u64, u64), crossfn(u64), sweepfn(u64), semfn(u64), vforkfn(void), forkfn(void), breakfn(void), shortfn(u64),
     spawn(void (*)(u64), u64, char *, unsigned *), spawnapart(void (*)(u64), u64, char *, unsigned *), execfn(const char *, char **, char **);
-__asm__(
-    ".text\n.option push\n.option norvc\n"
-    ".globl xorfn\n.type xorfn, @function\nxorfn: xori a0, a0, 85\n ret\n.size xorfn, .-xorfn\n"
-    ".globl loadfn\n.type loadfn, @function\nloadfn: ld a0, 0(a0)\n addi a0, a0, 1\n ret\n.size loadfn, .-loadfn\n"
-    ".globl storefn\n.type storefn, @function\nstorefn: sd a1, 0(a0)\n ret\n.size storefn, .-storefn\n"
-    ".globl semfn\n.type semfn, @function\nsemfn: addi a0, a0, 7\n ret\n.size semfn, .-semfn\n"
-    // clone(CLONE_VM | CLONE_VFORK | SIGCHLD): both return from it, and it has no frame that one could spoil for the other.
-    ".globl vforkfn\n.type vforkfn, @function\nvforkfn: li a0, 0x4111\n li a1, 0\n li a7, 220\n ecall\n ret\n.size vforkfn, .-vforkfn\n"
-    ".globl forkfn\n.type forkfn, @function\nforkfn: li a0, 17\n li a1, 0\n li a7, 220\n ecall\n ret\n.size forkfn, .-forkfn\n"
-    ".globl execfn\n.type execfn, @function\nexecfn: li a7, 221\n ecall\n ret\n.size execfn, .-execfn\n"
-    // spawn(function, argument, top of its stack, where its number is): a thread; spawnapart: a process that shares the memory.
-    ".globl spawnapart\n.type spawnapart, @function\nspawnapart: li t2, 0x300111\n j 2f\n.size spawnapart, .-spawnapart\n"
-    ".globl spawn\n.type spawn, @function\nspawn: li t2, 0x350f00\n2: sd a0, -16(a2)\n sd a1, -8(a2)\n addi a1, a2, -16\n mv a2, a3\n mv a4, a3\n li a3, 0\n"
-    " mv a0, t2\n li a7, 220\n ecall\n bnez a0, 1f\n ld t0, 0(sp)\n ld a0, 8(sp)\n jalr t0\n li a0, 0\n li a7, 93\n ecall\n1: ret\n"
-    ".size spawn, .-spawn\n"
-    ".option pop\n"
-    ".globl shortfn\n.type shortfn, @function\nshortfn: c.addi a0, 3\n c.jr ra\n.size shortfn, .-shortfn\n"
-    ".globl breakfn\n.type breakfn, @function\nbreakfn: c.ebreak\n c.jr ra\n.size breakfn, .-breakfn\n"
-    // Instructions of both lengths, of every class that a probe may be on.
-    ".globl sweepfn\n.type sweepfn, @function\nsweepfn: c.addi a0, 1\n addi a0, a0, 1000\n c.slli a0, 2\n lui t0, 0x12345\n c.mv t1, a0\n"
-    " auipc t2, 1\n add a0, a0, t0\n beq zero, t1, 1f\n c.addi a0, 5\n1: jal t3, 2f\n c.nop\n2: c.addi a0, 9\n xor a0, a0, t1\n c.jr ra\n"
-    ".size sweepfn, .-sweepfn\n"
-    // An instruction of four bytes that crosses a page.
-    ".balign 4096\n .skip 4092\n c.nop\n"
-    ".globl crossfn\n.type crossfn, @function\ncrossfn: addi a0, a0, 100\n c.jr ra\n.size crossfn, .-crossfn\n");
 
 noinline u64 tail3(u64 n) { opaque(n); return n ^ 0x55; }
 noinline u64 tail2(u64 n) { opaque(n); return tail3(n * 3); }
@@ -64,17 +37,11 @@ noinline u64 outer2(u64 n) { u64 r = chain1(n); opaque(r); return r + 3; }
 static u64 jump[16];
 extern u64 mark(u64 *) __attribute__((returns_twice));
 extern void leap(u64 *) __attribute__((noreturn));
-__asm__(
-    ".globl mark\n.type mark, @function\nmark: sd ra, 0(a0)\n sd sp, 8(a0)\n sd s0, 16(a0)\n sd s1, 24(a0)\n sd s2, 32(a0)\n sd s3, 40(a0)\n"
-    " sd s4, 48(a0)\n sd s5, 56(a0)\n li a0, 0\n ret\n.size mark, .-mark\n"
-    ".globl leap\n.type leap, @function\nleap: ld ra, 0(a0)\n ld sp, 8(a0)\n ld s0, 16(a0)\n ld s1, 24(a0)\n ld s2, 32(a0)\n ld s3, 40(a0)\n"
-    " ld s4, 48(a0)\n ld s5, 56(a0)\n li a0, 1\n ret\n.size leap, .-leap\n");
 noinline u64 thrower(u64 n) {
   if (n) { n = thrower(n - 1); opaque(n); }
   leap(jump);
 }
 extern u64 throwtail(u64);
-__asm__(".globl throwtail\n.type throwtail, @function\nthrowtail: c.addi a0, 1\n c.j 1f\n.size throwtail, .-throwtail\n1: tail thrower\n");
 noinline u64 catcher(u64 n) {
   if (mark(jump) == 0) throwtail(n);
   return 7;
@@ -87,17 +54,16 @@ noinline u64 catchcall(u64 n) {
 
 __attribute__((used, section(".probes"))) u16 sema = 0, sema2 = 0;
 static u64 where, cell = 41, isFixing, signals, seen[4];
-struct action { void (*handler)(int, void *, void *); u64 flags, mask; };
 static void on_signal(int n, void *info, void *context) {
-  u64 *pc = (u64 *)context + 22;
+  u64 *pc = (u64 *)context + PC;
   signals++;
   seen[0] = (u64)n;
   seen[1] = *pc;
   seen[2] = ((u64 *)info)[2];
   seen[3] = (u64)(long)((int *)info)[2];
-  if (n == 5) *pc += 2;
-  if (n == 11 && isFixing) call6(222, where & -4096UL, 4096, 3, 0x32, -1UL, 0);
-  else if (n == 11) *pc += 4;
+  if (n == 5) *pc += BREAK_LEFT;
+  if (n == 11 && isFixing) call6(MMAP, where & -4096UL, 4096, 3, 0x32, -1UL, 0);
+  else if (n == 11) *pc += LOAD_SIZE;
 }
 static char stacks[8][2048] __attribute__((aligned(16)));
 static unsigned tids[8];
@@ -106,7 +72,7 @@ static void worker(u64 n) {
   for (u64 i = 0; i < 20; i++) __atomic_fetch_add(&sum, xorfn(n + i), __ATOMIC_SEQ_CST);
 }
 static void once(u64 n) { __atomic_fetch_add(&sum, xorfn(n), __ATOMIC_SEQ_CST); }
-static void sleeper(u64 n) { call3(124, n, 0, 0); call3(94, 7, 0, 0); }
+static void sleeper(u64 n) { call3(YIELD, n, 0, 0); call3(EXIT_GROUP, 7, 0, 0); }
 
 static char line[32];
 static void print(u64 value) {
@@ -115,12 +81,12 @@ static void print(u64 value) {
   *at = '\n';
   do { *--at = (char)('0' + rest % 10); count++; rest /= 10; } while (rest);
   if ((long)value < 0) { *--at = '-'; count++; }
-  call3(64, 1, at, count);
+  call3(WRITE, 1, at, count);
 }
 static u64 map(u64 prot, u64 flags, u64 offset, u64 size) {
-  u64 fd = call6(56, -100UL, (u64)"/lib", 0, 0, 0, 0);
-  u64 at = call6(222, 0, size, prot, flags, fd, offset);
-  call3(57, fd, 0, 0);
+  u64 fd = call6(OPENAT, -100UL, (u64)"/lib", 0, 0, 0, 0);
+  u64 at = call6(MMAP, 0, size, prot, flags, fd, offset);
+  call3(CLOSE, fd, 0, 0);
   return at;
 }
 
@@ -135,10 +101,10 @@ static void step(char c, u64 n, char **argv, const char *rest) {
     case 's': storefn(where, n); return;
     case 'n': { u64 all = 0; for (u64 i = 0; i < n * 100; i++) all += xorfn(i); print(all); return; }
     case 'a':  // where to load and store
-      where = n == 0 ? (u64)&cell : n == 1 ? call6(222, 0, 4096, 3, 0x22, -1UL, 0) : n == 2 ? 0x30000000 : 8;
+      where = n == 0 ? (u64)&cell : n == 1 ? call6(MMAP, 0, 4096, 3, 0x22, -1UL, 0) : n == 2 ? 0x30000000 : 8;
       return;
     case 'X': isFixing = 1; return;
-    case 'S': { struct action action = {on_signal, 4, 0}; call6(134, n, (u64)&action, 0, 8, 0, 0); return; }
+    case 'S': { struct action action = ACTION; call6(SIGACTION, n, (u64)&action, 0, 8, 0, 0); return; }
     case 'i': print(signals); print(seen[0]); print(seen[1] - (u64)loadfn); print(seen[3]); return;
     case 'I': print(seen[2]); return;
     case 'B': breakfn(); return;
@@ -154,45 +120,45 @@ static void step(char c, u64 n, char **argv, const char *rest) {
     case 'q': { u64 old = p; p = q; q = old; return; }
     case 'c': print(((u64(*)(u64))(p + 0x40))(n)); return;
     case 'e': print(((u64(*)(u64))(p + 0x1040))(n)); return;
-    case 'u': print(call3(215, p, 8192, 0)); return;
-    case 'r': p = call6(216, p, 8192, 8192, 3, 0x50000000, 0); return;
-    case 'd': print(call3(233, p, 8192, 4)); return;
-    case 'w': print(call3(226, p, 8192, 7)); return;
-    case 'o': print(call3(226, p, 8192, 5)); return;
-    case 'O': *(volatile u16 *)(p + 0x40) = 0x0505; __asm__ volatile("fence.i" ::: "memory"); return;  // c.addi a0, 1
+    case 'u': print(call3(MUNMAP, p, 8192, 0)); return;
+    case 'r': p = call6(MREMAP, p, 8192, 8192, 3, 0x50000000, 0); return;
+    case 'd': print(call3(MADVISE, p, 8192, 4)); return;
+    case 'w': print(call3(MPROTECT, p, 8192, 7)); return;
+    case 'o': print(call3(MPROTECT, p, 8192, 5)); return;
+    case 'O': *(volatile u16 *)(p + 0x40) = PATCH; synchronise(); return;
     case 'R': print(*(volatile u16 *)(p + 0x40)); return;
     case 'P': {  // through /proc/self/mem
-      u64 fd = call6(56, -100UL, (u64)"/proc/self/mem", 2, 0, 0, 0);
-      u16 insn = 0x0505;
-      print(fd < 1000 ? call6(68, fd, (u64)&insn, 2, p + 0x40, 0, 0) : fd);
+      u64 fd = call6(OPENAT, -100UL, (u64)"/proc/self/mem", 2, 0, 0, 0);
+      u16 insn = PATCH;
+      print(fd < 1000 ? call6(PWRITE, fd, (u64)&insn, 2, p + 0x40, 0, 0) : fd);
       return;
     }
-    case 'Q': { u16 insn = 0; u64 fd = call6(56, -100UL, (u64)"/proc/self/mem", 0, 0, 0, 0); call6(67, fd, (u64)&insn, 2, p + 0x40, 0, 0); print(insn); return; }
+    case 'Q': { u16 insn = 0; u64 fd = call6(OPENAT, -100UL, (u64)"/proc/self/mem", 0, 0, 0, 0); call6(PREAD, fd, (u64)&insn, 2, p + 0x40, 0, 0); print(insn); return; }
     case 'E': argv[1] = (char *)rest; execfn(n ? "/other" : argv[0], argv, 0); return;
     case 'T':
       sum = 0;
       for (u64 i = 0; i < n; i++) spawn(worker, i * 100, stacks[i] + 2048, &tids[i]);
-      for (u64 i = 0; i < n; i++) while (__atomic_load_n(&tids[i], __ATOMIC_SEQ_CST)) call3(124, 0, 0, 0);
+      for (u64 i = 0; i < n; i++) while (__atomic_load_n(&tids[i], __ATOMIC_SEQ_CST)) call3(YIELD, 0, 0, 0);
       print(sum);
       return;
     case 'J':  // processes that share the memory, each of which calls once
       sum = 0;
       for (u64 i = 0; i < n; i++) spawnapart(once, i * 100, stacks[i] + 2048, &tids[i]);
-      for (u64 i = 0; i < n; i++) while (__atomic_load_n(&tids[i], __ATOMIC_SEQ_CST)) call3(124, 0, 0, 0);
+      for (u64 i = 0; i < n; i++) while (__atomic_load_n(&tids[i], __ATOMIC_SEQ_CST)) call3(YIELD, 0, 0, 0);
       print(sum);
       return;
     case 'K': spawn(sleeper, n, stacks[0] + 2048, &tids[0]); return;
-    case 'V': { u64 child = vforkfn(); if (child == 0) call3(93, 3, 0, 0); int status = 0; call6(260, child, (u64)&status, 0, 0, 0, 0); print((u64)status >> 8); return; }
+    case 'V': { u64 child = vforkfn(); if (child == 0) call3(EXIT, 3, 0, 0); int status = 0; call6(WAIT4, child, (u64)&status, 0, 0, 0, 0); print((u64)status >> 8); return; }
     case 'L': print(catcher(n)); return;
     case 'Y': print(catchcall(n)); return;
     case 'A': print(tail1(n)); return;
     case 'N': print(deep(n)); return;
     case 'U': print(outer(n)); return;
     case 'Z': print(outer2(n)); return;
-    case 't': print(call3(117, 0, 0, 0)); return;  // ptrace(PTRACE_TRACEME)
-    case 'z': call3(172, 0, 0, 0); return;
+    case 't': print(call3(PTRACE, 0, 0, 0)); return;  // ptrace(PTRACE_TRACEME)
+    case 'z': call3(GETPID, 0, 0, 0); return;
   }
-  call3(93, 100, 0, 0);
+  call3(EXIT, 100, 0, 0);
 }
 
 // Steps up to '.' are a child's where 'F' begins them.
@@ -207,9 +173,9 @@ static void run(char **argv) {
       child = forkfn();
       if (child) while (*at && *at != '.') at++;
     } else if (c == '.') {
-      if (!child) call3(93, 0, 0, 0);
+      if (!child) call3(EXIT, 0, 0, 0);
       int status = 0;
-      call6(260, child, (u64)&status, 0, 0, 0, 0);
+      call6(WAIT4, child, (u64)&status, 0, 0, 0, 0);
       print((u64)status);
     } else {
       step(c, n, argv, at);
@@ -220,6 +186,5 @@ static void run(char **argv) {
 __attribute__((used)) void start_c(u64 *sp) {
   char **argv = (char **)(sp + 1);
   if (sp[0] > 1) run(argv);
-  call3(93, 0, 0, 0);
+  call3(EXIT, 0, 0, 0);
 }
-__asm__(".globl _start\n_start:\n .option push\n .option norelax\n la gp, __global_pointer$\n .option pop\n li s0, 0\n mv a0, sp\n andi sp, sp, -16\n call start_c\n");

@@ -17,8 +17,10 @@ import Testing
     }
     var tracer: EventTracer { events.tracer }
 
-    init(_ legacy: LegacyPolicies = [], program: String? = nil) throws {
-      rig = try program.map { try Rig($0) } ?? Rig.targets()
+    init(
+      _ guest: ProgramArchitecture, _ legacy: LegacyPolicies = [], program: String? = nil
+    ) throws {
+      rig = try program.map { try Rig($0) } ?? Rig.targets(guest)
       rig.probes.legacy = legacy
       events = ProgramProbes(rig.machine, subsystem: rig.probes)
       events.tracer.output = { [unowned self] in trace += $0 }
@@ -29,10 +31,10 @@ import Testing
     }
   }
 
-  @Test("U16 the offset from the symbol is taken")
-  func offset() throws {
+  @Test("U16 the offset from the symbol is taken", arguments: guests)
+  func offset(guest: ProgramArchitecture) throws {
     func places(_ legacy: LegacyPolicies) throws -> Set<String> {
-      let run = try Run(legacy)
+      let run = try Run(guest, legacy)
       let insn = try run.rig.insns("probe_leaf")[2]
       let offset = insn.address &- (try run.rig.symbol("probe_leaf"))
       try run.tracer.add("p:e probe_leaf+\(offset)")
@@ -42,15 +44,15 @@ import Testing
       }
       return Set(places.map(String.init))
     }
-    let rig = try Rig.targets()
+    let rig = try Rig.targets(guest)
     let plus = try rig.insns("probe_leaf")[2].address &- rig.symbol("probe_leaf")
     #expect(try places(.eventOffsetIgnored) == ["probe_leaf+0x0"])
     #expect(try places([]) == ["probe_leaf+0x" + String(plus, radix: 16)])
   }
 
-  @Test("U17 an event at a raw address")
-  func address() throws {
-    let run = try Run()
+  @Test("U17 an event at a raw address", arguments: guests)
+  func address(guest: ProgramArchitecture) throws {
+    let run = try Run(guest)
     let address = try run.rig.symbol("probe_leaf")
     try run.tracer.add("p:e 0x\(String(address, radix: 16))")
     #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
@@ -58,14 +60,14 @@ import Testing
     #expect(run.lines.allSatisfy { $0.contains("e: (probe_leaf+0x0/") })
   }
 
-  @Test("U18 an event is enabled from the start, and can be disabled")
-  func enabled() throws {
-    let legacy = try Run(.eventsStartDisabled)
+  @Test("U18 an event is enabled from the start, and can be disabled", arguments: guests)
+  func enabled(guest: ProgramArchitecture) throws {
+    let legacy = try Run(guest, .eventsStartDisabled)
     try legacy.tracer.add("p:e probe_leaf")
     #expect(legacy.rig.run(limit: Rig.enough) == Rig.allRight)
     #expect(legacy.lines.isEmpty)
 
-    let run = try Run()
+    let run = try Run(guest)
     try run.tracer.add("p:e probe_leaf")
     try run.tracer.add("r:f probe_leaf")
     #expect(run.tracer.isEnabled("e", group: "kprobes") == true)
@@ -89,10 +91,10 @@ import Testing
     #expect(throws: ProbeError.self) { try run.tracer.setEnabled("g", group: "kprobes", true) }
   }
 
-  @Test("U19 hits of some tasks only, and of some harts only")
-  func filters() throws {
+  @Test("U19 hits of some tasks only, and of some harts only", arguments: guests)
+  func filters(guest: ProgramArchitecture) throws {
     func lines(_ legacy: LegacyPolicies, _ filter: EventFilter) throws -> (Int, UInt64?) {
-      let run = try Run(legacy)
+      let run = try Run(guest, legacy)
       try run.tracer.add("p:e probe_leaf")
       try run.tracer.setFilter(filter, of: "e", group: "kprobes")
       #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
@@ -106,9 +108,9 @@ import Testing
     #expect(try lines([], EventFilter(pids: [1, 7], cpus: [0])) == (10, 10))
   }
 
-  @Test("U19 a task and its child are told apart")
-  func filterOfChild() throws {
-    let run = try Run(program: "forks.elf")
+  @Test("U19 a task and its child are told apart", arguments: guests)
+  func filterOfChild(guest: ProgramArchitecture) throws {
+    let run = try Run(guest, program: "forks.elf")
     try run.tracer.add("p:e ksys_write")
     try run.tracer.add("p:all ksys_write")
     run.tracer.filter = EventFilter(cpus: [0])
@@ -124,10 +126,10 @@ import Testing
     }
   }
 
-  @Test("U20 maxactive of an event", arguments: [(1, 100), (4, 400)])
-  func maxactive(_ count: Int, _ unused: Int) throws {
+  @Test("U20 maxactive of an event", arguments: [1, 4], guests)
+  func maxactive(_ count: Int, guest: ProgramArchitecture) throws {
     func row(_ legacy: LegacyPolicies) throws -> HitTable.Row? {
-      let run = try Run(legacy)
+      let run = try Run(guest, legacy)
       try run.tracer.add("r\(count):e probe_fib $retval:u32")
       #expect(run.rig.run(limit: Rig.enough) == Rig.allRight)
       return run.row("e")
@@ -141,10 +143,10 @@ import Testing
 
   // MARK: Programs
 
-  @Test("U54 a program runs at the entry, with pc = the probed address")
-  func programAtEntry() throws {
+  @Test("U54 a program runs at the entry, with pc = the probed address", arguments: guests)
+  func programAtEntry(guest: ProgramArchitecture) throws {
     func seen(_ legacy: LegacyPolicies) throws -> (pcs: Set<UInt64>, sps: Set<UInt64>, UInt64) {
-      let run = try Run(legacy)
+      let run = try Run(guest, legacy)
       var pcs: Set<UInt64> = []
       var sps: Set<UInt64> = []
       var entries: Set<UInt64> = []
@@ -172,9 +174,9 @@ import Testing
     #expect(right.pcs == [right.2])
   }
 
-  @Test("U54 a program at a return sees where the function returns to")
-  func programAtReturn() throws {
-    let run = try Run()
+  @Test("U54 a program at a return sees where the function returns to", arguments: guests)
+  func programAtReturn(guest: ProgramArchitecture) throws {
+    let run = try Run(guest)
     try run.tracer.add("r:e probe_leaf")
     var isRight = true
     try run.tracer.attach(
@@ -186,9 +188,9 @@ import Testing
     #expect(isRight && run.lines.count == 10)
   }
 
-  @Test("U54 a program of a uprobe runs before the instruction")
-  func programOfProgram() throws {
-    let rig = try Rig("hello.elf")
+  @Test("U54 a program of a uprobe runs before the instruction", arguments: guests)
+  func programOfProgram(guest: ProgramArchitecture) throws {
+    let rig = try Rig("hello.elf", guest: guest)
     let events = ProgramProbes(rig.machine, subsystem: rig.probes)
     try events.tracer.add("p:e ./hello.elf:main")
     var pcs: [UInt64] = []
@@ -204,24 +206,25 @@ import Testing
     #expect(pcs.count == 1 && lines == 0)
   }
 
-  @Test("U54 a program that changes the pc has the instruction skipped (bpf_override_return)")
-  func overrideReturn() throws {
-    let rig = try Rig("probes.elf", ["k"])
+  @Test(
+    "U54 a program that changes the pc has the instruction skipped (bpf_override_return)",
+    arguments: guests)
+  func overrideReturn(guest: ProgramArchitecture) throws {
+    let rig = try Rig("probes.elf", ["k"], guest: guest)
     let events = ProgramProbes(rig.machine, subsystem: rig.probes)
-    try events.tracer.add("p:e __riscv_sys_getpid")
+    try events.tracer.add("p:e \(rig.syscall("getpid"))")
     try events.tracer.attach(
       ClosureProgram {
-        $0.returnValue = 4
-        $0.pc = $0.register("ra") ?? 0
+        if case .redirect(let back) = $0.overrideFunction(returning: 4) { $0.pc = back }
         return 1
       }, to: "e", group: "kprobes")
     #expect(rig.run(limit: Rig.enough) == .ended(.exited(40)))
   }
 
-  @Test("U55 a program's return value filters the event")
-  func programFilters() throws {
+  @Test("U55 a program's return value filters the event", arguments: guests)
+  func programFilters(guest: ProgramArchitecture) throws {
     func lines(_ legacy: LegacyPolicies) throws -> Int {
-      let run = try Run(legacy)
+      let run = try Run(guest, legacy)
       try run.tracer.add("r20:e probe_fib $retval:u32")
       // Two programs: both must want it, and both run.
       var runs = 0
@@ -244,11 +247,11 @@ import Testing
     #expect(try lines([]) == 10 * (177 - 89 - 21))
   }
 
-  @Test("U56 a program of another type is refused")
-  func programType() throws {
+  @Test("U56 a program of another type is refused", arguments: guests)
+  func programType(guest: ProgramArchitecture) throws {
     let types: [EventProgramType] = [.tracepoint, .rawTracepoint, .perfEvent, .socketFilter]
     for type in types {
-      let legacy = try Run(.programTypeUnchecked)
+      let legacy = try Run(guest, .programTypeUnchecked)
       try legacy.tracer.add("p:e probe_leaf")
       var runs = 0
       let program = ClosureProgram(type) { _ in
@@ -260,7 +263,7 @@ import Testing
       // It was given registers, and takes them for something else.
       #expect(runs == 10)
 
-      let run = try Run()
+      let run = try Run(guest)
       try run.tracer.add("p:e probe_leaf")
       runs = 0
       #expect(throws: ProbeError(.EINVAL, "a program of type \(type) is not for probes")) {
@@ -271,8 +274,8 @@ import Testing
     }
   }
 
-  @Test func attachingHasErrnos() throws {
-    let run = try Run()
+  @Test(arguments: guests) func attachingHasErrnos(guest: ProgramArchitecture) throws {
+    let run = try Run(guest)
     try run.tracer.add("p:e probe_leaf")
     func errno(_ body: () throws(ProbeError) -> Void) -> Errno? {
       do throws(ProbeError) {

@@ -1,7 +1,6 @@
 import Engine
 import GuestKernel
 import Machine
-import RISCV
 import Testing
 
 @testable import Probes
@@ -10,7 +9,7 @@ import Testing
 @Suite struct KernelHandlerTests {
   /// Probes a load of a target, spoils its address once, and has the fault handler repair it.
   private func faulting(_ rig: Rig) throws -> (exit: ProgramExit, faults: Int, pcs: [UInt64]) {
-    let (address, base) = try rig.load(in: "probe_pcrel")
+    let (address, base, bad) = try rig.faultingLoad()
     var kept: UInt64?
     var faults = 0
     var pcs: [UInt64] = []
@@ -20,7 +19,7 @@ import Testing
         pre: {
           if kept == nil {
             kept = $0[register: base]
-            $0[register: base] = 64
+            $0[register: base] = bad
           }
           return .continue
         },
@@ -36,44 +35,44 @@ import Testing
     return (exit, faults, pcs)
   }
 
-  @Test("U24 the fault handler is invoked")
-  func faultHandler() throws {
-    let legacy = try faulting(Rig.targets(.faultsInSlot))
+  @Test("U24 the fault handler is invoked", arguments: guests)
+  func faultHandler(guest: ProgramArchitecture) throws {
+    let legacy = try faulting(Rig.targets(guest, .faultsInSlot))
     #expect(legacy.faults == 0)
     #expect(legacy.exit != Rig.allRight)
 
-    let right = try faulting(Rig.targets())
+    let right = try faulting(Rig.targets(guest))
     #expect(right.faults == 1)
     #expect(right.exit == Rig.allRight)
   }
 
   /// The system call answers 4 without being executed.
-  private func redirected(_ legacy: LegacyPolicies) throws -> (ProgramExit, posts: Int) {
-    let rig = try Rig("probes.elf", ["k"])
+  private func redirected(
+    _ guest: ProgramArchitecture, _ legacy: LegacyPolicies
+  ) throws -> (ProgramExit, posts: Int) {
+    let rig = try Rig("probes.elf", ["k"], guest: guest)
     rig.probes.legacy = legacy
     var posts = 0
     try rig.kprobe(
-      "__riscv_sys_getpid",
-      pre: {
-        $0.returnValue = 4
-        return .redirect($0.register("ra") ?? 0)
-      }, post: { _ in posts += 1 })
+      rig.syscall("getpid"),
+      pre: { rig.justReturn(4, $0) }, post: { _ in posts += 1 })
     return (rig.run(limit: Rig.enough), posts)
   }
 
-  @Test("U25 a pre handler redirects")
-  func redirect() throws {
-    let legacy = try redirected(.preResultIgnored)
+  @Test("U25 a pre handler redirects", arguments: guests)
+  func redirect(guest: ProgramArchitecture) throws {
+    let legacy = try redirected(guest, .preResultIgnored)
     #expect(legacy.0 == .ended(.exited(10)) && legacy.posts == 10)
-    let right = try redirected([])
+    let right = try redirected(guest, [])
     #expect(right.0 == .ended(.exited(40)) && right.posts == 0)
   }
 
-  @Test("U25 a pre handler has the instruction skipped")
-  func skip() throws {
+  @Test("U25 a pre handler has the instruction skipped", arguments: guests)
+  func skip(guest: ProgramArchitecture) throws {
     func run(_ legacy: LegacyPolicies) throws -> ProgramExit {
-      let rig = try Rig.targets(legacy)
-      let xor = try #require(rig.insns("probe_tail_third").first { $0.insn?.op == .xori })
+      let rig = try Rig.targets(guest, legacy)
+      let xor = try #require(
+        rig.insns("probe_tail_third").first { $0.name == GuestFacts.of(guest).xorName })
       let offset = xor.address &- (try rig.symbol("probe_tail_third"))
       try rig.kprobe("probe_tail_third", offset, pre: { _ in .skip })
       return rig.run(limit: Rig.enough)
@@ -83,12 +82,12 @@ import Testing
     #expect(try run([]) == .ended(.exited(10)))
   }
 
-  @Test("U30 a handler that runs into its own probe")
-  func recursion() throws {
+  @Test("U30 a handler that runs into its own probe", arguments: guests)
+  func recursion(guest: ProgramArchitecture) throws {
     func depth(
       _ legacy: LegacyPolicies
     ) throws -> (deepest: Int, probe: Kprobe, exit: ProgramExit) {
-      let rig = try Rig.targets(legacy)
+      let rig = try Rig.targets(guest, legacy)
       let address = try rig.symbol("probe_leaf")
       var depth = 0
       var deepest = 0
@@ -112,10 +111,10 @@ import Testing
     #expect(right.probe.hits == 10 && right.probe.nmissed == 10)
   }
 
-  @Test("U30 a probe on the path of a fault in a slot")
-  func recursionInTheFaultPath() throws {
+  @Test("U30 a probe on the path of a fault in a slot", arguments: guests)
+  func recursionInTheFaultPath(guest: ProgramArchitecture) throws {
     func run(_ legacy: LegacyPolicies) throws -> (ProgramExit, Kprobe, Int) {
-      let rig = try Rig.targets(legacy)
+      let rig = try Rig.targets(guest, legacy)
       let inner = try rig.kprobe("handle_mm_fault")
       let outer = try faulting(rig)
       return (outer.exit, inner, outer.faults)

@@ -1,7 +1,6 @@
 import Engine
 import GuestKernel
 import Machine
-import RISCV
 import Testing
 
 @testable import Probes
@@ -10,11 +9,11 @@ import Testing
 @Suite struct KernelLifecycleTests {
   @Test(
     "a handler takes its own probe away",
-    arguments: [CacheModel.coherent, .architectural])
-  func unregisterOwn(model: CacheModel) throws {
+    arguments: [CacheModel.coherent, .architectural], guests)
+  func unregisterOwn(model: CacheModel, guest: ProgramArchitecture) throws {
     for function in ["probe_leaf", "probe_stacked", "probe_pcrel"] {
       for inPost in [false, true] {
-        let rig = try Rig.targets([], model)
+        let rig = try Rig.targets(guest, [], model)
         let before = rig.text(try rig.symbol(function))
         var own: Kprobe?
         var posts = 0
@@ -37,9 +36,9 @@ import Testing
     }
   }
 
-  @Test("a handler takes the other probes of its address away")
-  func unregisterSiblings() throws {
-    let rig = try Rig.targets()
+  @Test("a handler takes the other probes of its address away", arguments: guests)
+  func unregisterSiblings(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     var order: [Int] = []
     var probes: [Kprobe] = []
     for number in 0..<3 {
@@ -57,9 +56,9 @@ import Testing
     #expect(probes.map(\.hits) == [0, 0, 10])
   }
 
-  @Test("a handler takes its probe away and registers it anew")
-  func registerAgain() throws {
-    let rig = try Rig.targets()
+  @Test("a handler takes its probe away and registers it anew", arguments: guests)
+  func registerAgain(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     var current: Kprobe?
     var hits = 0
     var slots: Set<UInt64> = []
@@ -83,9 +82,9 @@ import Testing
     #expect(rig.probes.kprobes.slots.inUse == 1)
   }
 
-  @Test("a handler disables and enables its own probe")
-  func switchOwn() throws {
-    let rig = try Rig.targets()
+  @Test("a handler disables and enables its own probe", arguments: guests)
+  func switchOwn(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     var own: Kprobe?
     var posts = 0
     own = try rig.kprobe(
@@ -106,9 +105,9 @@ import Testing
     #expect(posts == 5)
   }
 
-  @Test("slots are used again, whatever the number of probes over time")
-  func slotReuse() throws {
-    let rig = try Rig.targets()
+  @Test("slots are used again, whatever the number of probes over time", arguments: guests)
+  func slotReuse(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     let insns = try rig.targetInsns()
     var most = 0
     for round in 0..<40 {
@@ -122,13 +121,13 @@ import Testing
     #expect(most > 60)
     // Everything is as it was, and slots beyond those were never touched.
     #expect(rig.run(limit: Rig.enough) == Rig.allRight)
-    let last = rig.probes.kprobes.slots.base &+ UInt64(most + 1) * 8
+    let last = rig.probes.kprobes.slots.base &+ UInt64((most + 1) * rig.probes.isa.kprobeSlotSize)
     #expect(rig.text(last, 64).allSatisfy { $0 == 0 })
   }
 
-  @Test("no slot is left: ENOMEM, and the text is untouched")
-  func exhaustedSlots() throws {
-    let rig = try Rig.targets()
+  @Test("no slot is left: ENOMEM, and the text is untouched", arguments: guests)
+  func exhaustedSlots(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     while rig.probes.kprobes.slots.allocate() != nil {}
     let address = try rig.symbol("probe_stacked")
     let before = rig.text(address)
@@ -137,9 +136,11 @@ import Testing
     #expect(rig.run(limit: Rig.enough) == Rig.allRight)
   }
 
-  @Test("the global switch takes breaks out of the text, and what is registered meanwhile waits")
-  func globalSwitch() throws {
-    let rig = try Rig.targets()
+  @Test(
+    "the global switch takes breaks out of the text, and what is registered meanwhile waits",
+    arguments: guests)
+  func globalSwitch(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     let leaf = try rig.kprobe("probe_leaf")
     let fib = try rig.probes.registerKretprobe(
       KretprobeRequest(.symbol("probe_tail_first"), ret: { _ in }))
@@ -160,13 +161,13 @@ import Testing
     // A probe that goes meanwhile leaves the text as it is.
     rig.probes.unregister(late)
     rig.probes.kprobesAreOn = true
-    #expect(rig.text(late.address) != [0x73, 0, 0x10, 0])
+    #expect(!rig.probes.isa.isBreakpoint(rig.text(late.address)))
     #expect(rig.text(leaf.address) == armed)
   }
 
-  @Test("the global switch is used by a handler, with calls under way")
-  func globalSwitchByHandler() throws {
-    let rig = try Rig.targets()
+  @Test("the global switch is used by a handler, with calls under way", arguments: guests)
+  func globalSwitchByHandler(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     let leaf = try rig.kprobe("probe_leaf")
     let fib = try rig.probes.registerKretprobe(
       KretprobeRequest(.symbol("probe_fib"), maxactive: 20, ret: { _ in }))
@@ -184,9 +185,9 @@ import Testing
     #expect(leaf.hits == 0)
   }
 
-  @Test("a kretprobe's handler takes its probe away and registers another one")
-  func kretprobeInHandler() throws {
-    let rig = try Rig.targets()
+  @Test("a kretprobe's handler takes its probe away and registers another one", arguments: guests)
+  func kretprobeInHandler(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     var first: Kretprobe?
     var second: Kretprobe?
     first = try rig.probes.registerKretprobe(
@@ -204,11 +205,11 @@ import Testing
     #expect(second?.active == 0 && rig.probes.kprobes.calls.isEmpty)
   }
 
-  @Test("a task is killed while its calls are awaited")
-  func killed() throws {
+  @Test("a task is killed while its calls are awaited", arguments: guests)
+  func killed(guest: ProgramArchitecture) throws {
     // A child waits in a read of a pipe, and is killed there.
-    let plain = try Rig("signals.elf").outcome()
-    let rig = try Rig("signals.elf")
+    let plain = try Rig("signals.elf", guest: guest).outcome()
+    let rig = try Rig("signals.elf", guest: guest)
     var probes: [Kretprobe] = []
     for name in ["ksys_read", "schedule", "__schedule", "do_exit", "do_group_exit"] {
       probes.append(
@@ -224,9 +225,9 @@ import Testing
     #expect(probes.allSatisfy { $0.active <= 2 * 3 })
   }
 
-  @Test("every target with every kind of probe at once")
-  func together() throws {
-    let rig = try Rig.targets()
+  @Test("every target with every kind of probe at once", arguments: guests)
+  func together(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     let names = [
       "kprobe_target", "kprobe_target2", "kretprobe_target", "probe_fib", "probe_tail_first",
       "probe_tail_second", "probe_tail_third", "probe_leaf", "probe_pcrel", "probe_stacked",

@@ -1,16 +1,15 @@
 import Engine
 import GuestKernel
 import Machine
-import RISCV
 import Testing
 
 @testable import Probes
 
 /// Returns of kernel functions.
 @Suite struct KernelReturnTests {
-  @Test("U20 maxactive can be chosen", arguments: [1, 2, 5, 100])
-  func maxactive(_ count: Int) throws {
-    let rig = try Rig.targets()
+  @Test("U20 maxactive can be chosen", arguments: [1, 2, 5, 100], guests)
+  func maxactive(_ count: Int, guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     var most = 0
     var own: Kretprobe?
     let probe = try rig.probes.registerKretprobe(
@@ -25,9 +24,9 @@ import Testing
     #expect((probe.nmissed == 0) == (count >= 10))
   }
 
-  @Test("U21 nmissed can be read, of entry and return apart")
-  func missed() throws {
-    let rig = try Rig.targets()
+  @Test("U21 nmissed can be read, of entry and return apart", arguments: guests)
+  func missed(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     let probe = try rig.probes.registerKretprobe(
       KretprobeRequest(.symbol("probe_fib"), maxactive: 1, ret: { _ in }))
     let fib = try rig.symbol("probe_fib")
@@ -42,10 +41,10 @@ import Testing
     #expect(probe.hits == 10 && probe.nmissed == 1760)
   }
 
-  @Test("U22 handlers of the request are called")
-  func callbacks() throws {
+  @Test("U22 handlers of the request are called", arguments: guests)
+  func callbacks(guest: ProgramArchitecture) throws {
     func counts(_ legacy: LegacyPolicies) throws -> [Int] {
-      let rig = try Rig.targets(legacy)
+      let rig = try Rig.targets(guest, legacy)
       var entries = 0
       var returns = 0
       _ = try rig.probes.registerKretprobe(
@@ -62,10 +61,10 @@ import Testing
     #expect(try counts([]) == [10, 10])
   }
 
-  @Test("U23 disabling silences the returns of calls under way")
-  func disabling() throws {
+  @Test("U23 disabling silences the returns of calls under way", arguments: guests)
+  func disabling(guest: ProgramArchitecture) throws {
     func hits(_ legacy: LegacyPolicies) throws -> Int {
-      let rig = try Rig.targets(legacy)
+      let rig = try Rig.targets(guest, legacy)
       var hits = 0
       var own: Kretprobe?
       own = try rig.probes.registerKretprobe(
@@ -84,19 +83,19 @@ import Testing
     #expect(try hits([]) == 1)
   }
 
-  @Test("U26 a return without a call is an oops that says so")
-  func underflow() throws {
-    let rig = try Rig.targets()
+  @Test("U26 a return without a call is an oops that says so", arguments: guests)
+  func underflow(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     _ = try rig.probes.registerKretprobe(KretprobeRequest(.symbol("probe_odd"), ret: { _ in }))
     let trampoline = rig.probes.kprobes.trampoline
     try rig.kprobe("probe_leaf", pre: { _ in .redirect(trampoline) })
     let text = try #require(rig.panic(rig.run(limit: Rig.enough)))
-    #expect(text.contains("kretprobe_trampoline+0x0"), "\(text)")
+    #expect(text.contains("kretprobe_trampoline+0x\(rig.facts.breakTrapOffset)"), "\(text)")
   }
 
-  @Test("U26 a return of a frame that is not the newest one's")
-  func mismatch() throws {
-    let rig = try Rig.targets()
+  @Test("U26 a return of a frame that is not the newest one's", arguments: guests)
+  func mismatch(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     // Innermost fib calls leave by the outermost one's return, four frames at once.
     var depth = 0
     var frames: [(sp: UInt64, ra: UInt64)] = []
@@ -116,15 +115,14 @@ import Testing
     let trampoline = rig.probes.kprobes.trampoline
     // Registered later, so it runs first; the frame's registers are those of the fifth call.
     var isDone = false
-    let leave = try rig.insns("probe_fib").first { $0.length == 2 && $0.insn?.op == .addi }
-    let address = try #require(leave).address
+    let address = try rig.insns("probe_fib")[1].address
     _ = try rig.probes.registerKprobe(
       KprobeRequest(
         .address(address),
         pre: { context in
           guard frames.count == 5, !isDone else { return .continue }
           isDone = true
-          context.sp = frames[0].sp
+          context.sp = frames[0].sp &+ rig.facts.popped
           context.returnValue = 55
           return .redirect(trampoline)
         }))
@@ -135,9 +133,9 @@ import Testing
     #expect(returned + 4 == frames.count)
   }
 
-  @Test("U26 the probe is gone when its call returns")
-  func dead() throws {
-    let rig = try Rig.targets()
+  @Test("U26 the probe is gone when its call returns", arguments: guests)
+  func dead(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     weak var weakly: Kretprobe?
     do {
       let probe = try rig.probes.registerKretprobe(
@@ -146,7 +144,7 @@ import Testing
     }
     var calls = 0
     try rig.kprobe(
-      "probe_fib", 2,
+      "probe_fib", try rig.insns("probe_fib")[1].address &- rig.symbol("probe_fib"),
       pre: { _ in
         calls += 1
         if calls == 5, let probe = weakly { rig.probes.unregister(probe) }
@@ -157,12 +155,12 @@ import Testing
     #expect(rig.probes.kprobes.calls.isEmpty)
   }
 
-  @Test("U27 return probes in the idle task")
-  func idle() throws {
+  @Test("U27 return probes in the idle task", arguments: guests)
+  func idle(guest: ProgramArchitecture) throws {
     func run(
       _ program: String, _ legacy: LegacyPolicies
     ) throws -> (Outcome, idle: Int, messages: [String]) {
-      let rig = try Rig(program)
+      let rig = try Rig(program, guest: guest)
       rig.probes.legacy = legacy
       var idle = 0
       _ = try rig.probes.registerKretprobe(
@@ -173,7 +171,7 @@ import Testing
       return (outcome, idle, rig.messages)
     }
     for program in ["clocks.elf", "threads.elf"] {
-      let plain = try Rig(program).outcome()
+      let plain = try Rig(program, guest: guest).outcome()
       #expect(plain.exit == Rig.allRight)
       // Returns go where another task's call, or one that never comes back, was made.
       #expect(try run(program, .callsShared).0 != plain)
@@ -183,11 +181,11 @@ import Testing
     }
   }
 
-  @Test("U52 the return handler's registers are all there")
-  func registers() throws {
+  @Test("U52 the return handler's registers are all there", arguments: guests)
+  func registers(guest: ProgramArchitecture) throws {
     func values(_ legacy: LegacyPolicies) throws -> (entry: [UInt64], back: [UInt64], UInt64) {
-      let rig = try Rig.targets(legacy)
-      let names = ["sp", "status", "gp", "tp"] + (0..<12).map { "s\($0)" }
+      let rig = try Rig.targets(guest, legacy)
+      let names = rig.facts.keptInFrame + rig.facts.calleeSaved
       var entry: [UInt64] = []
       var back: [UInt64] = []
       var pc: UInt64 = 0
@@ -197,6 +195,7 @@ import Testing
           .symbol("kretprobe_target"),
           entry: { context in
             entry = names.map { context.register($0) ?? 1 }
+            entry[0] &+= rig.facts.popped
             target = context.returnAddress
             return true
           },
@@ -205,22 +204,23 @@ import Testing
             pc = context.pc
             #expect(context.returnAddress == target)
             #expect(context.returnValue == 42)
-            if legacy.isEmpty { #expect(context.register("cause") == 3) }
+            if guest == .riscv64, legacy.isEmpty { #expect(context.register("cause") == 3) }
           }))
       #expect(rig.run(limit: Rig.enough) == Rig.allRight)
       return (entry, back, pc &- target)
     }
     let legacy = try values(.partialReturnFrame)
     #expect(legacy.back[0] == 0 && legacy.back[1] == 0 && legacy.2 != 0)
-    #expect(Array(legacy.back[2...]) == Array(legacy.entry[2...]))
+    let general = GuestFacts.of(guest).calleeSaved.count
+    #expect(legacy.back.suffix(general) == legacy.entry.suffix(general))
     let right = try values([])
     #expect(right.back == right.entry && right.entry[0] != 0 && right.entry[1] != 0)
     #expect(right.2 == 0)
   }
 
-  @Test("U86 functions that are left without a return")
-  func longjmp() throws {
-    let rig = try Rig.targets()
+  @Test("U86 functions that are left without a return", arguments: guests)
+  func longjmp(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
     // kretprobe_target calls kprobe_target, whose probe leaves both for the caller of the outer one.
     var outside: UInt64 = 0
     var sp: UInt64 = 0
@@ -230,7 +230,7 @@ import Testing
         .symbol("kretprobe_target"), maxactive: 3,
         entry: { context in
           (outside, sp) = (context.returnAddress, context.sp)
-          kept = (0..<12).map { context.register("s\($0)") ?? 0 }
+          kept = rig.facts.calleeSaved.map { context.register($0) ?? 0 }
           return true
         }, ret: { _ in }))
     let inner = try rig.probes.registerKretprobe(
@@ -238,7 +238,7 @@ import Testing
     let run = try rig.probes.registerKretprobe(
       KretprobeRequest(.symbol("run_probe_targets"), maxactive: 3, ret: { _ in }))
     let division = try #require(
-      rig.insns("kprobe_target").first { "\($0.insn?.op ?? .addi)".hasPrefix("div") })
+      rig.insns("kprobe_target").first { $0.name.hasPrefix("div") })
     var jumps = 0
     _ = try rig.probes.registerKprobe(
       KprobeRequest(
@@ -246,8 +246,10 @@ import Testing
         pre: { context in
           guard context.sp < sp else { return .continue }
           jumps += 1
-          for (index, value) in kept.enumerated() { context.setRegister("s\(index)", value) }
-          context.sp = sp
+          for (name, value) in zip(rig.facts.calleeSaved, kept) {
+            context.setRegister(name, value)
+          }
+          context.sp = sp &+ rig.facts.popped
           context.returnValue = 42
           return .redirect(outside)
         }))
@@ -260,10 +262,10 @@ import Testing
     #expect(run.hits == 10)
   }
 
-  @Test("U86 a function that never returns")
-  func noReturn() throws {
-    let plain = try Rig("probes.elf", ["f"]).outcome()
-    let rig = try Rig("probes.elf", ["f"])
+  @Test("U86 a function that never returns", arguments: guests)
+  func noReturn(guest: ProgramArchitecture) throws {
+    let plain = try Rig("probes.elf", ["f"], guest: guest).outcome()
+    let rig = try Rig("probes.elf", ["f"], guest: guest)
     let probe = try rig.probes.registerKretprobe(
       KretprobeRequest(.symbol("do_exit"), maxactive: 1, ret: { _ in }))
     var active: [Int] = []

@@ -1,25 +1,28 @@
 import Engine
 import GuestKernel
 import Machine
-import RISCV
 import Testing
 
 @testable import Probes
 
 /// What happens to an instruction while it runs in its slot.
 @Suite struct KernelStepTests {
-  @Test("U49 a fault in the slot is one of the probed instruction")
-  func fault() throws {
+  @Test(
+    "U49 a fault in the slot is one of the probed instruction, be its own path probed or not",
+    arguments: [false, true], guests)
+  func fault(isPathProbed: Bool, guest: ProgramArchitecture) throws {
     func run(_ legacy: LegacyPolicies) throws -> (String?, UInt64, Rig) {
-      let rig = try Rig.targets(legacy)
-      let (address, base) = try rig.load(in: "probe_pcrel")
+      let rig = try Rig.targets(guest, legacy)
+      let (address, base, bad) = try rig.faultingLoad()
       _ = try rig.probes.registerKprobe(
         KprobeRequest(
           .address(address),
           pre: {
-            $0[register: base] = 64
+            $0[register: base] = bad
             return .continue
           }))
+      // Its own trap shows that it has come back; not that the one before has.
+      if isPathProbed { try rig.kprobe("handle_page_fault", post: { _ in }) }
       return (rig.panic(rig.run(limit: Rig.enough)), address, rig)
     }
     let (legacy, _, _) = try run(.faultsInSlot)
@@ -36,24 +39,24 @@ import Testing
 
   @Test(
     "U49 an interrupt that is pending waits until the step is over",
-    arguments: [CacheModel.coherent, .architectural])
-  func interrupts(model: CacheModel) throws {
+    arguments: [CacheModel.coherent, .architectural], guests)
+  func interrupts(model: CacheModel, guest: ProgramArchitecture) throws {
     struct Seen {
       var pcs: [UInt64] = []
       var next: UInt64 = 0
       var missed: UInt64 = 0
       var posts = 0
     }
-    let enabled: UInt64 = 1 << 5
+    let (register, enabled) = GuestFacts.of(guest).interruptFlag
     func run(_ legacy: LegacyPolicies) throws -> Seen {
-      let rig = try Rig.targets(legacy, model)
+      let rig = try Rig.targets(guest, legacy, model)
       var seen = Seen()
       let insns = try rig.insns("probe_leaf").filter {
-        RISCVProbeISA().classify($0.bytes)?.verdict == .outOfLine
+        $0.verdict == .outOfLine
       }
       guard let insn = insns.first else { throw Missing() }
       seen.next = insn.address &+ insn.length
-      guard let status = rig.probes.isa.registerOffset("status") else { throw Missing() }
+      guard let status = rig.probes.isa.registerOffset(register) else { throw Missing() }
       var isFirst = true
       _ = try rig.probes.registerKprobe(
         KprobeRequest(
@@ -62,12 +65,12 @@ import Testing
             guard isFirst else { return .continue }
             isFirst = false
             // This kernel runs with interrupts disabled; here they are enabled for once.
-            $0.setRegister("status", ($0.register("status") ?? 0) | enabled)
+            $0.setRegister(register, ($0.register(register) ?? 0) | enabled)
             rig.machine.kernel.interruptHart()
             return .continue
           }, post: { _ in seen.posts += 1 }))
       let irq = try rig.kprobe(
-        "handle_riscv_irq",
+        rig.facts.interruptHandler,
         pre: { context in
           let regs = context.argument(1) ?? 0
           guard var frame = context.readKernel(regs, rig.machine.kernel.isa.ptRegs.size),
@@ -92,27 +95,27 @@ import Testing
     #expect(right.posts == 10)
   }
 
-  @Test("U49 interrupts are as they were after the step, enabled or not")
-  func interruptState() throws {
-    let rig = try Rig.targets()
-    let insn = try #require(rig.insns("probe_stacked").first { $0.insn?.op == .sw })
+  @Test("U49 interrupts are as they were after the step, enabled or not", arguments: guests)
+  func interruptState(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
+    let insn = try #require(rig.insns("probe_stacked").first { $0.name == rig.facts.storeName })
     var before: [UInt64?] = []
     var after: [UInt64?] = []
     _ = try rig.probes.registerKprobe(
       KprobeRequest(
         .address(insn.address),
         pre: {
-          before.append($0.register("status"))
+          before.append($0.register(rig.facts.interruptFlag.register))
           return .continue
-        }, post: { after.append($0.register("status")) }))
+        }, post: { after.append($0.register(rig.facts.interruptFlag.register)) }))
     #expect(rig.run(limit: Rig.enough) == Rig.allRight)
     #expect(before == after && before.count >= 10)
   }
 
-  @Test("U49 a probe hit while another one's instruction is being stepped")
-  func hitWhileStepping() throws {
-    let rig = try Rig.targets()
-    let (address, base) = try rig.load(in: "probe_pcrel")
+  @Test("U49 a probe hit while another one's instruction is being stepped", arguments: guests)
+  func hitWhileStepping(guest: ProgramArchitecture) throws {
+    let rig = try Rig.targets(guest)
+    let (address, base, bad) = try rig.faultingLoad()
     var kept: UInt64?
     var posts = 0
     // handle_page_fault and what it calls run while the slot's instruction is not done.
@@ -123,7 +126,7 @@ import Testing
         pre: {
           if kept == nil {
             kept = $0[register: base]
-            $0[register: base] = 64
+            $0[register: base] = bad
           }
           return .continue
         }, post: { _ in posts += 1 },

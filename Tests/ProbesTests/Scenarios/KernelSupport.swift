@@ -10,9 +10,15 @@ import Testing
 struct KernelInsn: CustomStringConvertible {
   var address: UInt64
   var bytes: [UInt8]
-  var insn: Insn?
+  /// The manual's name of it, without prefixes.
+  var name: String
+  var verdict: ProbeVerdict?
   var length: UInt64 { UInt64(bytes.count) }
-  var description: String { "\(String(address, radix: 16)) \(String(describing: insn?.op))" }
+  /// What RISC-V's decoder says.
+  var insn: RISCV.Insn? {
+    RISCV.Decoder.decode(bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) })
+  }
+  var description: String { "\(String(address, radix: 16)) \(name)" }
 }
 
 extension Rig {
@@ -23,24 +29,18 @@ extension Rig {
   /// A machine whose program calls the kernel's probe targets ten times, without any probe: it exits
   /// with ten times the number of wrong results.
   static func targets(
-    _ legacy: LegacyPolicies = [], _ model: CacheModel = .coherent
+    _ guest: ProgramArchitecture, _ legacy: LegacyPolicies = [], _ model: CacheModel = .coherent
   ) throws -> Rig {
-    let rig = try Rig("probes.elf", ["k"], cacheModel: model)
+    let rig = try Rig("probes.elf", ["k"], cacheModel: model, guest: guest)
     rig.probes.legacy = legacy
-    let from = try rig.symbol("__riscv_sys_getpid")
+    let from = try rig.symbol(rig.syscall("getpid"))
     let distance = try rig.symbol("run_probe_targets") &- from
-    #expect(rig.machine.kernel.writeKernel(from, Self.jump(Int64(bitPattern: distance))))
+    let jump = rig.facts.kernelJump(Int64(bitPattern: distance))
+    #expect(rig.machine.kernel.writeKernel(from, jump))
     return rig
   }
 
-  /// `j distance`.
-  static func jump(_ distance: Int64) -> [UInt8] {
-    let d = UInt32(truncatingIfNeeded: distance)
-    let bits =
-      (d >> 20 & 1) << 31 | (d >> 1 & 0x3ff) << 21 | (d >> 11 & 1) << 20 | (d >> 12 & 0xff) << 12
-      | 0x6f
-    return (0..<4).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) }
-  }
+  var facts: GuestFacts { .of(guest) }
 
   func symbol(_ name: String) throws -> UInt64 { try #require(machine.kernel.symbol(name)) }
 
@@ -48,19 +48,27 @@ extension Rig {
     machine.kernel.readKernel(address, count) ?? []
   }
 
-  /// The instructions from a symbol up to another one, or up to the function's end.
+  /// The instructions from a symbol up to another one, or up to the function's end, without probes.
   func insns(_ first: String, to last: String? = nil) throws -> [KernelInsn] {
     var at = try symbol(first)
     let image = try #require(machine.kernel.image)
     let end = try last.map(symbol)
     var found: [KernelInsn] = []
     while end.map({ at < $0 }) ?? (image.symbol(at: at)?.name == first) {
-      let bits = text(at).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-      let length = bits & 3 == 3 ? 4 : 2
+      let isa = probes.isa
+      let rest = probes.kprobes.original(at)
+      let length = try #require(isa.length(rest), "\(first) \(String(at, radix: 16))")
+      let words = isa.disassemble(rest, at: at).split { $0 == " " || $0 == "\t" }
+      let prefixes = ["lock", "rep", "repe", "repne", "repz", "repnz"]
       found.append(
-        KernelInsn(address: at, bytes: text(at, length), insn: Decoder.decode(bits)))
+        KernelInsn(
+          address: at, bytes: Array(rest.prefix(length)),
+          name: words.first { !prefixes.contains(String($0)) }.map(String.init) ?? "",
+          verdict: isa.classify(rest, .kernel)?.verdict))
       at &+= UInt64(length)
     }
+    // Without what fills the place up to the next function.
+    while let last = found.last, ["nop", "int3"].contains(last.name) { found.removeLast() }
     return found
   }
 
@@ -111,16 +119,21 @@ extension Rig {
   func hit(_ address: UInt64, within context: ProbeContext) -> Bool {
     let kernel = machine.kernel
     let size = UInt64(kernel.isa.ptRegs.size)
-    let (_, block) = kernel.stackOwner(context.regsVA)
-    let at = (context.regsVA &- block > 8192 ? block &+ 8192 : context.regsVA) &- size
+    let block = context.stack
+    // The frame of the first hit may lie on a stack of the exception's own.
+    let isBelow = (block..<(block &+ 8192)).contains(context.regsVA)
+    let at = (isBelow ? context.regsVA : block &+ 8192) &- size
     var frame = context.regs
-    frame.store64(kernel.isa.ptRegs.pc, address)
+    frame.store64(kernel.isa.ptRegs.pc, address &+ probes.isa.breakTrapOffset)
     kernel.writeKernel(at, frame)
     guard kernel.askHooks(at, address: nil, cause: 3) != nil else { return false }
     guard var after = kernel.readKernel(at, Int(size)) else { return false }
     let pc = after.load64(kernel.isa.ptRegs.pc)
-    guard slots.contains(pc) else { return true }
-    after.store64(kernel.isa.ptRegs.pc, pc &+ (text(pc)[0] & 3 == 3 ? 4 : 2))
+    // No trap ends a copy that goes back by itself.
+    guard slots.contains(pc), probes.kprobes.points[address]?.isBoosted != true,
+      let length = probes.isa.length(text(pc, probes.isa.maxInsnLength))
+    else { return true }
+    after.store64(kernel.isa.ptRegs.pc, pc &+ UInt64(length) &+ probes.isa.breakTrapOffset)
     kernel.writeKernel(at, after)
     return kernel.askHooks(at, address: nil, cause: 3) != nil
   }
@@ -132,6 +145,17 @@ extension Rig {
   ) throws(ProbeError) -> Kprobe {
     try probes.registerKprobe(
       KprobeRequest(.symbol(symbol, offset: offset), pre: pre, post: post))
+  }
+
+  /// Has the function that begins at a hit return a value at once: by way of one that does nothing,
+  /// so that nothing but the result is changed where nobody goes there.
+  ///
+  /// - SeeAlso: Linux, `arch/x86/lib/error-inject.c`, `just_return_func`
+  func justReturn(_ value: UInt64, _ context: ProbeContext) -> ProbeAction {
+    context.returnValue = value
+    if let back = context.register("ra") { return .redirect(back) }
+    let ret = (try? insns("probe_leaf"))?.last { $0.name == "ret" }
+    return .redirect(ret?.address ?? 0)
   }
 
   func refusal(_ place: KernelPlace) -> ProbeError? {

@@ -16,7 +16,8 @@ import Testing
     if mode == "k" {
       let from = try rig.symbol("__riscv_sys_getpid")
       let distance = try rig.symbol("run_probe_targets") &- from
-      #expect(rig.machine.kernel.writeKernel(from, Rig.jump(Int64(bitPattern: distance))))
+      #expect(
+        rig.machine.kernel.writeKernel(from, rig.facts.kernelJump(Int64(bitPattern: distance))))
     }
     return rig
   }

@@ -7,9 +7,9 @@ import Testing
 
 /// Reference counters: semaphores in the program that say whether a probe is there.
 @Suite struct UserCounterTests {
-  @Test("U05 a probe may have a reference counter")
-  func counterIsTaken() throws {
-    let scene = try Scene("Gg1")
+  @Test("U05 a probe may have a reference counter", arguments: guests)
+  func counterIsTaken(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "Gg1")
     var request = UprobeRequest(
       scene.program, offset: try scene.rig.offset("semfn"), entry: { _ in .continue })
     request.referenceCounter = try dataOffset(scene, "sema")
@@ -35,10 +35,12 @@ import Testing
     return try scene.probes.registerUprobe(request)
   }
 
-  @Test("U87 a semaphore is not zero while its probe is there, so the program comes by")
-  func semaphore() throws {
+  @Test(
+    "U87 a semaphore is not zero while its probe is there, so the program comes by",
+    arguments: guests)
+  func semaphore(guest: ProgramArchitecture) throws {
     func run(_ legacy: LegacyPolicies) throws -> (hits: UInt64, values: [Int]) {
-      let scene = try Scene("Gg1", legacy)
+      let scene = try Scene(guest, "Gg1", legacy)
       let probe = try counted(scene)
       #expect(scene.run() == .ended(.exited(0)))
       return (probe.hits, scene.values)
@@ -47,9 +49,9 @@ import Testing
     #expect(try run([]) == (1, [1, 8]))
   }
 
-  @Test("M24 a counter counts places, per process: not consumers, not threads")
-  func perSitePerProcess() throws {
-    let scene = try Scene("GFG.zGzG")
+  @Test("M24 a counter counts places, per process: not consumers, not threads", arguments: guests)
+  func perSitePerProcess(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "GFG.zGzG")
     let one = try counted(scene)
     let same = try counted(scene)
     let other = try counted(scene, "xorfn")
@@ -64,9 +66,9 @@ import Testing
     scene.finish([2, 2, 0, 1, 0])
   }
 
-  @Test("M24 a counter that is not mapped yet is counted once it is")
-  func delayed() throws {
-    let scene = try Scene("mDkzk")
+  @Test("M24 a counter that is not mapped yet is counted once it is", arguments: guests)
+  func delayed(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "mDkzk")
     let probe = try scene.probeLibrary { $0.referenceCounter = 3 * 4096 + 16 }
     try scene.run(until: { _ in scene.values.count == 1 })
     #expect(scene.values == [1])
@@ -74,9 +76,9 @@ import Testing
     scene.finish([1, 0])
   }
 
-  @Test("M24 what waits for a counter is forgotten with the probe")
-  func delayedThenRemoved() throws {
-    let scene = try Scene("mc1zDk")
+  @Test("M24 what waits for a counter is forgotten with the probe", arguments: guests)
+  func delayedThenRemoved(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "mc1zDk")
     let probe = try scene.probeLibrary { $0.referenceCounter = 3 * 4096 + 16 }
     try scene.run(until: { _ in scene.values.count == 1 })
     let state = try #require(scene.space?.probeState as? UprobeSpace)
@@ -86,26 +88,28 @@ import Testing
     scene.finish([84, 0])
   }
 
-  @Test("M24 what waits for a counter is forgotten with the probe, be its text mapped or not")
-  func delayedAndUnmapped() throws {
-    let scene = try Scene("mc1uzDk")
+  @Test(
+    "M24 what waits for a counter is forgotten with the probe, be its text mapped or not",
+    arguments: guests)
+  func delayedAndUnmapped(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "mc1uzDk")
     let probe = try scene.probeLibrary { $0.referenceCounter = 3 * 4096 + 16 }
     try scene.run(until: { _ in scene.values.count == 2 })
     scene.probes.unregister(probe)
     scene.finish([84, 0, 0])
   }
 
-  @Test("M24 a child inherits what waits")
-  func delayedInAChild() throws {
-    let scene = try Scene("mFDkc1.Dk")
+  @Test("M24 a child inherits what waits", arguments: guests)
+  func delayedInAChild(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "mFDkc1.Dk")
     let probe = try scene.probeLibrary { $0.referenceCounter = 3 * 4096 + 16 }
     scene.finish([1, 84, 0, 1])
     #expect(probe.hits == 1)
   }
 
-  @Test("M24 a registration that fails leaves no counter behind")
-  func rollBack() throws {
-    let scene = try Scene("x1GzzG")
+  @Test("M24 a registration that fails leaves no counter behind", arguments: guests)
+  func rollBack(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "x1GzzG")
     try scene.run(until: { _ in scene.values.count == 2 })
     let state = UprobeSpace.of(try #require(scene.space))
     // All frames are taken: the private copy of the text page can't be made.
@@ -121,9 +125,11 @@ import Testing
     scene.finish([84, 0, 0])
   }
 
-  @Test("M24 a counter that is full refuses the probe, and one at zero is not counted below it")
-  func limits() throws {
-    let scene = try Scene("GzzG")
+  @Test(
+    "M24 a counter that is full refuses the probe, and one at zero is not counted below it",
+    arguments: guests)
+  func limits(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "GzzG")
     try scene.run(until: { _ in scene.values.count == 1 })
     let sema = try scene.address("sema")
     try scene.space?.store(sema, Int16.max)
@@ -134,12 +140,12 @@ import Testing
     try scene.space?.store(sema, Int16(0))
     scene.probes.unregister(probe)
     scene.finish([0, 0])
-    #expect(scene.text(try scene.address("semfn")).isEmpty || probe.hits == 0)
+    #expect(probe.hits == 0)
   }
 
-  @Test("one place has one counter")
-  func anotherCounter() throws {
-    let scene = try Scene("g1")
+  @Test("one place has one counter", arguments: guests)
+  func anotherCounter(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "g1")
     _ = try counted(scene)
     #expect(refusal { _ = try counted(scene, counter: "sema2") } == .EINVAL)
     #expect(refusal { _ = try counted(scene) { $0.referenceCounter = 0 } } == .EINVAL)

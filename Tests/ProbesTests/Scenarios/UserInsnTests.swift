@@ -9,24 +9,11 @@ import Testing
 
 /// Instructions: their lengths, their classes, where they are.
 @Suite struct UserInsnTests {
-  /// The offsets in `sweepfn` at which instructions begin.
-  private func boundaries(_ scene: Scene) throws -> [UInt64] {
-    let start = try scene.rig.offset("sweepfn")
-    let end = start + 40
-    var at = start
-    var all: [UInt64] = []
-    while at < end {
-      all.append(at)
-      at += scene.rig.elf[Int(at)] & 3 == 3 ? 4 : 2
-    }
-    #expect(at == end)
-    return all
-  }
-
-  @Test("U79 a function that does not begin with its frame is probed at its entry")
-  func entryWithoutPrologue() throws {
+  @Test(
+    "U79 a function that does not begin with its frame is probed at its entry", arguments: guests)
+  func entryWithoutPrologue(guest: ProgramArchitecture) throws {
     func run(_ legacy: LegacyPolicies) throws -> [Int] {
-      let scene = try Scene("x1C1", legacy)
+      let scene = try Scene(guest, "x1C1", legacy)
       try scene.probe("xorfn")
       try scene.probe("crossfn")
       #expect(scene.run() == .ended(.exited(0)))
@@ -37,53 +24,61 @@ import Testing
     #expect(try run([]) == [84, 101])
   }
 
-  @Test("M21 a break of two bytes over an instruction of either length; the rest stays")
-  func breakLength() throws {
-    let isa = RISCVProbeISA()
-    #expect(isa.breakpoint(.uprobe, over: 2) == shortBreak)
-    #expect(isa.breakpoint(.uprobe, over: 4) == shortBreak)
-    let scene = try Scene("x1h1")
+  @Test(
+    "M21 the same short break over an instruction of any length; the rest stays", arguments: guests)
+  func breakLength(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "x1h1")
+    for length in [scene.facts.shortLength, 4] {
+      #expect(scene.probes.isa.breakpoint(.uprobe, over: length) == scene.facts.brk)
+    }
     let va = try scene.address("xorfn")
     try scene.probe("xorfn")
     try scene.probe("shortfn")
     try scene.run(until: { $0 == va })
-    #expect(scene.text(va, 4) == [0x02, 0x90, 0x55, 0x05])
+    let brk = scene.facts.brk
+    #expect(scene.text(va, 4) == brk + scene.facts.xor[brk.count..<4])
     let short = try scene.address("shortfn")
-    #expect(scene.text(short, 4) == [0x02, 0x90, 0x82, 0x80])
+    let file = Int(try scene.rig.offset("shortfn"))
+    #expect(scene.text(short, 4) == brk + scene.rig.elf[(file + brk.count)..<(file + 4)])
     scene.finish([84, 4])
   }
 
-  @Test("M21 an instruction that crosses a page: the break is in the first, the slot has all of it")
-  func crossing() throws {
+  @Test(
+    "M21 an instruction that crosses a page: the break is in the first, the slot has all of it",
+    arguments: guests)
+  func crossing(guest: ProgramArchitecture) throws {
     for caches in [CacheModel.coherent, .architectural] {
-      let scene = try Scene("C1C2", caches: caches)
+      let scene = try Scene(guest, "C1C2", caches: caches)
       let probe = try scene.probe("crossfn")
       let va = try scene.address("crossfn")
       #expect(va & 4095 == 4094)
       let file = Int(try scene.rig.offset("crossfn"))
       try scene.run(until: { scene.area?.contains($0) == true })
       let slot = scene.rig.machine.hart.pc
-      #expect(scene.text(va, 4) == [0x02, 0x90] + scene.rig.elf[(file + 2)..<(file + 4)])
+      let brk = scene.facts.brk
+      #expect(scene.text(va, 4) == brk + scene.rig.elf[(file + brk.count)..<(file + 4)])
       #expect(scene.text(slot, 4) == Array(scene.rig.elf[file..<(file + 4)]))
       scene.finish([101, 102])
       #expect(probe.hits == 2)
     }
   }
 
-  @Test("M21 each instruction of a function, probed alone and with all others, changes nothing")
-  func transparency() throws {
-    let plain = try Scene("y1y77")
+  @Test(
+    "M21 each instruction of a function, probed alone and with all others, changes nothing",
+    arguments: guests)
+  func transparency(guest: ProgramArchitecture) throws {
+    let plain = try Scene(guest, "y1y77")
     plain.run()
-    let places = try boundaries(plain)
+    let places = try plain.places(of: "sweepfn")
     for offset in places {
-      let scene = try Scene("y1y77")
+      let scene = try Scene(guest, "y1y77")
       let probe = try scene.probes.registerUprobe(
         UprobeRequest(scene.program, offset: offset) { _ in .continue })
       scene.finish(plain.values)
       // One is jumped over.
       #expect(probe.hits == 2 || probe.hits == 0)
     }
-    let scene = try Scene("y1y77")
+    let scene = try Scene(guest, "y1y77")
     let all = try places.map {
       try scene.probes.registerUprobe(
         UprobeRequest(scene.program, offset: $0) { _ in .continue })
@@ -92,13 +87,15 @@ import Testing
     #expect(all.filter { $0.hits == 0 }.count == 1)
   }
 
-  @Test("boundary sweep: an event takes exactly the offsets at which instructions begin")
-  func sweepOfEvents() throws {
-    let scene = try Scene("y1")
+  @Test(
+    "boundary sweep: an event takes exactly the offsets at which instructions begin",
+    arguments: guests)
+  func sweepOfEvents(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "y1")
     let start = try scene.rig.offset("sweepfn")
-    let places = Set(try boundaries(scene))
-    for offset in start..<(start + 40) {
-      let one = try Scene("y1")
+    let places = Set(try scene.places(of: "sweepfn"))
+    for offset in start..<(start + (try scene.size(of: "sweepfn"))) {
+      let one = try Scene(guest, "y1")
       let events = ProgramProbes(one.rig.machine, subsystem: one.probes)
       var error: EventError?
       do throws(EventError) {
@@ -111,45 +108,52 @@ import Testing
     }
   }
 
-  @Test("boundary sweep: a registration looks at the encoding, as Linux's does")
-  func sweepOfRegistrations() throws {
+  @Test("boundary sweep: a registration looks at the encoding, as Linux's does", arguments: guests)
+  func sweepOfRegistrations(guest: ProgramArchitecture) throws {
     // Deviation of none: what an offset holds is taken for an instruction if it is one.
-    let scene = try Scene("y1")
+    let scene = try Scene(guest, "y1")
     let start = try scene.rig.offset("sweepfn")
-    let isa = RISCVProbeISA()
-    for offset in start..<(start + 40) {
-      let bytes = Array(scene.rig.elf[Int(offset)..<Int(offset + 4)])
+    let isa = scene.probes.isa
+    var taken = 0
+    for offset in start..<(start + (try scene.size(of: "sweepfn"))) {
+      let bytes = Array(scene.rig.elf[Int(offset)...].prefix(isa.maxInsnLength))
       let expected: Errno? =
-        if offset % 2 == 1 {
+        if offset % isa.insnAlignment != 0 {
           .EINVAL
+        } else if isa.isBreakpoint(bytes) {
+          .EOPNOTSUPP
         } else {
-          switch isa.classify(bytes)?.verdict {
+          switch isa.classify(bytes, .user)?.verdict {
           case .outOfLine, .simulate: nil
-          case .refuse, nil: isa.isBreakpoint(bytes) ? .EOPNOTSUPP : .EINVAL
+          case .refuse(_, let why): why.errno(.user)
+          case nil: .EINVAL
           }
         }
+      if expected == nil { taken += 1 }
       let found = refusal {
         _ = try scene.probes.registerUprobe(
           UprobeRequest(scene.program, offset: offset) { _ in .continue })
       }
       #expect(found == expected, "0x\(String(offset, radix: 16))")
     }
+    #expect(taken > (try scene.places(of: "sweepfn")).count)
   }
 
-  @Test("M21 what is refused says which instruction and why")
-  func refusals() throws {
-    let scene = try Scene("x1")
-    // vforkfn: its ecall is its fourth instruction, behind li, li, li.
-    let start = try scene.rig.offset("vforkfn")
+  @Test("M21 what is refused says which instruction and why", arguments: guests)
+  func refusals(guest: ProgramArchitecture) throws {
+    let scene = try Scene(guest, "x1")
+    // Of vforkfn only its system call.
     var reasons: [String] = []
-    for offset in stride(from: start, to: start + 20, by: 2) {
+    for offset in try scene.places(of: "vforkfn") {
       do {
         _ = try scene.probes.checkUprobe(scene.program, offset: offset)
       } catch {
         reasons.append(error.description)
       }
     }
-    #expect(reasons.contains { $0.contains("ecall") && $0.contains("EINVAL") })
+    let (name, errno) = scene.facts.systemCall
+    #expect(reasons.count == 1)
+    #expect(reasons.first?.contains(name) == true && reasons.first?.contains("\(errno)") == true)
   }
 
   @Test("M21 a simulated jump that would trap does so, at its own address")
@@ -165,6 +169,25 @@ import Testing
       })
     #expect(rig.run() == .ended(.killed(Signal.SIGBUS)))
     #expect(rig.machine.kernel.fatalSignal?.pc == symbol.address + 4)
+    #expect(probe.hits == 1)
+  }
+
+  @Test("M11 a simulated call whose push would fault does so, at its own address")
+  func callThatFaults() throws {
+    let scene = try Scene(.x86_64, "y1")
+    let isa = scene.probes.isa
+    let offset = try #require(
+      scene.places(of: "sweepfn").first {
+        isa.disassemble(Array(scene.rig.elf[Int($0)...].prefix(15)), at: 0).hasPrefix("call")
+      })
+    let va = try scene.address("sweepfn") + offset - scene.rig.offset("sweepfn")
+    let probe = try scene.probes.registerUprobe(
+      UprobeRequest(scene.program, offset: offset) { context in
+        context.sp = 16
+        return .continue
+      })
+    #expect(scene.run() == .ended(.killed(Signal.SIGSEGV)))
+    #expect(scene.kernel.fatalSignal?.pc == va && scene.kernel.fatalSignal?.address == 8)
     #expect(probe.hits == 1)
   }
 

@@ -49,14 +49,14 @@ import Testing
     return text + (isChild ? "." : "")
   }
 
-  @Test("random programs with random probes end as they do without", arguments: 1...30)
-  func transparency(seed: Int) throws {
+  @Test("random programs with random probes end as they do without", arguments: 1...30, guests)
+  func transparency(seed: Int, guest: ProgramArchitecture) throws {
     var numbers = Numbers(state: UInt64(seed))
     let text = program(&numbers)
     let caches: CacheModel = seed % 2 == 0 ? .coherent : .architectural
-    let plain = try Scene(text, caches: caches)
+    let plain = try Scene(guest, text, caches: caches)
     #expect(plain.run() == .ended(.exited(0)), "\(text)")
-    let scene = try Scene(text, caches: caches)
+    let scene = try Scene(guest, text, caches: caches)
     scene.probes.uprobes.slotCount = Int.random(in: 2...5, using: &numbers)
     var dice = Numbers(state: UInt64(seed) << 32)
     var probes: [Uprobe] = []

@@ -1,31 +1,28 @@
 import Engine
 import Image
 import Machine
-import RISCV
 import Testing
+import X86
 
 @testable import GuestKernel
 @testable import Probes
 
-/// `scenes.elf`, which does the steps of a string, and the file /lib that it maps.
+/// The scenes' program, which does the steps of a string, and the file /lib that it maps.
 ///
 /// `Programs/scenes.c` says what the steps are.
 final class Scene {
   let rig: Rig
-  /// The file /lib: at 0x1040 `xori a0, a0, 85`, at 0x2040 `addi a0, a0, 1`, both followed by `ret`;
-  /// its fourth page is data.
-  static let library: [UInt8] = {
-    var bytes = [UInt8](repeating: 0, count: 4 * 4096)
-    bytes.replaceSubrange(0x1040..<0x1046, with: [0x13, 0x45, 0x55, 0x05, 0x82, 0x80])
-    bytes.replaceSubrange(0x2040..<0x2046, with: [0x13, 0x05, 0x15, 0x00, 0x82, 0x80])
-    return bytes
-  }()
+  let guest: ProgramArchitecture
+  let facts: GuestFacts
 
   init(
-    _ steps: String, _ legacy: LegacyPolicies = [], caches: CacheModel = .coherent
+    _ guest: ProgramArchitecture, _ steps: String, _ legacy: LegacyPolicies = [],
+    caches: CacheModel = .coherent
   ) throws {
-    rig = try Rig("scenes.elf", [steps], cacheModel: caches)
-    try rig.machine.kernel.vfs.installProgram("/lib", HostBytes(Self.library))
+    self.guest = guest
+    facts = GuestFacts.of(guest)
+    rig = try Rig("scenes.elf", [steps], cacheModel: caches, guest: guest)
+    try rig.machine.kernel.vfs.installProgram("/lib", HostBytes(facts.library))
     rig.probes.legacy = legacy
   }
 
@@ -101,8 +98,43 @@ final class Scene {
   }
 
   /// Bytes of the first program's memory as they are.
-  func text(_ va: UInt64, _ count: Int = 2) -> [UInt8] {
+  func text(_ va: UInt64, _ count: Int) -> [UInt8] {
     (try? space?.readForced(va, count)) ?? []
+  }
+
+  /// Whether there is a break at an address of the first program.
+  func isArmed(_ va: UInt64) -> Bool { text(va, facts.brk.count) == facts.brk }
+
+  /// Where the function that the hart is about to begin, or has begun without a frame, returns to.
+  var caller: UInt64? {
+    let x = rig.machine.hart.x
+    return switch guest {
+    case .riscv64: x[1]
+    case .x86_64: text(x[Registers.slot(4)], 8).load64(0)
+    }
+  }
+
+  /// The bytes of a function.
+  func size(of function: String) throws -> UInt64 {
+    guard let found = try ELFFile(rig.elf).symbols.symbol(function) else { throw Missing() }
+    return found.size
+  }
+
+  /// The offsets in the program's file at which a function's instructions begin.
+  func places(of function: String) throws -> [UInt64] {
+    var at = try rig.offset(function)
+    let end = at + (try size(of: function))
+    var all: [UInt64] = []
+    while at < end {
+      all.append(at)
+      let isa = probes.isa
+      guard let length = isa.length(Array(rig.elf[Int(at)...].prefix(isa.maxInsnLength))) else {
+        throw Missing()
+      }
+      at += UInt64(length)
+    }
+    guard at == end, all.count > 1 else { throw Missing() }
+    return all
   }
 
   /// The inode of /lib.
@@ -131,14 +163,25 @@ extension ProbeContext {
     if let task { kernel.send(.kernel(signal), to: task, group: group) }
   }
 
+  /// Where the function that begins here returns to.
+  var caller: UInt64? {
+    isa.returnAddress(UnsafeRawPointer(frame), load: { self.read($0, 8)?.load64(0) })
+  }
+
+  /// At a return: has the program call a function with an argument, which returns to `back`.
+  func call(_ function: UInt64, _ argument: UInt64, returningTo back: UInt64) {
+    setArgument(1, argument)
+    // A return has taken the word off the stack where there is one.
+    if isa.returnAddress(UnsafeRawPointer(frame), load: { _ in nil }) == nil { sp &-= 8 }
+    _ = isa.setReturnAddress(frame, back) { self.correctMemory($0, 8, $1) }
+    pc = function
+  }
+
   /// Whether an address is in the process's slots.
   func isSlot(_ va: UInt64) -> Bool {
     task?.space?.vma(at: va)?.name == "[uprobes]"
   }
 }
-
-/// `c.ebreak`.
-let shortBreak: [UInt8] = [0x02, 0x90]
 
 /// What a registration is refused with; `nil` where it is not.
 func refusal(_ body: () throws -> Void) -> Errno? {

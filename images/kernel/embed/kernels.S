@@ -1,5 +1,5 @@
-// The guest kernels inside the program, so that it runs from anywhere. Touch this file when an
-// image changes: the build does not see what .incbin reads.
+// The guest kernels inside the program, so that it runs from anywhere. Change this file when an
+// image changes, for the build does not see what .incbin reads: riscv64 bb0b8649, x86_64 25952329.
   .section .rodata
   .globl emu_kernel_riscv64, emu_kernel_riscv64_end
   .balign 16

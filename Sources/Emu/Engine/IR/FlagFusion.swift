@@ -101,7 +101,7 @@ enum FlagFusion {
 
   /// What sets condition codes and the branch by them.
   private static func branch(_ first: MicroOp, _ second: MicroOp, start: UInt64) -> MicroOp? {
-    let op: Op
+    var op: Op
     switch first.op {
     case .ccmp: op = .ccmpBranch
     case .ccmpi: op = .ccmpiBranch
@@ -124,7 +124,7 @@ enum FlagFusion {
     } else {
       condition = BranchCondition.of(second)
     }
-    guard let condition else { return nil }
+    guard var condition else { return nil }
     var imm = second.imm
     if op != .ccmpBranch, op != .ctestBranch {
       guard let packed = Fusion.pack(first.imm, second.imm &- Int64(bitPattern: start)) else {
@@ -132,8 +132,29 @@ enum FlagFusion {
       }
       imm = packed
     }
+    if let special = special(op, condition) { (op, condition) = special }
     return MicroOp(
       op, d: first.d, a: first.a, b: first.b, gi: second.gi, c: first.c, e: condition, imm: imm)
+  }
+
+  /// The micro-op of a frequent condition in the place of a general one, and its `e`.
+  private static func special(_ op: Op, _ condition: UInt8) -> (Op, UInt8)? {
+    guard let (outcome, isSeen) = BranchCondition.single(condition) else { return nil }
+    let special: Op? =
+      switch (op, outcome) {
+      case (.ccmpBranch, BranchCondition.zero): .ccmpBranchZero
+      case (.ccmpBranch, BranchCondition.carry): .ccmpBranchCarry
+      case (.ccmpBranch, BranchCondition.less): .ccmpBranchLess
+      case (.ccmpiBranch, BranchCondition.zero): .ccmpiBranchZero
+      case (.ccmpiBranch, BranchCondition.carry): .ccmpiBranchCarry
+      case (.ccmpiBranch, BranchCondition.less): .ccmpiBranchLess
+      case (.ctestBranch, BranchCondition.zero): .ctestBranchZero
+      case (.ctestiBranch, BranchCondition.zero): .ctestiBranchZero
+      case (.caddiBranch, BranchCondition.zero): .caddiBranchZero
+      case (.csubiBranch, BranchCondition.zero): .csubiBranchZero
+      default: nil
+      }
+    return special.map { ($0, isSeen ? 0 : 1) }
   }
 
   /// The ends of blocks that do their work only where the next block is known, put in front of what they

@@ -110,6 +110,10 @@ public enum Op: UInt8, CaseIterable, Sendable {
   // What sets the condition codes, and the branch that asks for them: `e` is a ``BranchCondition``. The target
   // is imm, or with an immediate operand (lo) hi bytes from the block's start.
   case ccmpBranch, ccmpiBranch, ctestBranch, ctestiBranch, caddiBranch, csubiBranch
+  // Those of the most frequent conditions: taken where the outcome, or with `e` = 1 its opposite, is seen.
+  case ccmpBranchZero, ccmpBranchCarry, ccmpBranchLess
+  case ccmpiBranchZero, ccmpiBranchCarry, ccmpiBranchLess
+  case ctestBranchZero, ctestiBranchZero, caddiBranchZero, csubiBranchZero
   // x[c] = x[a] << e; x[d] = x[c] ^ x[b]
   case slliXor
   // All from here to `ldxAlu64` are optimistic: where the next block is not known, or an access needs
@@ -205,6 +209,17 @@ public struct MicroOp: Sendable {
     self.c = c
     self.e = e
     self.imm = imm
+  }
+
+  /// Where a branch leads that ends `block`: those with an operand beside it pack both.
+  func target(of block: UnsafeMutablePointer<Block>) -> UInt64 {
+    switch op {
+    case .addiBeq, .addiBne, .addiBlt, .addiBltu, .addiBgeu, .addiwBne, .ccmpiBranch,
+      .ccmpiBranchZero, .ccmpiBranchCarry, .ccmpiBranchLess, .ctestiBranch, .ctestiBranchZero,
+      .caddiBranch, .caddiBranchZero, .csubiBranch, .csubiBranchZero:
+      block.pointee.pc &+ high(unsigned(imm))
+    default: unsigned(imm)
+    }
   }
 }
 

@@ -26,9 +26,18 @@ public enum FlagKind {
 /// Of a comparison there are eight outcomes: zero 1,
 /// carry (below) 2, less (signed) 4; bit n of a branch's byte says whether outcome n takes it.
 enum BranchCondition {
-  private static let zero: UInt8 = 0b1010_1010
-  private static let carry: UInt8 = 0b1100_1100
-  private static let less: UInt8 = 0b1111_0000
+  static let zero: UInt8 = 0b1010_1010
+  static let carry: UInt8 = 0b1100_1100
+  static let less: UInt8 = 0b1111_0000
+
+  /// The one outcome that a branch asks for, and whether it is taken where that is seen.
+  static func single(_ condition: UInt8) -> (outcome: UInt8, isSeen: Bool)? {
+    for outcome in [zero, carry, less] {
+      if condition == outcome { return (outcome, true) }
+      if condition == ~outcome { return (outcome, false) }
+    }
+    return nil
+  }
 
   /// Of a condition numbered as in the opcodes of Jcc.
   ///

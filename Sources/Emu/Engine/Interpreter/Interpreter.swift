@@ -344,57 +344,45 @@ private func interpret<Ops: OpSet>(
 
           case .beq:
             taken = x[a] == x[b]
-            target = imm
             break branch
           case .bne:
             taken = x[a] != x[b]
-            target = imm
             break branch
           case .blt:
             taken = signed(x[a]) < signed(x[b])
-            target = imm
             break branch
           case .bge:
             taken = signed(x[a]) >= signed(x[b])
-            target = imm
             break branch
           case .bltu:
             taken = x[a] < x[b]
-            target = imm
             break branch
           case .bgeu:
             taken = x[a] >= x[b]
-            target = imm
             break branch
           case .addiBeq:
             x[d] = x[a] &+ low(imm)
             taken = x[b] == x[Int(op.pointee.c)]
-            target = block.pointee.pc &+ high(imm)
             break branch
           case .addiBne:
             x[d] = x[a] &+ low(imm)
             taken = x[b] != x[Int(op.pointee.c)]
-            target = block.pointee.pc &+ high(imm)
             break branch
           case .addiBlt:
             x[d] = x[a] &+ low(imm)
             taken = signed(x[b]) < signed(x[Int(op.pointee.c)])
-            target = block.pointee.pc &+ high(imm)
             break branch
           case .addiBltu:
             x[d] = x[a] &+ low(imm)
             taken = x[b] < x[Int(op.pointee.c)]
-            target = block.pointee.pc &+ high(imm)
             break branch
           case .addiBgeu:
             x[d] = x[a] &+ low(imm)
             taken = x[b] >= x[Int(op.pointee.c)]
-            target = block.pointee.pc &+ high(imm)
             break branch
           case .addiwBne:
             x[d] = extend(x[a] &+ low(imm))
             taken = x[b] != x[Int(op.pointee.c)]
-            target = block.pointee.pc &+ high(imm)
             break branch
           case .addiGotor:
             x[d] = x[a] &+ imm
@@ -437,55 +425,63 @@ private func interpret<Ops: OpSet>(
             }
           case .bcc:
             taken = StatusFlags.holds(x, op.pointee.c)
-            target = imm
             break branch
           case .ccmpBranch:
-            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
-            let first = x[a] &<< shift
-            let second = x[b] &<< shift
-            note(x, op.pointee.c, first, second)
-            taken = BranchCondition.isTaken(op.pointee.e, first, second)
-            target = imm
+            taken = compared(x, op, x[a], x[b]).take(op.pointee.e)
+            break branch
+          case .ccmpBranchZero:
+            taken = (compared(x, op, x[a], x[b]).isZero ? 1 : 0) != op.pointee.e
+            break branch
+          case .ccmpBranchCarry:
+            taken = (compared(x, op, x[a], x[b]).carries ? 1 : 0) != op.pointee.e
+            break branch
+          case .ccmpBranchLess:
+            taken = (compared(x, op, x[a], x[b]).isLess ? 1 : 0) != op.pointee.e
             break branch
           case .ccmpiBranch:
-            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
-            let first = x[a] &<< shift
-            let second = low(imm) &<< shift
-            note(x, op.pointee.c, first, second)
-            taken = BranchCondition.isTaken(op.pointee.e, first, second)
-            target = block.pointee.pc &+ high(imm)
+            taken = compared(x, op, x[a], low(imm)).take(op.pointee.e)
+            break branch
+          case .ccmpiBranchZero:
+            taken = (compared(x, op, x[a], low(imm)).isZero ? 1 : 0) != op.pointee.e
+            break branch
+          case .ccmpiBranchCarry:
+            taken = (compared(x, op, x[a], low(imm)).carries ? 1 : 0) != op.pointee.e
+            break branch
+          case .ccmpiBranchLess:
+            taken = (compared(x, op, x[a], low(imm)).isLess ? 1 : 0) != op.pointee.e
             break branch
           case .ctestBranch:
-            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
-            let result = (x[a] & x[b]) &<< shift
-            note(x, op.pointee.c, result, 0)
-            taken = BranchCondition.isTaken(op.pointee.e, result, 0)
-            target = imm
+            taken = compared(x, op, x[a] & x[b], 0).take(op.pointee.e)
+            break branch
+          case .ctestBranchZero:
+            taken = (compared(x, op, x[a] & x[b], 0).isZero ? 1 : 0) != op.pointee.e
             break branch
           case .ctestiBranch:
-            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
-            let result = (x[a] & low(imm)) &<< shift
-            note(x, op.pointee.c, result, 0)
-            taken = BranchCondition.isTaken(op.pointee.e, result, 0)
-            target = block.pointee.pc &+ high(imm)
+            taken = compared(x, op, x[a] & low(imm), 0).take(op.pointee.e)
+            break branch
+          case .ctestiBranchZero:
+            taken = (compared(x, op, x[a] & low(imm), 0).isZero ? 1 : 0) != op.pointee.e
             break branch
           case .caddiBranch:
-            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
-            let first = x[a] &<< shift
-            let second = low(imm) &<< shift
-            note(x, op.pointee.c, first, second)
-            x[d] = (first &+ second) &>> shift
-            taken = BranchCondition.isTaken(op.pointee.e, sumOf: first, second)
-            target = block.pointee.pc &+ high(imm)
+            let both = compared(x, op, x[a], low(imm))
+            x[d] = both.sum(op)
+            taken = BranchCondition.isTaken(op.pointee.e, sumOf: both.first, both.second)
+            break branch
+          case .caddiBranchZero:
+            let both = compared(x, op, x[a], low(imm))
+            let sum = both.sum(op)
+            x[d] = sum
+            taken = ((sum == 0) ? 1 : 0) != op.pointee.e
             break branch
           case .csubiBranch:
-            let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
-            let first = x[a] &<< shift
-            let second = low(imm) &<< shift
-            note(x, op.pointee.c, first, second)
-            x[d] = (first &- second) &>> shift
-            taken = BranchCondition.isTaken(op.pointee.e, first, second)
-            target = block.pointee.pc &+ high(imm)
+            let both = compared(x, op, x[a], low(imm))
+            x[d] = both.difference(op)
+            taken = both.take(op.pointee.e)
+            break branch
+          case .csubiBranchZero:
+            let both = compared(x, op, x[a], low(imm))
+            x[d] = both.difference(op)
+            taken = (both.isZero ? 1 : 0) != op.pointee.e
             break branch
           case .pushCall:
             if let next = block.pointee.taken, let to = writable(tlb, x[a] &- 8, 8) {
@@ -570,39 +566,25 @@ private func interpret<Ops: OpSet>(
           case .ldAlu32:
             if let from = readable(tlb, x[a] &+ low(imm), 4) {
               let loaded = UInt64(from.loadUnaligned(as: UInt32.self))
-              x[Int(high(imm) & 0xff)] = loaded
-              let other = x[Int(op.pointee.e)]
-              x[FlagDeferral.kept] = other
-              x[d] = UInt64(word(LoadedOperation.result(op.pointee.c &>> 4, other, loaded)))
+              x[d] = UInt64(word(combine(x, op, loaded)))
               ip += 2
             }
           case .ldAlu64:
             if let from = readable(tlb, x[a] &+ low(imm), 8) {
-              let loaded = from.loadUnaligned(as: UInt64.self)
-              x[Int(high(imm) & 0xff)] = loaded
-              let other = x[Int(op.pointee.e)]
-              x[FlagDeferral.kept] = other
-              x[d] = LoadedOperation.result(op.pointee.c &>> 4, other, loaded)
+              x[d] = combine(x, op, from.loadUnaligned(as: UInt64.self))
               ip += 2
             }
           case .ldxAlu32:
             let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c & 15)) &+ low(imm)
             if let from = readable(tlb, va, 4) {
               let loaded = UInt64(from.loadUnaligned(as: UInt32.self))
-              x[Int(high(imm) & 0xff)] = loaded
-              let other = x[Int(op.pointee.e)]
-              x[FlagDeferral.kept] = other
-              x[d] = UInt64(word(LoadedOperation.result(op.pointee.c &>> 4, other, loaded)))
+              x[d] = UInt64(word(combine(x, op, loaded)))
               ip += 2
             }
           case .ldxAlu64:
             let va = x[a] &+ (x[b] &<< UInt64(op.pointee.c & 15)) &+ low(imm)
             if let from = readable(tlb, va, 8) {
-              let loaded = from.loadUnaligned(as: UInt64.self)
-              x[Int(high(imm) & 0xff)] = loaded
-              let other = x[Int(op.pointee.e)]
-              x[FlagDeferral.kept] = other
-              x[d] = LoadedOperation.result(op.pointee.c &>> 4, other, loaded)
+              x[d] = combine(x, op, from.loadUnaligned(as: UInt64.self))
               ip += 2
             }
           case .ldxJump:
@@ -644,6 +626,7 @@ private func interpret<Ops: OpSet>(
             block = next
             continue nextBlock
           }
+          target = ip.pointee.target(of: block)
         } else {
           if let next = block.pointee.fall {
             block = next
@@ -724,6 +707,51 @@ private func orCombine(_ value: UInt64) -> UInt64 {
   let low: UInt64 = 0x7f7f_7f7f_7f7f_7f7f
   let set = (((value & low) &+ low) | value) & ~low
   return (set &>> 7) &* 0xff
+}
+
+/// Two operands shifted to the top of their words, and what a branch asks of their comparison.
+private struct Comparison {
+  var first: UInt64
+  var second: UInt64
+
+  @inline(__always) var isZero: Bool { first == second }
+  @inline(__always) var carries: Bool { first < second }
+  @inline(__always) var isLess: Bool { signed(first) < signed(second) }
+  /// Whether it takes a branch by this ``BranchCondition``.
+  @inline(__always) func take(_ condition: UInt8) -> Bool {
+    BranchCondition.isTaken(condition, first, second)
+  }
+  /// The difference in the micro-op's width.
+  @inline(__always) func difference(_ op: UnsafeMutablePointer<MicroOp>) -> UInt64 {
+    (first &- second) &>> UInt64(op.pointee.c & FlagKind.shiftMask)
+  }
+  /// The sum in the micro-op's width.
+  @inline(__always) func sum(_ op: UnsafeMutablePointer<MicroOp>) -> UInt64 {
+    (first &+ second) &>> UInt64(op.pointee.c & FlagKind.shiftMask)
+  }
+}
+
+/// Notes two operands for those who ask for condition codes later.
+@inline(__always)
+private func compared(
+  _ x: UnsafeMutablePointer<UInt64>, _ op: UnsafeMutablePointer<MicroOp>, _ a: UInt64, _ b: UInt64
+) -> Comparison {
+  let shift = UInt64(op.pointee.c & FlagKind.shiftMask)
+  let both = Comparison(first: a &<< shift, second: b &<< shift)
+  note(x, op.pointee.c, both.first, both.second)
+  return both
+}
+
+/// What the second half of a load and operation gives (``LoadedOperation``): notes the loaded operand, and keeps
+/// the other.
+@inline(__always)
+private func combine(
+  _ x: UnsafeMutablePointer<UInt64>, _ op: UnsafeMutablePointer<MicroOp>, _ loaded: UInt64
+) -> UInt64 {
+  x[Int(high(unsigned(op.pointee.imm)) & 0xff)] = loaded
+  let other = x[Int(op.pointee.e)]
+  x[FlagDeferral.kept] = other
+  return LoadedOperation.result(op.pointee.c &>> 4, other, loaded)
 }
 
 /// Whether an operation rounds to nearest even and can raise nothing new by being inexact.
