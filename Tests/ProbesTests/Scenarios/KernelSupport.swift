@@ -29,9 +29,10 @@ extension Rig {
   /// A machine whose program calls the kernel's probe targets ten times, without any probe: it exits
   /// with ten times the number of wrong results.
   static func targets(
-    _ guest: ProgramArchitecture, _ legacy: LegacyPolicies = [], _ model: CacheModel = .coherent
+    _ guest: ProgramArchitecture, _ legacy: LegacyPolicies = [], _ model: CacheModel = .coherent,
+    isa: (any ProbeISA)? = nil
   ) throws -> Rig {
-    let rig = try Rig("probes.elf", ["k"], cacheModel: model, guest: guest)
+    let rig = try Rig("probes.elf", ["k"], cacheModel: model, facts: isa, guest: guest)
     rig.probes.legacy = legacy
     let from = try rig.symbol(rig.syscall("getpid"))
     let distance = try rig.symbol("run_probe_targets") &- from
@@ -133,9 +134,11 @@ extension Rig {
     guard slots.contains(pc), probes.kprobes.points[address]?.isBoosted != true,
       let length = probes.isa.length(text(pc, probes.isa.maxInsnLength))
     else { return true }
-    after.store64(kernel.isa.ptRegs.pc, pc &+ UInt64(length) &+ probes.isa.breakTrapOffset)
+    let end = probes.isa.stepCause(.kernel)
+    let behind = end == nil ? probes.isa.breakTrapOffset : 0
+    after.store64(kernel.isa.ptRegs.pc, pc &+ UInt64(length) &+ behind)
     kernel.writeKernel(at, after)
-    return kernel.askHooks(at, address: nil, cause: 3) != nil
+    return kernel.askHooks(at, address: nil, cause: end ?? 3) != nil
   }
 
   @discardableResult
