@@ -69,10 +69,13 @@ struct X86SystemFuzz {
       hart, gdt: (Self.gdt, 127), idt: (Self.idt, isLong ? 4095 : 2047), task: (Self.tss, 0x67),
       root: Self.tables, pages: isLong || rng.once(in: 2), &rng)
     if !isLong {
+      if rng.once(in: 2) { putTasks(ram, &rng) }
       let isReal = rng.once(in: 3)
       if isReal { putRealTable(ram, &rng) }
       if isReal || rng.once(in: 2) {
         isa.fuzzSegments(hart, isReal: isReal, code: Self.code, &rng)
+      } else if rng.once(in: 2) {
+        isa.fuzzVirtual(hart, code: Self.code, &rng)
       }
     }
     for register in 0..<16 where isLong || register < 8 {
@@ -115,6 +118,45 @@ struct X86SystemFuzz {
       ram.store(
         Self.idt + vector * 4,
         UInt32(truncatingIfNeeded: (Self.code >> 4) << 16 | rng.next() & 0x7fff))
+    }
+  }
+
+  /// Tasks of both sizes and gates to them and to code, mostly sound; some interrupts are for tasks.
+  private func putTasks(_ ram: PhysicalMemory, _ rng: inout SplitMix) {
+    let flags: [UInt64] = [0x2, 0x3202, 0x4002, 0x2_3002]
+    for task in UInt64(0)..<4 {
+      let place = Self.tss + 0x100 + task * 0x80
+      for word in UInt64(0)..<26 { ram.store(place + word * 4, UInt32(Self.code + 0x20000)) }
+      let isProgram = rng.once(in: 2)
+      ram.store(place, UInt16(0x38))
+      ram.store(place + 8, UInt32(0x18))
+      ram.store(place + 0x1c, UInt32(Self.tables))
+      ram.store(place + 0x20, UInt32(Self.code + rng.next() % 0x10000))
+      ram.store(place + 0x24, UInt32(flags[Int(rng.next() & 3)]))
+      for register in UInt64(0)..<6 {
+        let selector: UInt32 = isProgram ? (register == 1 ? 0x23 : 0x2b) : register == 1 ? 8 : 0x18
+        ram.store(place + 0x48 + register * 4, selector)
+      }
+      ram.store(place + 0x60, UInt32(0))
+      ram.store(place + 0x64, UInt32(0x68_0000) | UInt32(rng.next() & 1))
+      let kinds: [UInt64] = [0x89, 0xe9, 0x8b, 0x81]
+      ram.store(
+        Self.gdt + 0x50 + task * 8, kinds[Int(rng.next() & 3)] << 40 | place << 16 | 0x67)
+    }
+    for gate in UInt64(14)..<16 {
+      let target = Self.code + rng.next() % 0x10000
+      let kinds: [UInt64] = [0xec, 0xe4, 0xe5, 0x8c]
+      let kind = kinds[Int(rng.next() & 3)]
+      let selector: UInt64 = kind & 15 == 5 ? 0x50 + (rng.next() & 0x18) : 8
+      ram.store(
+        Self.gdt + gate * 8,
+        target & 0xffff | selector << 16 | kind << 40 | (target >> 16 & 0xffff) << 48
+          | (rng.next() & 31) << 32)
+    }
+    for _ in 0..<8 {
+      ram.store(
+        Self.idt + (rng.next() & 31) * 8,
+        0xe5 << 40 | (0x50 + (rng.next() & 0x18)) << 16)
     }
   }
 

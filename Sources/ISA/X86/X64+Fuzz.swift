@@ -55,6 +55,24 @@ extension X64 {
     Self.updateMode(hart)
   }
 
+  /// Puts a hart in protected mode into virtual-8086 mode: for fuzzing.
+  ///
+  /// - Parameters:
+  ///   - hart: the hart.
+  ///   - code: where the code is that it runs, below 1 MiB.
+  ///   - rng: what the rest follows from.
+  package func fuzzVirtual(
+    _ hart: Hart, code: UInt64, _ rng: inout some RandomNumberGenerator
+  ) {
+    var selectors = (0..<6).map { _ in rng.next() & 0x1fff }
+    selectors[SegmentRegister.cs] = code >> 4
+    loadVirtual(selectors, hart)
+    let privilege = rng.next() & 1 == 0 ? RFlags.ioPrivilege : 0
+    RFlags.write(hart.x, RFlags.virtual | privilege | rng.next() & 0xfff)
+    hart.x[Slot.pc] = code + rng.next() % 0x4000
+    Self.updateMode(hart)
+  }
+
   /// Gives a hart in protected mode segments that are not flat, or puts it into real mode: for fuzzing.
   ///
   /// - Parameters:
