@@ -62,16 +62,21 @@ class ProtectedBench: TestHart {
   /// Where handler n is: 16 n behind it.
   static let handlers: UInt64 = 0x11_0000
 
-  /// With the descriptors that follow null, code and data.
-  init?(engine: BackEnd = .standard, descriptors: [UInt64]) {
+  /// With the descriptors that follow null, code and data, and so many bytes of them; whose gates take
+  /// interrupts from programs where `forPrograms` is set.
+  init?(
+    engine: BackEnd = .standard, descriptors: [UInt64], limit: UInt64? = nil,
+    forPrograms: Bool = false
+  ) {
     super.init(engine: engine)
     isa.enterProtected(hart, pc: Self.code)
     setDescriptors(
-      [0, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff] + descriptors, at: Self.gdt)
+      [0, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff] + descriptors, at: Self.gdt, limit: limit)
+    let rights: UInt64 = forPrograms ? 0xee00 : 0x8e00
     for vector in UInt64(0)..<256 {
       let target = Self.handlers + vector * 16
       ram.store(
-        Self.idt + vector * 8, target & 0xffff | 8 << 16 | 0x8e00 << 32 | (target >> 16) << 48)
+        Self.idt + vector * 8, target & 0xffff | 8 << 16 | rights << 32 | (target >> 16) << 48)
     }
     x[SystemSlot.idtBase] = Self.idt
     x[SystemSlot.idtLimit] = 2047
@@ -83,9 +88,11 @@ class ProtectedBench: TestHart {
   func words(_ count: Int) -> [UInt32] { (0..<count).map { word(self[4] + UInt64($0 * 4)) } }
   /// Whether the hart stands at the handler of a vector.
   func isAt(_ vector: UInt64) -> Bool { hart.pc == Self.handlers + vector * 16 }
-  /// Vector and error code of the handler that begins.
-  var fault: [UInt64] {
+  /// The vector of the handler that begins, and so many words of its stack.
+  func fault(_ count: Int) -> [UInt64] {
     let offset = hart.pc &- Self.handlers
-    return offset < 0x1000 ? [offset / 16, UInt64(word(self[4]))] : []
+    return offset < 0x1000 ? [offset / 16] + words(count).map { UInt64($0) } : []
   }
+  /// Vector and error code of the handler that begins.
+  var fault: [UInt64] { fault(1) }
 }

@@ -7,45 +7,23 @@ import Testing
 ///
 /// - SeeAlso: Intel SDM volume 3, 'Virtual-8086 Mode'.
 @Suite struct VirtualModeTests {
-  private static let code: UInt64 = 0x10_0000, gdt: UInt64 = 0x8000, idt: UInt64 = 0x9000
-  private static let handlers: UInt64 = 0x11_0000, task: UInt64 = 0xa000, place: UInt64 = 0x3_0000
+  private static let task: UInt64 = 0xa000, place: UInt64 = 0x3_0000
 
-  private final class Bench {
-    let ram: PhysicalMemory
-    let isa = X64()
-    let hart: Hart
-    var x: UnsafeMutablePointer<UInt64> { hart.x }
-
+  private final class Bench: ProtectedBench {
     /// The kernel, in 32-bit code.
-    init(engine: BackEnd) throws {
-      ram = try #require(PhysicalMemory(base: 0, size: 4 << 20))
-      hart = Hart(
-        index: 0, bus: Bus(ram: ram), isa: isa, cacheModel: .coherent, tlbCount: X64.tlbCount,
-        engine: engine)
-      isa.enterProtected(hart, pc: VirtualModeTests.code)
-      let descriptors: [UInt64] = [
-        0, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x0000_8900_a000_0067,
-        // 0x20 and 0x28: of programs; 0x30: code of privilege 1; 0x38: conforming code.
-        0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff, 0x00cf_bb00_0000_ffff,
-        0x00cf_9f00_0000_ffff,
-      ]
-      for (index, descriptor) in descriptors.enumerated() {
-        ram.store(VirtualModeTests.gdt + UInt64(index) * 8, descriptor)
-      }
-      for vector in UInt64(0)..<32 {
-        let target = VirtualModeTests.handlers + vector * 16
-        ram.store(
-          VirtualModeTests.idt + vector * 8,
-          target & 0xffff | 8 << 16 | 0xee00 << 32 | (target >> 16) << 48)
-      }
-      x[SystemSlot.gdtBase] = VirtualModeTests.gdt
-      x[SystemSlot.gdtLimit] = 0x3f
-      x[SystemSlot.idtBase] = VirtualModeTests.idt
-      x[SystemSlot.idtLimit] = 255
+    init?(engine: BackEnd) {
+      super.init(
+        engine: engine,
+        descriptors: [
+          0x0000_8900_a000_0067,
+          // 0x20 and 0x28: of programs; 0x30: code of privilege 1; 0x38: conforming code.
+          0x00cf_fb00_0000_ffff, 0x00cf_f300_0000_ffff, 0x00cf_bb00_0000_ffff,
+          0x00cf_9f00_0000_ffff,
+        ], forPrograms: true)
       ram.store(VirtualModeTests.task + 4, UInt32(0x20_0000))
       ram.store(VirtualModeTests.task + 8, UInt16(0x10))
-      try isa.loadTask(0x18, hart)
-      x[Registers.slot(4)] = 0x28_0000
+      do { try isa.loadTask(0x18, hart) } catch { return nil }
+      self[4] = 0x28_0000
     }
 
     /// Has the kernel return by IRETD to what these flags say, with code at 0x3000:0x10 and a stack at
@@ -59,28 +37,14 @@ import Testing
         ram.store(0x28_0000 + UInt64(index) * 4, word)
       }
       ram.write(VirtualModeTests.place + 0x10, code)
-      step([0xcf])
-    }
-
-    func step(_ code: [UInt8] = []) {
-      ram.write(x[Slot.pc], code)
-      _ = hart.run(until: hart.count + 1)
-    }
-
-    func word(_ address: UInt64) -> UInt32 { ram.load(address, as: UInt32.self) ?? 0 }
-    /// Vector, error code or EIP, and what follows on the stack, of the handler that begins.
-    func fault(_ count: Int = 4) -> [UInt64] {
-      let offset = hart.pc &- VirtualModeTests.handlers
-      guard offset < 0x200 else { return [] }
-      return [offset / 16]
-        + (0..<UInt64(count)).map { UInt64(word(x[Registers.slot(4)] + $0 * 4)) }
+      run([0xcf])
     }
   }
 
   /// The frame of what leads out of it, and what is left of the segments.
   @Test(arguments: [BackEnd.interpreter, .jit])
   func inAndOut(engine: BackEnd) throws {
-    let bench = try Bench(engine: engine)
+    let bench = try #require(Bench(engine: engine))
     // nop; int3
     bench.enter([0x90, 0xcc])
     #expect(bench.hart.pc == Self.place + 0x10)
@@ -93,7 +57,7 @@ import Testing
     #expect(!X64.isVirtual(bench.x))
     for register in [0, 3, 4, 5] { #expect(bench.x[SystemSlot.selectors + register] == 0) }
     // And there again.
-    bench.step([0xcf])
+    bench.run([0xcf])
     #expect(bench.hart.pc == Self.place + 0x12)
     #expect(Segment(SegmentRegister.gs, of: bench.x).base == 0x5_0030)
   }
@@ -101,12 +65,12 @@ import Testing
   /// - SeeAlso: Intel SDM volume 2, 'IRET/IRETD/IRETQ - Interrupt Return', 'Operation'.
   @Test func whatDoesNotLeadThere() throws {
     // The offset has more than 16 bits.
-    let far = try Bench(engine: .interpreter)
+    let far = try #require(Bench(engine: .interpreter))
     far.enter(ip: 0x1_0000)
-    #expect(far.fault() == [13, 0, Self.code, 8, 0x1_0002])
+    #expect(far.fault(4) == [13, 0, Bench.code, 8, 0x1_0002])
     // A program's flags, and POPF of the kernel.
     for privilege in [3, 0] as [UInt64] {
-      let bench = try Bench(engine: .interpreter)
+      let bench = try #require(Bench(engine: .interpreter))
       if privilege == 3 {
         Segment.flat(0x23, rights: 0xcffb).put(SegmentRegister.cs, bench.x)
         Segment.flat(0x2b, rights: 0xcff3).put(SegmentRegister.ss, bench.x)
@@ -115,11 +79,11 @@ import Testing
         for (index, word) in [0x10_0100, 0x23, 0x2_0002].enumerated() {
           bench.ram.store(0x28_0000 + UInt64(index) * 4, UInt32(word))
         }
-        bench.step([0xcf])
+        bench.run([0xcf])
         #expect(bench.hart.pc == 0x10_0100)
       } else {
         bench.ram.store(0x28_0000, UInt32(0x2_0002))
-        bench.step([0x9d])
+        bench.run([0x9d])
       }
       #expect(!X64.isVirtual(bench.x))
       #expect(bench.isa.privilege(bench.hart) == privilege)
@@ -135,11 +99,11 @@ import Testing
       ([0x50], 1, 12), ([0x66, 0xe9, 0, 0, 1, 0], 0x100, 13),
       ([0x66, 0x9a, 0, 0, 1, 0, 0, 0x30], 0x100, 13), ([0x9a, 0, 0, 0, 0x30], 0x100, nil),
     ] as [([UInt8], UInt32, UInt64?)] {
-      let bench = try Bench(engine: engine)
+      let bench = try #require(Bench(engine: engine))
       bench.enter(sp: sp, code)
-      bench.step()
+      bench.go()
       let expected = vector.map { [$0, 0, 0x10, 0x3000, 0x3_0002] as [UInt64] } ?? []
-      #expect(bench.fault() == expected, "\(code)")
+      #expect(bench.fault(4) == expected, "\(code)")
     }
   }
 
@@ -148,17 +112,17 @@ import Testing
     for (selector, expected) in [
       (8, [3, 0x11, 0x3000]), (0x30, [13, 0x30, 0x10]), (0x38, [13, 0x38, 0x10]),
     ] as [(UInt16, [UInt64])] {
-      let bench = try Bench(engine: .interpreter)
-      bench.ram.store(Self.idt + 3 * 8 + 2, selector)
+      let bench = try #require(Bench(engine: .interpreter))
+      bench.ram.store(Bench.idt + 3 * 8 + 2, selector)
       bench.enter([0xcc])
-      bench.step()
-      #expect(Array(bench.fault().prefix(3)) == expected)
+      bench.go()
+      #expect(Array(bench.fault(4).prefix(3)) == expected)
     }
     // A gate of 16 bits pushes as many.
-    let narrow = try Bench(engine: .interpreter)
-    narrow.ram.store(Self.idt + 3 * 8, UInt64(0x0000_e600_0008_4000))
+    let narrow = try #require(Bench(engine: .interpreter))
+    narrow.ram.store(Bench.idt + 3 * 8, UInt64(0x0000_e600_0008_4000))
     narrow.enter([0xcc])
-    narrow.step()
+    narrow.go()
     #expect(narrow.hart.pc == 0x4000)
     #expect(narrow.x[Registers.slot(4)] == 0x20_0000 - 18)
     #expect(narrow.word(0x20_0000 - 4) == 0x5003_5002)
@@ -169,11 +133,11 @@ import Testing
   /// - SeeAlso: Intel SDM volume 1, 'I/O Permission Bit Map'.
   @Test func ports() throws {
     for flags in [0x2_0002, 0x2_3002] as [UInt32] {
-      let bench = try Bench(engine: .interpreter)
+      let bench = try #require(Bench(engine: .interpreter))
       bench.ram.store(Self.task + 0x66, UInt16(0x68))
       bench.enter(flags: flags, [0xe4, 0x21])
-      bench.step()
-      #expect(Array(bench.fault().prefix(3)) == [13, 0, 0x10])
+      bench.go()
+      #expect(Array(bench.fault(4).prefix(3)) == [13, 0, 0x10])
     }
   }
 }
