@@ -4,6 +4,7 @@
 #if defined(__x86_64__) && defined(__linux__)
 #include <dlfcn.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -233,6 +234,20 @@ int hostx86_begin(int which) {
 int hostx86_wait(void) {
   char c;
   return read(fromChild[0], &c, 1) == 1 ? 0 : -1;
+}
+
+int hostx86_has(uint64_t address) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/%d/maps", (int)child);
+  FILE *maps = fopen(path, "r");
+  if (maps == NULL) return 0;
+  char line[512];
+  unsigned long from, to;
+  int found = 0;
+  while (!found && fgets(line, sizeof line, maps) != NULL)
+    found = sscanf(line, "%lx-%lx", &from, &to) == 2 && from <= address && address < to;
+  fclose(maps);
+  return found;
 }
 
 void hostx86_stop(void) {

@@ -165,4 +165,19 @@ import Testing
     #expect(bench[0] == 0)
     #expect(bench[4] == 0x20_0000 - 4)
   }
+
+  /// Where an interrupt leads to a shutdown, no instruction follows.
+  ///
+  /// - SeeAlso: Intel SDM volume 3, 'Interrupt 8 - Double Fault Exception (#DF)'.
+  @Test(arguments: [BackEnd.interpreter, .jit])
+  func shutdownByAnInterrupt(engine: BackEnd) throws {
+    let bench = try #require(ProtectedBench(engine: engine, descriptors: []))
+    bench.x[SystemSlot.idtLimit] = 0
+    bench.ram.write(ProtectedBench.code, [UInt8](repeating: 0x90, count: 32))
+    bench.isa.interruptNonMaskably(bench.hart)
+    #expect(bench.go(10) == .requested)
+    #expect(bench.isa.isShutDown(bench.hart))
+    #expect(bench.hart.pc == ProtectedBench.code)
+    #expect(bench.hart.count == 0)
+  }
 }

@@ -53,7 +53,11 @@ struct X86Command: ParsableCommand {
   @Option(help: "Run random bytes as programs for so many seconds, with nothing to compare.")
   var fuzz: Double?
 
+  @Option(help: "Tell where this machine, which --fuzz named, differs between the engines.")
+  var machine: UInt64?
+
   mutating func run() throws {
+    if let machine { return try X86SystemFuzz(seed: seed, seconds: 0).one(machine) }
     if coverage { return X86Coverage().run() }
     if let fuzz {
       try X86Fuzz(seed: seed, seconds: fuzz / 2).run()
@@ -94,6 +98,7 @@ final class X86Run {
   private var differing: [Int: Int] = [:]
   private var seen: [Int]
   private var faults = 0
+  private var foreign = 0
 
   init(seed: UInt64, rows: [Int], allowed: Int) throws {
     guard let judge = X86Judge() else { throw ToolError(description: "no memory", status: 2) }
@@ -184,7 +189,12 @@ final class X86Run {
       let instance = X86Instance(batch, index)
       seen[one.row] += 1
       if instance.c.pointee.vector != 1 { faults += 1 }
-      guard let wrong = judge.compare(one, instance, data(which)) else { continue }
+      let wrong = judge.compare(one, instance, data(which))
+      if judge.isForeign {
+        foreign += 1
+        seen[one.row] -= 1
+      }
+      guard let wrong else { continue }
       differing[one.row, default: 0] += 1
       if differing[one.row] == 1 {
         print("difference: \(tell(one, instance, number, index))\n  \(wrong)")
@@ -249,7 +259,7 @@ final class X86Run {
     print(
       """
       \(total) instances of \(rows.count) rows (each at least \(least) times; \
-      \(faults) raised an exception)\(missing.isEmpty ? "" : "; never: \(missing)")
+      \(faults) raised an exception; \(foreign) more reached memory of the host's own)\(missing.isEmpty ? "" : "; never: \(missing)")
       no difference; seed \(seed), \(String(format: "%.1f", Date().timeIntervalSince(began))) s
       """)
   }

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Engine
 import Foundation
 import X86
@@ -26,7 +27,7 @@ struct X86SystemFuzz {
         let bytes = first.memory.indices.filter { first.memory[$0] != second.memory[$0] }
         throw ToolError(
           description: "x86 --fuzz: machine \(number) differs between the engines: slots \(slots), "
-            + "bytes \(bytes.prefix(8))", status: 1)
+            + "bytes \(bytes.prefix(8)); x86 --machine \(number) tells where", status: 1)
       }
       insns += first.count
       if first.isShutDown { shutDown += 1 }
@@ -41,9 +42,37 @@ struct X86SystemFuzz {
     var slots: [UInt64]
     var memory: [UInt8]
     var refusal: String?
+
+    var described: String {
+      slots.enumerated().filter { $0.element != 0 }
+        .map { "\($0.offset)=\(String($0.element, radix: 16))" }.joined(separator: " ")
+    }
   }
 
-  private func outcome(_ number: UInt64, _ engine: BackEnd) throws -> Outcome {
+  /// Tells after how many instructions a machine first differs between the engines, and where they stand.
+  func one(_ number: UInt64) throws {
+    func differs(_ limit: UInt64) throws -> Bool {
+      try outcome(number, .interpreter, limit: limit) != outcome(number, .jit, limit: limit)
+    }
+    guard try differs(.max) else { return print("no difference") }
+    var (same, different) = (UInt64(0), UInt64(2000))
+    while different - same > 1 {
+      let middle = (same + different) / 2
+      if try differs(middle) { different = middle } else { same = middle }
+    }
+    for engine in [BackEnd.interpreter, .jit] {
+      for limit in [same, different] {
+        let end = try outcome(number, engine, limit: limit)
+        print("\(engine) \(limit) \(end.refusal ?? ""): \(end.described)")
+      }
+    }
+    throw ExitCode(1)
+  }
+
+  /// - Parameter limit: instructions after which it ends early.
+  private func outcome(
+    _ number: UInt64, _ engine: BackEnd, limit: UInt64 = .max
+  ) throws -> Outcome {
     guard let ram = PhysicalMemory(base: 0, size: Self.size) else {
       throw ToolError(description: "no memory", status: 2)
     }
@@ -84,7 +113,8 @@ struct X86SystemFuzz {
     }
     isa.random = { count in (0..<count).map { _ in UInt8(truncatingIfNeeded: rng.next()) } }
     for _ in 0..<20 {
-      guard hart.run(until: hart.count + 100) != .requested else { break }
+      let end = hart.count + 100
+      guard hart.run(until: min(end, limit)) != .requested, hart.count < limit else { break }
       if rng.once(in: 4) { isa.interrupt(32 + rng.next() % 224, hart) }
       if rng.once(in: 16) { isa.interruptNonMaskably(hart) }
     }

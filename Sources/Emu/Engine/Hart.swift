@@ -417,6 +417,8 @@ public final class Hart {
       }
       x[Slot.pending] = 0
       takeInterrupts()
+      // What an interrupt leads to may end everything, such as a processor that shuts down.
+      if x[Slot.pending] == Pending.stop.rawValue { continue }
       let count = x[Slot.count]
       guard count < target else { return .budget }
       if blocks.isFull || blocksAreStale { clearBlocks() }

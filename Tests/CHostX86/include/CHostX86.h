@@ -81,6 +81,8 @@ struct hostx86_batch *hostx86_batch(int which);
 int hostx86_begin(int which);
 /// Waits for it. Returns 0, or -1 where the child died; `done` says at which instance.
 int hostx86_wait(void);
+/// Whether the child has memory at an address: besides the batch's there is what the process was started with.
+int hostx86_has(uint64_t address);
 void hostx86_stop(void);
 
 /// A program that runs with debug registers set: at HOSTX86_CODE, ended by INT3.
