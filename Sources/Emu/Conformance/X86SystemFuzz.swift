@@ -69,7 +69,7 @@ struct X86SystemFuzz {
     throw ExitCode(1)
   }
 
-  /// - Parameter limit: instructions after which it ends early.
+  /// What comes of a machine, which ends early after `limit` instructions.
   private func outcome(
     _ number: UInt64, _ engine: BackEnd, limit: UInt64 = .max
   ) throws -> Outcome {
