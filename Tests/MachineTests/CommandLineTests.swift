@@ -239,14 +239,14 @@ struct CommandLineTests {
   }
 
   #if arch(x86_64) && os(Linux)
-    /// The host's own shell and libraries, which nobody here has built.
-    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/bin/bash")))
-    func dynamicProgramsOfTheHost() throws {
-      let script = "for i in 3 1 2; do echo $((i * i)); done | sort; (exit 7)"
-      let result = try Child.run("run", "--root", "/", "/bin/bash", "-c", script)
-      #expect(result.output == "1\n4\n9\n")
-      #expect(result.status == 7)
-    }
+  /// The host's own shell and libraries, which nobody here has built.
+  @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/bin/bash")))
+  func dynamicProgramsOfTheHost() throws {
+    let script = "for i in 3 1 2; do echo $((i * i)); done | sort; (exit 7)"
+    let result = try Child.run("run", "--root", "/", "/bin/bash", "-c", script)
+    #expect(result.output == "1\n4\n9\n")
+    #expect(result.status == 7)
+  }
   #endif
 
   @Test func aRowForEverySystemCall() throws {
